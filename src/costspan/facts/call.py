@@ -1,0 +1,76 @@
+"""One call of an LLM: what was asked, what the answer said, and the finished record that every listener gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from costspan.facts.attribution import NOBODY, Attribution
+from costspan.facts.money import Price
+from costspan.facts.usage import Usage
+
+OK: Final = "ok"
+ERROR: Final = "error"
+ABANDONED: Final = "abandoned"
+REFUSED: Final = "refused"
+OUTCOMES: Final = (OK, ERROR, ABANDONED, REFUSED)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What one response (or one event of a stream) says about itself. None and () mean: said nothing.
+
+    `tier` is the service tier the provider used, `geo` its place of inference where that changes the price,
+    `speed` its speed class (Anthropic), `processing` is "batch" for answers of a batch job.
+    `reported_nano_usd` is the cost in the provider's own words. `parts` are portions of the same answer made by
+    other models; where they are given, they replace `usage` for pricing. `pending` is True for an answer that is
+    still being worked on (a background response). `error` is the error a body or stream reports by itself.
+    """
+
+    usage: Usage | None = None
+    model: str | None = None
+    id: str | None = None
+    tier: str | None = None
+    geo: str | None = None
+    speed: str | None = None
+    processing: str | None = None
+    finish_reasons: tuple[str, ...] = ()
+    reported_nano_usd: int | None = None
+    parts: tuple[tuple[str | None, Usage], ...] = ()
+    pending: bool = False
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Call:
+    """One finished call. Times: `started_ns` since the epoch, durations in seconds."""
+
+    id: str
+    client: str
+    provider: str
+    operation: str
+    started_ns: int
+    request_model: str | None = None
+    host: str | None = None
+    port: int | None = None
+    attribution: Attribution = NOBODY
+    is_stream: bool = False
+    duration_s: float = 0.0
+    first_chunk_s: float | None = None
+    outcome: str = OK
+    error_type: str | None = None
+    http_status: int | None = None
+    answer: Answer = field(default_factory=Answer)
+    price: Price | None = None
+    period: str = ""
+    trace_id: int = 0
+    span_id: int = 0
+
+    @property
+    def usage(self) -> Usage | None:
+        return self.answer.usage
+
+    @property
+    def model(self) -> str | None:
+        """The model that answered, or the one that was asked for."""
+        return self.answer.model or self.request_model

@@ -1,0 +1,120 @@
+"""What one answer used, in the provider's own units: a count per unit, and no count where nothing was said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+# Totals. `input` and `output` include all of their parts below, whatever the provider leaves out of its own
+# main field (gen-ai conventions: "every detail is a subset of the total").
+INPUT: Final = "input"
+OUTPUT: Final = "output"
+
+# Parts of the input, in tokens. The TTL writes are parts of `cache_write`; the modality reads are parts of
+# `cache_read` and of the modality. `input_tool` is the prompt a built-in tool added (Google).
+CACHE_READ: Final = "cache_read"
+CACHE_WRITE: Final = "cache_write"
+CACHE_WRITE_5M: Final = "cache_write_5m"
+CACHE_WRITE_30M: Final = "cache_write_30m"
+CACHE_WRITE_1H: Final = "cache_write_1h"
+CACHE_WRITE_12H: Final = "cache_write_12h"
+INPUT_AUDIO: Final = "input_audio"
+INPUT_IMAGE: Final = "input_image"
+INPUT_VIDEO: Final = "input_video"
+INPUT_TOOL: Final = "input_tool"
+CACHE_READ_AUDIO: Final = "cache_read_audio"
+CACHE_READ_IMAGE: Final = "cache_read_image"
+CACHE_READ_VIDEO: Final = "cache_read_video"
+
+# Parts of the output, in tokens.
+REASONING: Final = "reasoning"
+OUTPUT_AUDIO: Final = "output_audio"
+OUTPUT_IMAGE: Final = "output_image"
+OUTPUT_CITATION: Final = "output_citation"
+OUTPUT_REJECTED: Final = "output_rejected"
+
+# Not tokens: requests to a tool, pieces, and thousandths of a second of sound.
+WEB_SEARCHES: Final = "web_searches"
+WEB_FETCHES: Final = "web_fetches"
+FILE_SEARCHES: Final = "file_searches"
+CODE_EXECUTIONS: Final = "code_executions"
+SEARCH_UNITS: Final = "search_units"
+IMAGES: Final = "images"
+PAGES: Final = "pages"
+CHARACTERS: Final = "characters"
+INPUT_AUDIO_MS: Final = "input_audio_ms"
+OUTPUT_AUDIO_MS: Final = "output_audio_ms"
+
+INPUT_PARTS: Final = frozenset({
+    CACHE_READ, CACHE_WRITE, CACHE_WRITE_5M, CACHE_WRITE_30M, CACHE_WRITE_1H, CACHE_WRITE_12H,
+    INPUT_AUDIO, INPUT_IMAGE, INPUT_VIDEO, INPUT_TOOL, CACHE_READ_AUDIO, CACHE_READ_IMAGE, CACHE_READ_VIDEO,
+})  # fmt: skip
+OUTPUT_PARTS: Final = frozenset({REASONING, OUTPUT_AUDIO, OUTPUT_IMAGE, OUTPUT_CITATION, OUTPUT_REJECTED})
+PIECES: Final = frozenset({
+    WEB_SEARCHES, WEB_FETCHES, FILE_SEARCHES, CODE_EXECUTIONS, SEARCH_UNITS,
+    IMAGES, PAGES, CHARACTERS, INPUT_AUDIO_MS, OUTPUT_AUDIO_MS,
+})  # fmt: skip
+UNITS: Final = frozenset({INPUT, OUTPUT}) | INPUT_PARTS | OUTPUT_PARTS | PIECES
+
+
+class Usage:
+    """Counts by unit. A unit that is absent is unknown; a unit with 0 was reported as 0.
+
+    `complete` is False when the counts are not the provider's final word: a stream that was cut short, or a
+    count that costspan had to estimate.
+    """
+
+    __slots__ = ("complete", "counts")
+
+    def __init__(self, counts: Mapping[str, int] | None = None, *, complete: bool = True, **more: int) -> None:
+        self.counts: dict[str, int] = {**(counts or {}), **more}
+        self.complete = complete
+
+    def get(self, unit: str, default: int = 0) -> int:
+        """The count of one unit, or `default` where nothing was reported."""
+        return self.counts.get(unit, default)
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(self.counts.items())
+
+    def __bool__(self) -> bool:
+        return bool(self.counts)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Usage):
+            return NotImplemented
+        return self.counts == other.counts and self.complete == other.complete
+
+    __hash__ = None  # type: ignore[assignment]  # counts may still be replaced while a stream runs
+
+    def __repr__(self) -> str:
+        words = [f"{unit}={count}" for unit, count in self.counts.items()]
+        if not self.complete:
+            words.append("complete=False")
+        return f"Usage({', '.join(words)})"
+
+    def replaced_by(self, later: Usage) -> Usage:
+        """These counts with every unit that a later message of the same answer reports put in its place."""
+        return Usage({**self.counts, **later.counts}, complete=later.complete)
+
+    def added_to(self, other: Usage) -> Usage:
+        """The sum of two answers."""
+        counts = dict(self.counts)
+        for unit, count in other.counts.items():
+            counts[unit] = counts.get(unit, 0) + count
+        return Usage(counts, complete=self.complete and other.complete)
+
+
+def count(value: object) -> int | None:
+    """A provider's number as a count: a whole number of at least 0, or None for anything else.
+
+    Some servers send whole floats (Cohere's billed units, Perplexity) and digits as text; a negative number,
+    a fraction, NaN or a boolean is not a count.
+    """
+    if type(value) is int:
+        return value if value >= 0 else None
+    if isinstance(value, float) and value >= 0 and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
+        return int(value)
+    return None

@@ -1,0 +1,58 @@
+"""Where a fault of ours stops: counted, told once a place, raised again under test. The caller never sees it."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+_log: Final = logging.getLogger("costspan")
+_lock: Final = threading.Lock()
+_R = TypeVar("_R")
+
+#: Faults by place since the start of the process (health metric `costspan.errors`).
+faults: Final[dict[str, int]] = {}
+#: Set by tests: a fault is raised instead of stopped.
+raise_again = False
+_told: Final[set[str]] = set()
+
+
+def stopped(place: str, fault: BaseException) -> None:
+    """Count a fault at a place, and tell about the first one there."""
+    with _lock:
+        faults[place] = faults.get(place, 0) + 1
+    if tell_once(f"fault:{place}", "costspan: a fault in %s was stopped, your program goes on: %r", place, fault):
+        _log.debug("costspan: the fault in %s", place, exc_info=fault)
+
+
+def tell_once(key: str, sentence: str, *words: object) -> bool:
+    """Log a warning the first time that `key` comes; True if it did."""
+    with _lock:
+        if key in _told:
+            return False
+        if len(_told) >= 1_000:
+            return False
+        _told.add(key)
+    _log.warning(sentence, *words)
+    return True
+
+
+def guarded(place: str) -> Callable[[Callable[..., _R]], Callable[..., _R | None]]:
+    """A decorator: what the function raises is stopped here, and the function answers None instead."""
+
+    def decorate(function: Callable[..., _R]) -> Callable[..., _R | None]:
+        @functools.wraps(function)
+        def guarded_function(*args: Any, **kwargs: Any) -> _R | None:
+            try:
+                return function(*args, **kwargs)
+            except Exception as fault:
+                if raise_again:
+                    raise
+                stopped(place, fault)
+                return None
+
+        return guarded_function
+
+    return decorate
