@@ -43,7 +43,11 @@ class Answer:
 
 @dataclass(slots=True)
 class Call:
-    """One finished call. Times: `started_ns` since the epoch, durations in seconds."""
+    """One finished call. Times: `started_ns` since the epoch, durations in seconds.
+
+    `is_fetched` is True where the answer was made by an earlier call and is only fetched here (a background
+    response retrieved, a result of a batch): such an answer may come more than once and is booked once.
+    """
 
     id: str
     client: str
@@ -65,6 +69,7 @@ class Call:
     period: str = ""
     trace_id: int = 0
     span_id: int = 0
+    is_fetched: bool = False
 
     @property
     def usage(self) -> Usage | None:
