@@ -45,8 +45,9 @@ class Answer:
 class Call:
     """One finished call. Times: `started_ns` since the epoch, durations in seconds.
 
-    `is_fetched` is True where the answer was made by an earlier call and is only fetched here (a background
-    response retrieved, a result of a batch): such an answer may come more than once and is booked once.
+    `is_fetchable` is True where the same answer may come again, in this process or another: a background response,
+    a result of a batch, whether made or only fetched by this call. The ledger books such an answer once, by provider
+    and answer id. Other answers are never matched by id: some servers number theirs from a short range.
     """
 
     id: str
@@ -69,7 +70,7 @@ class Call:
     period: str = ""
     trace_id: int = 0
     span_id: int = 0
-    is_fetched: bool = False
+    is_fetchable: bool = False
 
     @property
     def usage(self) -> Usage | None:
