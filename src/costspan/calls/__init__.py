@@ -1,0 +1,1 @@
+"""Watching the calls of client libraries. Knows no provider, no telemetry, no database."""

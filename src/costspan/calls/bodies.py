@@ -1,0 +1,191 @@
+"""Responses that the caller reads himself (`with_raw_response`, `with_streaming_response`): the bytes he reads tell.
+
+A body that is already in memory is read at once. One that is not is read along: whatever way of reading the caller
+chooses goes through `iter_bytes` of the response, and so do the library's own parsers.
+"""
+# pyright: basic
+# Proxies of foreign objects fight strict checking.
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from time import perf_counter_ns
+from typing import Any, Final
+
+from costspan import guard
+from costspan.calls.engine import StreamWatch, Watch
+from costspan.calls.messages import parsed
+
+_LARGEST_BODY: Final = 32 * 1024 * 1024
+_EVENT_STREAM: Final = "text/event-stream"
+
+
+def follow(watch: Watch, response: Any) -> None:
+    """Watch an httpx response until its body is known."""
+    if watch.endpoint.request_usage is not None:
+        watch.answered(None)
+    elif hasattr(response, "_content"):
+        watch.answered(_read_whole(watch, response.content))
+    else:
+        _read_along(watch, response)
+
+
+@guard.guarded("calls.read_body")
+def _read_whole(watch: Watch, body: bytes) -> Any:
+    message = parsed(body)
+    return None if message is None else watch.endpoint.read(message)
+
+
+def _read_along(watch: Watch, response: Any) -> None:
+    if _EVENT_STREAM in response.headers.get("content-type", ""):
+        tap: Tap = EventTap(StreamWatch.following(watch))
+    else:
+        tap = BodyTap(StreamWatch.following(watch))
+        tap.watch.call.is_stream = False
+    own = weakref.ref(response)
+    response.iter_bytes = _tapped(own, tap, "iter_bytes")
+    response.iter_raw = _tapped(own, tap, "iter_raw")
+    response.aiter_bytes = _async_tapped(own, tap, "aiter_bytes")
+    response.aiter_raw = _async_tapped(own, tap, "aiter_raw")
+    response.close = _closing(own, tap)
+    response.aclose = _async_closing(own, tap)
+
+
+class Tap:
+    """Bytes on their way to the caller."""
+
+    def __init__(self, watch: StreamWatch) -> None:
+        self.watch = watch
+        self.is_reading = False
+
+    def take(self, chunk: bytes) -> None:
+        """A piece of the body passes by."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """The body is over."""
+        raise NotImplementedError
+
+
+class BodyTap(Tap):
+    """A JSON body: kept whole until its end."""
+
+    def __init__(self, watch: StreamWatch) -> None:
+        super().__init__(watch)
+        self.chunks: list[bytes] = []
+        self.size = 0
+
+    def take(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        if self.size <= _LARGEST_BODY:
+            self.chunks.append(chunk)
+
+    def end(self) -> None:
+        self.watch.answered(_read_whole(self.watch, b"".join(self.chunks)))
+
+
+class EventTap(Tap):
+    """Server-sent events: cut into events, of which the watch keeps the first and the last."""
+
+    def __init__(self, watch: StreamWatch) -> None:
+        super().__init__(watch)
+        self.rest = b""
+
+    @guard.guarded("calls.read_event")
+    def take(self, chunk: bytes) -> None:
+        *lines, self.rest = (self.rest + chunk).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                self._event(line[5:].strip())
+
+    def _event(self, data: bytes) -> None:
+        watch = self.watch
+        if data == b"[DONE]" or not data.startswith(b"{"):
+            return
+        watch.count += 1
+        if watch.count == 1:
+            watch.first_ns = perf_counter_ns()
+        (watch.head if watch.count <= StreamWatch.HEAD else watch.tail).append(data)
+
+    def end(self) -> None:
+        self.take(b"\n")
+        self.watch.ended()
+
+
+def _tapped(own: Callable[[], Any], tap: Tap, name: str) -> Callable[..., Iterator[bytes]]:
+    def iterate(*args: Any, **kwargs: Any) -> Iterator[bytes]:
+        response = own()
+        source = getattr(type(response), name)(response, *args, **kwargs)
+        if tap.is_reading:  # iter_bytes reads iter_raw: tap the outer one
+            return source
+        return _passing(tap, source)
+
+    return iterate
+
+
+def _passing(tap: Tap, source: Iterator[bytes]) -> Iterator[bytes]:
+    tap.is_reading = True
+    try:
+        for chunk in source:
+            tap.take(chunk)
+            yield chunk
+    except GeneratorExit:
+        tap.watch.dropped()
+        raise
+    except BaseException as error:
+        tap.watch.broken(error)
+        raise
+    finally:
+        tap.is_reading = False
+    tap.end()
+
+
+def _async_tapped(own: Callable[[], Any], tap: Tap, name: str) -> Callable[..., AsyncIterator[bytes]]:
+    def iterate(*args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
+        response = own()
+        source = getattr(type(response), name)(response, *args, **kwargs)
+        if tap.is_reading:
+            return source
+        return _async_passing(tap, source)
+
+    return iterate
+
+
+async def _async_passing(tap: Tap, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    tap.is_reading = True
+    try:
+        async for chunk in source:
+            tap.take(chunk)
+            yield chunk
+    except GeneratorExit:
+        tap.watch.dropped()
+        raise
+    except BaseException as error:
+        tap.watch.broken(error)
+        raise
+    finally:
+        tap.is_reading = False
+    tap.end()
+
+
+def _closing(own: Callable[[], Any], tap: Tap) -> Callable[[], None]:
+    def close() -> None:
+        if not tap.is_reading:
+            tap.watch.closed()
+        response = own()
+        if response is not None:
+            type(response).close(response)
+
+    return close
+
+
+def _async_closing(own: Callable[[], Any], tap: Tap) -> Callable[[], Any]:
+    async def aclose() -> None:
+        if not tap.is_reading:
+            tap.watch.closed()
+        response = own()
+        if response is not None:
+            await type(response).aclose(response)
+
+    return aclose

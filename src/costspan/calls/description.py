@@ -1,0 +1,96 @@
+"""The words a client file is written in: which library, where it is watched, what its endpoints answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from costspan.calls.merging import merged
+from costspan.facts.call import Answer
+from costspan.facts.usage import Usage
+
+#: Takes one message, a whole response or one event of a stream, and answers what it says, or nothing.
+#: It never adds, never logs, never catches.
+Reader: TypeAlias = Callable[[Any], Answer | None]
+Merge: TypeAlias = Callable[[Answer, Answer], Answer]
+
+#: In `Endpoint.path`: one segment of a path, such as an id.
+SEGMENT: Final = "{}"
+
+# Before the path: a host and a prefix such as /openai/v1, which differ by version and provider. A job that is only
+# handed in (`/async/...`) is no call yet. After it: a query.
+_BEFORE: Final = r"(?:https?://[^/]+)?(?:/(?!async/)[^/?]+)*?"
+_AFTER: Final = r"/?(?:\?.*)?"
+_MOST_PATHS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint of an API, by the end of the path that the client library asks for.
+
+    `read` reads a response or a stream event; `merge` joins the messages of a stream. `asks_usage` is True where
+    a stream reports usage only to those who ask (`stream_options.include_usage`). `request_usage` reads the usage
+    off the request where the response reports none (speech is billed by its input). `ends` tells the event of a
+    stream after which no usage comes. `fetches` is True where a stored answer is fetched: it is booked only if it
+    was still pending when it was made. `each` is True where every item of the answer is a call of its own.
+    """
+
+    path: str
+    operation: str
+    read: Reader
+    merge: Merge = merged
+    asks_usage: bool = False
+    request_usage: Callable[[Mapping[str, Any]], Usage | None] | None = None
+    ends: Callable[[Any], bool] | None = None
+    method: str = "post"
+    fetches: bool = False
+    each: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client library whose every endpoint goes through one `request` method, sync and async.
+
+    `versions` states what was tested, as a version specifier; outside it the library is watched all the same and
+    `costspan doctor` says so. `root` is the module that holds `_base_client`. `provider` is who answers, unless
+    the class of the client (`classes`) or the host it calls (`hosts`, by the end of the name) says otherwise.
+    `native_tracer` names the attribute of a client that holds its own tracer, if the library emits spans itself.
+    """
+
+    name: str
+    distribution: str
+    versions: str
+    root: str
+    provider: str
+    endpoints: tuple[Endpoint, ...]
+    hosts: tuple[tuple[str, str], ...] = ()
+    classes: tuple[tuple[str, str], ...] = ()
+    asks_usage_of: tuple[str, ...] = ()
+    native_tracer: str | None = None
+    _known: dict[str, Endpoint | None] = field(default_factory=dict, repr=False, compare=False)
+    _patterns: list[tuple[re.Pattern[str], Endpoint]] = field(default_factory=list, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for endpoint in self.endpoints:
+            pattern = re.escape(endpoint.path).replace(re.escape(SEGMENT), "[^/?]+")
+            self._patterns.append((re.compile(_BEFORE + pattern + _AFTER), endpoint))
+
+    @property
+    def module(self) -> str:
+        """The module whose classes are patched."""
+        return f"{self.root}._base_client"
+
+    def endpoint(self, path: str, method: str) -> Endpoint | None:
+        """The endpoint at this path, or None for one that costs nothing (models, files, token counts)."""
+        try:
+            endpoint = self._known[path]
+        except KeyError:
+            if len(self._known) >= _MOST_PATHS:  # ids in paths: do not keep them all
+                self._known.clear()
+            endpoint = self._known[path] = self._find(path)
+        return endpoint if endpoint is not None and endpoint.method == method.lower() else None
+
+    def _find(self, path: str) -> Endpoint | None:
+        return next((endpoint for pattern, endpoint in self._patterns if pattern.fullmatch(path)), None)

@@ -1,0 +1,263 @@
+"""One watched call: it begins, the answer is looked at for what it is, and it finishes exactly once.
+
+Nothing here knows a provider, a price or a metric: a client file says how to read an answer, and one listener is
+told when a call begins, answers and has finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping
+from time import perf_counter_ns, time_ns
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from costspan import guard
+from costspan.calls import estimating
+from costspan.calls.messages import opened
+from costspan.facts import call as outcomes
+from costspan.facts.call import Answer, Call
+from costspan.facts.usage import Usage
+
+if TYPE_CHECKING:
+    from costspan.calls.description import Endpoint
+
+_NS_PER_S: Final = 1e9
+_ABANDONING: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
+
+
+class Listener(Protocol):
+    """Who is told about calls. It may keep what it likes in `watch.span` and `watch.token`."""
+
+    def began(self, watch: Watch) -> None:
+        """A call is about to be made, in this thread and task."""
+
+    def left(self, watch: Watch) -> None:
+        """The library's method has returned or raised, in the same thread and task."""
+
+    def current(self) -> Watch | None:
+        """The watch of the call that is under way in this thread and task."""
+
+    def adopted(self, watch: Watch) -> None:
+        """A span of the library's own for this call is current now: use it."""
+
+    def finished(self, watch: Watch) -> None:
+        """`watch.call` is complete. May come from another thread, long after `left`."""
+
+
+#: Calls that ended in a finalizer. A finalizer may run within any line of code, ours included, so it only leaves
+#: its watch here; whoever comes by next finishes it (`finish_late`).
+_late: Final[deque[tuple[StreamWatch, str, int]]] = deque()
+_live: weakref.WeakSet[StreamWatch] = weakref.WeakSet()
+
+
+def new_id(started_ns: int) -> str:
+    """A unique id that sorts by time."""
+    return f"{started_ns:016x}{random.getrandbits(64):016x}"  # noqa: S311  # unique, not secret
+
+
+class Watch:
+    """One call under way."""
+
+    __slots__ = ("_open", "asked", "body", "call", "endpoint", "headers", "listener", "native", "span", "start", "token")
+
+    def __init__(self, listener: Listener, call: Call, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
+        self.listener = listener
+        self.call = call
+        self.endpoint = endpoint
+        self.body = body
+        self.asked = False  # usage was asked for by us, so its event is ours to swallow
+        self.native = False  # the library emits a span of its own for this call
+        self.headers: Any = None
+        self.span: Any = None
+        self.token: Any = None
+        self.start = perf_counter_ns()
+        self._open = [True]
+
+    def claim(self) -> bool:
+        """True for the first who asks, and never again: whoever got it finishes the call."""
+        try:
+            return self._open.pop()
+        except IndexError:
+            return False
+
+    def answered(self, answer: Answer | None, outcome: str = outcomes.OK) -> None:
+        """The call is over; `answer` is what was read of it."""
+        if self.claim():
+            self.finish(answer, outcome)
+
+    @guard.guarded("calls.finish")
+    def finish(self, answer: Answer | None, outcome: str, ended: int | None = None) -> None:
+        """Complete the record and hand it over. Only for whom `claim` let through."""
+        call = self.call
+        call.duration_s = ((ended or perf_counter_ns()) - self.start) / _NS_PER_S
+        call.outcome = outcome
+        if answer is not None:
+            call.answer = answer
+            if answer.error is not None and outcome == outcomes.OK:
+                call.outcome, call.error_type = outcomes.ERROR, answer.error
+        self._take_request_usage()
+        self.body = {}
+        self.listener.finished(self)
+
+    def _take_request_usage(self) -> None:
+        call, reader = self.call, self.endpoint.request_usage
+        if reader is not None and call.answer.usage is None and call.outcome == outcomes.OK:
+            call.answer.usage = reader(self.body)
+
+    def failed(self, error: BaseException) -> None:
+        """The library's method raised."""
+        if self.claim():
+            self._note_error(error)
+            self.finish(None, outcomes.ABANDONED if isinstance(error, _ABANDONING) else outcomes.ERROR)
+
+    @guard.guarded("calls.error")
+    def _note_error(self, error: BaseException) -> None:
+        call = self.call
+        call.error_type = type(error).__qualname__
+        status = getattr(error, "status_code", None)
+        if isinstance(status, int):
+            call.http_status = status
+        response = getattr(error, "response", None)
+        if response is not None:
+            self.headers = getattr(response, "headers", None)
+
+
+class StreamWatch(Watch):
+    """A call whose answer comes in events. Keeps the first two and the last eight of them, and how many there were.
+
+    That is where usage stands (first: Anthropic's `message_start`; last: everybody else), and enough to estimate
+    what was streamed when the stream is cut short. Everything in between is passed on unread.
+    """
+
+    __slots__ = ("__weakref__", "count", "first_ns", "head", "reader", "tail")
+    HEAD: Final = 2
+    TAIL: Final = 8
+
+    def __init__(self, listener: Listener, call: Call, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
+        super().__init__(listener, call, endpoint, body)
+        self.head: list[Any] = []
+        self.tail: deque[Any] = deque(maxlen=self.TAIL)
+        self.count = 0
+        self.first_ns = 0
+        self.reader: Callable[[], Any] | None = None  # a weak reference to the generator that counts
+        call.is_stream = True
+        _live.add(self)
+
+    @classmethod
+    def following(cls, watch: Watch) -> StreamWatch:
+        """The same call, now that it turned out to be streamed."""
+        stream = cls(watch.listener, watch.call, watch.endpoint, watch.body)
+        for name in ("asked", "native", "headers", "span", "token", "start", "_open"):
+            setattr(stream, name, getattr(watch, name))
+        return stream
+
+    def ended(self) -> None:
+        """The stream came to its own end."""
+        if self.claim():
+            self.settle(outcomes.OK)
+
+    def broken(self, error: BaseException) -> None:
+        """Reading the stream raised."""
+        if self.claim():
+            self._note_error(error)
+            self.settle(outcomes.ABANDONED if isinstance(error, _ABANDONING) else outcomes.ERROR)
+
+    def closed(self) -> None:
+        """The caller closed the stream before its end."""
+        if self.claim():
+            self._take_count()
+            self.settle(outcomes.ABANDONED)
+
+    def _take_count(self) -> None:
+        # A suspended generator counts in a local variable: that costs the least per event.
+        frame = getattr(self.reader() if self.reader is not None else None, "gi_frame", None)
+        if frame is not None:
+            self.count = frame.f_locals.get("count", self.count)
+
+    def dropped(self) -> None:
+        """The caller let go of the stream. Called by finalizers: finished later, see `_late`."""
+        if self.claim():
+            _late.append((self, outcomes.ABANDONED, perf_counter_ns()))
+
+    def __del__(self) -> None:
+        self.dropped()
+
+    def settle(self, outcome: str, ended: int | None = None) -> None:
+        """Read what was kept, estimate what is missing, finish. Only for whom `claim` let through."""
+        answer = self._read(outcome)
+        if outcome == outcomes.ABANDONED and answer is not None and answer.usage is not None and answer.usage.complete:
+            outcome = outcomes.OK  # the caller stopped reading after the provider's last word
+        if self.first_ns:
+            self.call.first_chunk_s = (self.first_ns - self.start) / _NS_PER_S
+        self.head.clear()
+        self.tail.clear()
+        self.finish(answer, outcome, ended)
+
+    @guard.guarded("calls.read_stream")
+    def _read(self, outcome: str) -> Answer | None:
+        answer = self.answer_so_far()
+        usage = answer.usage if answer is not None else None
+        is_final = usage is not None and (outcome == outcomes.OK or bool(answer and answer.finish_reasons))
+        if is_final or self.endpoint.fetches:
+            return answer
+        answer = answer or Answer()
+        answer.usage = self._estimated(usage)
+        return answer
+
+    def answer_so_far(self) -> Answer | None:
+        """What the kept events say, joined."""
+        read, merge = self.endpoint.read, self.endpoint.merge
+        answer: Answer | None = None
+        for event in self._kept():
+            said = read(event)
+            if said is not None:
+                answer = said if answer is None else merge(answer, said)
+        return answer
+
+    def _kept(self) -> list[Any]:
+        return [opened(event) for event in (*self.head, *self.tail)]
+
+    def _estimated(self, usage: Usage | None) -> Usage:
+        output = estimating.output_tokens(self._kept(), self.count)
+        counts = dict(usage.counts) if usage is not None else {}
+        counts.setdefault("input", estimating.input_tokens(self.body))
+        counts["output"] = max(counts.get("output", 0), output)
+        return Usage(counts, complete=False)
+
+
+def finish_late() -> None:
+    """Finish the calls that ended in finalizers."""
+    while _late:
+        try:
+            watch, outcome, ended = _late.popleft()
+        except IndexError:  # somebody else took the last one
+            return
+        watch.settle(outcome, ended)
+
+
+def finish_live() -> None:
+    """Finish the streams that are still open: the process ends."""
+    for watch in list(_live):
+        watch.closed()
+    finish_late()
+
+
+def forget_all() -> None:
+    """In a forked child: the calls under way are the parent's."""
+    _late.clear()
+    for watch in list(_live):
+        watch.claim()
+    _live.clear()
+
+
+def begin(
+    listener: Listener, endpoint: Endpoint, client: str, provider: str, body: Mapping[str, Any], model: str | None
+) -> Watch:
+    """A watch over a call that is about to be made."""
+    started_ns = time_ns()
+    call = Call(new_id(started_ns), client, provider, endpoint.operation, started_ns, model)
+    call.is_fetched = endpoint.fetches or endpoint.each
+    return Watch(listener, call, endpoint, body)

@@ -1,0 +1,90 @@
+"""Putting the watch in when a client library is first imported, taking it out again, never twice.
+
+Post-import hooks: starting costspan imports no client library. A library whose methods have moved is left alone,
+and said to be so (`degraded`).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+import wrapt
+
+from costspan import guard
+from costspan.calls.requests import Family
+
+_CLASSES: Final = ("SyncAPIClient", "AsyncAPIClient")
+
+#: What is watched now: (module, class, method) by client name; and why what could not be watched could not.
+patched: Final[dict[str, list[tuple[str, str, str]]]] = {}
+degraded: Final[dict[str, str]] = {}
+
+_active: Final[dict[str, Family]] = {}
+_hooked: Final[set[str]] = set()
+
+
+def install(family: Family) -> None:
+    """Watch a client library from now on, or from when it will be imported."""
+    name = family.client.name
+    _active[name] = family
+    if family.client.module in sys.modules:
+        _patch(name, sys.modules[family.client.module])
+    elif name not in _hooked:
+        _hooked.add(name)
+        wrapt.register_post_import_hook(functools.partial(_patch, name), family.client.module)
+
+
+def remove(name: str) -> None:
+    """Stop watching. What callers hold of the library keeps working: bound methods pass through."""
+    family = _active.pop(name, None)
+    if family is not None:
+        family.is_active = False
+    for module, kind, method in patched.pop(name, []):
+        holder = getattr(sys.modules.get(module), kind, None)
+        wrapper = vars(holder).get(method) if holder is not None else None
+        if isinstance(wrapper, wrapt.FunctionWrapper):
+            setattr(holder, method, wrapper.__wrapped__)
+
+
+@guard.guarded("calls.patch")
+def _patch(name: str, module: Any) -> None:
+    family = _active.get(name)
+    if family is None or name in patched:
+        return
+    missing = [fault for kind in _CLASSES if (fault := _fault(getattr(module, kind, None), kind)) is not None]
+    if missing:
+        degraded[name] = "; ".join(missing)
+        guard.tell_once(
+            f"degraded:{name}",
+            "costspan: calls of %s are not counted: %s. Its version may be newer than this costspan: see costspan doctor",
+            name,
+            degraded[name],
+        )
+        return
+    patched[name] = []
+    for kind in _CLASSES:
+        holder = getattr(module, kind)
+        is_async = inspect.iscoroutinefunction(inspect.unwrap(holder.request))
+        _wrap(name, module, holder, "request", family.request_async if is_async else family.request)
+        _wrap(name, module, holder, "_process_response", family.responded)
+
+
+def _fault(holder: Any, kind: str) -> str | None:
+    """Why this class cannot be watched, or None if it can."""
+    if holder is None:
+        return f"there is no class {kind} where it was expected"
+    for method, parameter in (("request", "options"), ("_process_response", "response")):
+        function = getattr(holder, method, None)
+        if function is None or parameter not in inspect.signature(function).parameters:
+            return f"{kind}.{method}({parameter}=...) is not there"
+    return None
+
+
+def _wrap(name: str, module: Any, holder: type, method: str, wrapper: Callable[..., Any]) -> None:
+    original = vars(holder).get(method) or getattr(holder, method)
+    setattr(holder, method, wrapt.FunctionWrapper(original, wrapper))
+    patched[name].append((module.__name__, holder.__name__, method))

@@ -1,0 +1,264 @@
+"""Watching client libraries whose every endpoint goes through one `request` method (`<library>._base_client`).
+
+Seven libraries share that shape. Two methods of each of the two client classes are wrapped: `request`, which sees
+what is asked and what comes back, and `_process_response`, which sees the HTTP response behind it.
+"""
+# pyright: basic
+# Objects of foreign libraries fight strict checking.
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from costspan import guard
+from costspan.calls import bodies, streams
+from costspan.calls.description import Client, Endpoint
+from costspan.calls.engine import Listener, Watch, begin
+from costspan.calls.messages import NOTHING, text
+from costspan.facts import call as outcomes
+
+_MOST_HOSTS: Final = 256
+_REFUSALS: Final = frozenset({400, 422})
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(slots=True)
+class Server:
+    """Who answers at a base URL."""
+
+    provider: str
+    host: str
+    port: int | None
+    is_asked: bool  # chat streams are asked for usage here
+    url: Any = None  # keeps the object alive whose id is the key in the cache
+
+
+@dataclass(slots=True)
+class Family:
+    """One client library, watched on behalf of a listener."""
+
+    client: Client
+    listener: Listener
+    own_hosts: tuple[tuple[str, str], ...] = ()
+    ask_usage: str = "known"
+    is_active: bool = True
+    _servers: dict[tuple[int, type], Server] = field(default_factory=dict)
+    _shapes: dict[type, Callable[[Watch, Any], Any]] = field(default_factory=dict)
+
+    # --- the wrapped methods ---------------------------------------------------------------------------------
+
+    def request(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+        """In place of `SyncAPIClient.request`."""
+        watch, sent = self._begin(instance, args, kwargs) or (None, args)
+        if watch is None:
+            return wrapped(*args, **kwargs)
+        try:
+            result = wrapped(*sent, **kwargs)
+        except BaseException as error:
+            if watch.asked and self._was_refused(error, instance):
+                watch.asked = False
+                return self._again(watch, wrapped, args, kwargs)
+            self._left(watch, error)
+            raise
+        self._left(watch)
+        return self.taken(watch, result)
+
+    def _again(self, watch: Watch, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Once more without our question for usage: this host refuses it, and the caller must not notice."""
+        try:
+            result = wrapped(*args, **kwargs)
+        except BaseException as error:
+            self._left(watch, error)
+            raise
+        self._left(watch)
+        return self.taken(watch, result)
+
+    async def request_async(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+        """In place of `AsyncAPIClient.request`."""
+        watch, sent = self._begin(instance, args, kwargs) or (None, args)
+        if watch is None:
+            return await wrapped(*args, **kwargs)
+        try:
+            result = await wrapped(*sent, **kwargs)
+        except BaseException as error:
+            if watch.asked and self._was_refused(error, instance):
+                watch.asked = False
+                return await self._again_async(watch, wrapped, args, kwargs)
+            self._left(watch, error)
+            raise
+        self._left(watch)
+        return self.taken(watch, result)
+
+    async def _again_async(self, watch: Watch, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        try:
+            result = await wrapped(*args, **kwargs)
+        except BaseException as error:
+            self._left(watch, error)
+            raise
+        self._left(watch)
+        return self.taken(watch, result)
+
+    # --- before ----------------------------------------------------------------------------------------------
+
+    @guard.guarded("calls.begin")
+    def _begin(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Watch, tuple[Any, ...]] | None:
+        if not self.is_active:
+            return None
+        options = args[1] if len(args) > 1 else kwargs["options"]
+        endpoint = self.client.endpoint(options.url, options.method)
+        if endpoint is None:
+            return None
+        server = self._server(instance)
+        body = options.json_data
+        if not isinstance(body, Mapping):
+            body = NOTHING
+        watch = begin(self.listener, endpoint, self.client.name, server.provider, body, text(body.get("model")))
+        watch.call.host, watch.call.port = server.host, server.port
+        watch.call.is_stream = bool(kwargs.get("stream"))
+        if self.client.native_tracer is not None:
+            watch.native = getattr(instance, self.client.native_tracer, None) is not None
+        if endpoint.asks_usage and watch.call.is_stream and len(args) > 1 and server.is_asked:
+            args = self._asking(watch, args, options, body)
+        self.listener.began(watch)
+        return watch, args
+
+    def _asking(self, watch: Watch, args: tuple[Any, ...], options: Any, body: Mapping[str, Any]) -> tuple[Any, ...]:
+        said = body.get("stream_options")
+        extra = getattr(options, "extra_json", None) or NOTHING
+        if isinstance(said, Mapping) and "include_usage" in said or "stream_options" in extra or _is_raw(options):
+            return args
+        asking = copy.copy(options)
+        asking.json_data = {**body, "stream_options": {**(said or {}), "include_usage": True}}
+        watch.asked = True
+        return (args[0], asking, *args[2:])
+
+    def _was_refused(self, error: BaseException, instance: Any) -> bool:
+        if getattr(error, "status_code", None) not in _REFUSALS:
+            return False
+        server = self._server(instance)
+        guard.tell_once(
+            f"refused:{server.host}",
+            "costspan: %s refuses stream_options, so its chat streams are booked as estimates; "
+            "ask for usage yourself if it reports usage in another way",
+            server.host,
+        )
+        server.is_asked = False
+        return True
+
+    def _server(self, instance: Any) -> Server:
+        url = instance.__dict__.get("_base_url")
+        key = (id(url), type(instance))
+        server = self._servers.get(key)
+        if server is None:
+            if len(self._servers) >= _MOST_HOSTS:
+                self._servers.clear()
+            server = self._servers[key] = self._find_server(url, type(instance))
+        return server
+
+    def _find_server(self, url: Any, kind: type) -> Server:
+        host = str(getattr(url, "host", "") or "").lower()
+        port = getattr(url, "port", None)
+        provider = self._provider(host, f"{host}:{port}" if port else host, kind)
+        known = host.endswith(self.client.asks_usage_of) or host in _LOOPBACK
+        is_asked = self.ask_usage == "always" or (self.ask_usage == "known" and known)
+        return Server(provider, host, port, is_asked, url)
+
+    def _provider(self, host: str, host_and_port: str, kind: type) -> str:
+        for own_host, provider in self.own_hosts:
+            if own_host in (host, host_and_port):
+                return provider
+        names = {parent.__name__ for parent in kind.__mro__}
+        for name, provider in self.client.classes:
+            if name in names:
+                return provider
+        for end, provider in self.client.hosts:
+            if host.endswith(end) or host_and_port.endswith(end):
+                return provider
+        return self.client.provider
+
+    # --- after -----------------------------------------------------------------------------------------------
+
+    @guard.guarded("calls.left")
+    def _left(self, watch: Watch, error: BaseException | None = None) -> None:
+        if error is not None:
+            watch.failed(error)
+        self.listener.left(watch)
+
+    def taken(self, watch: Watch, result: Any) -> Any:
+        """What came back, on its way to the caller: the same object, watched if it is not over yet."""
+        self._take(watch, result)
+        return result
+
+    @guard.guarded("calls.answer")
+    def _take(self, watch: Watch, result: Any) -> None:
+        kind = type(result)
+        take = self._shapes.get(kind)
+        if take is None:
+            take = self._shapes[kind] = _shape(kind)
+        take(watch, result)
+
+    def responded(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG002
+        """In place of `_process_response`: the watch of this call learns of the headers."""
+        watch = self.listener.current() if self.is_active else None
+        if watch is None or watch.call.client != self.client.name:
+            return wrapped(*args, **kwargs)
+        self._note_response(watch, kwargs.get("response"))
+        result = wrapped(*args, **kwargs)
+        if not watch.native:
+            return result
+        # The library's own span ends before `request` returns: what it is told, it is told now.
+        return self._taken_later(watch, result) if hasattr(result, "__await__") else self.taken(watch, result)
+
+    async def _taken_later(self, watch: Watch, result: Any) -> Any:
+        return self.taken(watch, await result)
+
+    @guard.guarded("calls.headers")
+    def _note_response(self, watch: Watch, response: Any) -> None:
+        watch.headers = getattr(response, "headers", None)
+        if watch.native:
+            self.listener.adopted(watch)
+
+
+def _is_raw(options: Any) -> bool:
+    headers = options.headers
+    return isinstance(headers, Mapping) and any(name.lower() == "x-stainless-raw-response" for name in headers)
+
+
+# --- what can come back ----------------------------------------------------------------------------------------
+
+
+def _shape(kind: type) -> Callable[[Watch, Any], Any]:
+    if hasattr(kind, "__stream__") or hasattr(kind, "__decode__"):
+        return _take_stream
+    if "http_response" in getattr(kind, "__annotations__", ()) or any(
+        "http_response" in parent.__dict__.get("__annotations__", ()) for parent in kind.__mro__
+    ):
+        return _take_raw
+    if hasattr(kind, "iter_bytes") and hasattr(kind, "headers"):
+        return bodies.follow
+    if hasattr(kind, "iter_bytes") and hasattr(kind, "response"):
+        return _take_bytes
+    return _take_whole
+
+
+def _take_stream(watch: Watch, stream: Any) -> None:
+    streams.follow(watch, stream)
+
+
+def _take_raw(watch: Watch, raw: Any) -> None:
+    bodies.follow(watch, raw.http_response)
+
+
+def _take_bytes(watch: Watch, _: Any) -> None:
+    watch.answered(None)
+
+
+def _take_whole(watch: Watch, message: Any) -> None:
+    answer = watch.endpoint.read(message)
+    watch.answered(answer, outcomes.OK)
+
+
+__all__ = ["Endpoint", "Family", "Server"]

@@ -1,0 +1,210 @@
+"""Streams: an iterator of ours in front of the library's own, so that the caller keeps the library's object.
+
+Per event: count it and keep it among the last eight. Nothing is read before the stream is over.
+"""
+# pyright: basic
+# Proxies of foreign objects fight strict checking.
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from time import perf_counter_ns
+from typing import Any
+
+from costspan import guard
+from costspan.calls.engine import StreamWatch, Watch, begin
+from costspan.calls.messages import fields
+
+
+def follow(watch: Watch, stream: Any) -> Any:
+    """The same stream, watched."""
+    if watch.endpoint.each:
+        return _follow_each(watch, stream)
+    followed = StreamWatch.following(watch)
+    source = stream._iterator
+    if hasattr(source, "__anext__"):
+        events: Any = AsyncEvents(followed, source)
+    else:
+        events = _swallowing(followed, source) if followed.asked or followed.native else _events(followed, source)
+    stream._iterator = events
+    followed.reader = weakref.ref(events)
+    response = getattr(stream, "response", None) or getattr(stream, "http_response", None)
+    if response is not None:
+        _watch_closing(followed, response, events)
+    return stream
+
+
+def _events(watch: StreamWatch, source: Iterator[Any]) -> Iterator[Any]:
+    """The library's events, counted."""
+    head, keep, count = watch.head, watch.tail.append, 0
+    try:
+        for event in source:
+            count += 1
+            if count <= StreamWatch.HEAD:
+                _begin(watch, head, event, count)
+            else:
+                keep(event)
+            yield event
+    except GeneratorExit:
+        watch.count = count
+        watch.dropped()
+        raise
+    except BaseException as error:
+        watch.count = count
+        watch.broken(error)
+        raise
+    watch.count = count
+    watch.ended()
+
+
+def _begin(watch: StreamWatch, head: list[Any], event: Any, count: int) -> None:
+    if count == 1:
+        watch.first_ns = perf_counter_ns()
+    head.append(event)
+
+
+def _swallowing(watch: StreamWatch, source: Iterator[Any]) -> Iterator[Any]:
+    """The same for a stream whose usage we asked for: the event that nobody else expects is kept from the caller.
+
+    And for a stream within a span of the library's own, which is told the cost before it ends.
+    """
+    try:
+        for event in source:
+            if not _noted(watch, event):
+                yield event
+    except GeneratorExit:
+        watch.dropped()
+        raise
+    except BaseException as error:
+        watch.broken(error)
+        raise
+    watch.ended()
+
+
+def _noted(watch: StreamWatch, event: Any) -> bool:
+    """Keep an event; True if it is to be swallowed."""
+    watch.count += 1
+    if watch.count <= StreamWatch.HEAD:
+        _begin(watch, watch.head, event, watch.count)
+    else:
+        watch.tail.append(event)
+    if watch.native and watch.endpoint.ends is not None and watch.endpoint.ends(event):
+        watch.ended()
+    return watch.asked and _is_usage_alone(event)
+
+
+@guard.guarded("calls.swallow")
+def _is_usage_alone(event: Any) -> bool:
+    said = fields(event)
+    return not said.get("choices", True) and said.get("usage") is not None
+
+
+def _follow_each(watch: Watch, stream: Any) -> Any:
+    """A list of answers, sent as a stream (the results of a batch): every item is a call of its own."""
+    watch.claim()
+    source = stream._iterator
+    stream._iterator = _async_items(watch, source) if hasattr(source, "__anext__") else _items(watch, source)
+    return stream
+
+
+def _items(watch: Watch, source: Iterator[Any]) -> Iterator[Any]:
+    for item in source:
+        _book_item(watch, item)
+        yield item
+
+
+async def _async_items(watch: Watch, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for item in source:
+        _book_item(watch, item)
+        yield item
+
+
+@guard.guarded("calls.item")
+def _book_item(watch: Watch, item: Any) -> None:
+    answer = watch.endpoint.read(item)
+    if answer is not None and answer.usage is not None:
+        call = watch.call
+        begin(watch.listener, watch.endpoint, call.client, call.provider, {}, answer.model).answered(answer)
+
+
+class AsyncEvents:
+    """The library's asynchronous events, counted.
+
+    An object, not an asynchronous generator: the event loop would put off the end of an abandoned generator, or
+    never get to it.
+    """
+
+    def __init__(self, watch: StreamWatch, source: AsyncIterator[Any]) -> None:
+        self._watch = watch
+        self._source = source
+        self._next = source.__anext__
+        self._keep = watch.tail.append
+        self._is_plain = not (watch.asked or watch.native)
+        self.gi_running = False
+
+    def __aiter__(self) -> AsyncEvents:
+        return self
+
+    async def __anext__(self) -> Any:
+        watch = self._watch
+        while True:
+            self.gi_running = True
+            try:
+                event = await self._next()
+            except StopAsyncIteration:
+                watch.ended()
+                raise
+            except BaseException as error:
+                watch.broken(error)
+                raise
+            finally:
+                self.gi_running = False
+            if not self._is_plain:
+                if _noted(watch, event):
+                    continue
+                return event
+            watch.count += 1
+            if watch.count <= StreamWatch.HEAD:
+                _begin(watch, watch.head, event, watch.count)
+            else:
+                self._keep(event)
+            return event
+
+    async def aclose(self) -> None:
+        """Close the library's iterator, as the caller would have."""
+        self._watch.closed()
+        close = getattr(self._source, "aclose", None)
+        if close is not None:
+            await close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+
+def _watch_closing(watch: StreamWatch, response: Any, events: Any) -> None:
+    """Learn of a response that is closed from outside, while our iterator is not running.
+
+    Weak references only: an abandoned stream must not be kept alive by its watch.
+    """
+    own, reader, watching = weakref.ref(response), weakref.ref(events), weakref.ref(watch)
+
+    def note() -> None:
+        running, watched = reader(), watching()
+        if watched is not None and not getattr(running, "gi_running", False):
+            watched.closed()
+
+    def close() -> None:
+        note()
+        closing = own()
+        if closing is not None:
+            type(closing).close(closing)
+
+    async def aclose() -> None:
+        note()
+        closing = own()
+        if closing is not None:
+            await type(closing).aclose(closing)
+
+    response.close = close
+    response.aclose = aclose

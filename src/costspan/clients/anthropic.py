@@ -1,0 +1,48 @@
+"""Anthropic's library, with its Bedrock and Vertex clients; from version 2 on it emits a span of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from costspan.calls.description import Client, Endpoint
+from costspan.calls.messages import fields
+from costspan.clients import anthropic_body
+from costspan.facts.call import Answer
+
+
+def result(line: Any) -> Answer | None:
+    """One line of a batch's results: a message, or the reason why there is none."""
+    answer = anthropic_body.message(fields(fields(line).get("result")).get("message"))
+    if answer is not None:
+        answer.processing = "batch"
+    return answer
+
+
+def is_last_usage(event: Any) -> bool:
+    """`message_delta` carries the final totals."""
+    return fields(event).get("type") == "message_delta"
+
+
+CLIENT = Client(
+    name="anthropic",
+    distribution="anthropic",
+    versions=">=0.34,<3",
+    root="anthropic",
+    provider="anthropic",
+    endpoints=(
+        Endpoint("/messages", "chat", anthropic_body.message, anthropic_body.merge, ends=is_last_usage),
+        Endpoint("/complete", "text_completion", anthropic_body.message),
+        Endpoint("/messages/batches/{}/results", "chat", result, method="get", each=True),
+    ),
+    classes=(
+        ("AnthropicBedrock", "aws.bedrock"),
+        ("AsyncAnthropicBedrock", "aws.bedrock"),
+        ("AnthropicBedrockMantle", "aws.bedrock"),
+        ("AsyncAnthropicBedrockMantle", "aws.bedrock"),
+        ("AnthropicVertex", "gcp.vertex_ai"),
+        ("AsyncAnthropicVertex", "gcp.vertex_ai"),
+        ("AnthropicFoundry", "azure.ai.inference"),
+        ("AsyncAnthropicFoundry", "azure.ai.inference"),
+    ),
+    native_tracer="_tracer",
+)

@@ -1,0 +1,19 @@
+"""Cerebras: OpenAI-shaped bodies."""
+
+from __future__ import annotations
+
+from costspan.calls.description import Client, Endpoint
+from costspan.clients import openai_body
+
+CLIENT = Client(
+    name="cerebras",
+    distribution="cerebras-cloud-sdk",
+    versions=">=1,<2",
+    root="cerebras.cloud.sdk",
+    provider="cerebras",
+    endpoints=(
+        Endpoint("/chat/completions", "chat", openai_body.chat, asks_usage=True),
+        Endpoint("/completions", "text_completion", openai_body.chat, asks_usage=True),
+    ),
+    asks_usage_of=("api.cerebras.ai",),
+)

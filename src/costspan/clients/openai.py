@@ -1,0 +1,78 @@
+"""OpenAI's library, which is also the client of every OpenAI-compatible host: who answers is told by the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from costspan.calls.description import Client, Endpoint
+from costspan.clients import openai_body
+from costspan.facts.usage import CHARACTERS, Usage
+
+
+def speech(body: Mapping[str, Any]) -> Usage | None:
+    """Speech reports no usage: it is billed by the characters of its input."""
+    text = body.get("input")
+    return Usage({CHARACTERS: len(text)}) if isinstance(text, str) else None
+
+
+CLIENT = Client(
+    name="openai",
+    distribution="openai",
+    versions=">=1.30,<4",
+    root="openai",
+    provider="openai",
+    endpoints=(
+        Endpoint("/chat/completions", "chat", openai_body.chat, asks_usage=True),
+        Endpoint("/completions", "text_completion", openai_body.chat, asks_usage=True),
+        Endpoint("/responses", "chat", openai_body.responses),
+        Endpoint("/responses/compact", "chat", openai_body.responses),
+        Endpoint("/responses/{}", "chat", openai_body.responses, method="get", fetches=True),
+        Endpoint("/embeddings", "embeddings", openai_body.embeddings),
+        Endpoint("/audio/transcriptions", "transcription", openai_body.sound),
+        Endpoint("/audio/translations", "translation", openai_body.sound),
+        Endpoint("/audio/speech", "speech", openai_body.sound, request_usage=speech),
+        Endpoint("/images/generations", "image_generation", openai_body.images),
+        Endpoint("/images/edits", "image_generation", openai_body.images),
+        Endpoint("/images/variations", "image_generation", openai_body.images),
+        Endpoint("/moderations", "moderation", openai_body.moderations),
+    ),
+    classes=(("AzureOpenAI", "azure.ai.openai"), ("AsyncAzureOpenAI", "azure.ai.openai")),
+    hosts=(
+        (".openai.azure.com", "azure.ai.openai"),
+        (".services.ai.azure.com", "azure.ai.openai"),
+        (".cognitiveservices.azure.com", "azure.ai.openai"),
+        ("openrouter.ai", "openrouter"),
+        ("api.deepseek.com", "deepseek"),
+        ("api.x.ai", "x_ai"),
+        ("api.perplexity.ai", "perplexity"),
+        ("api.groq.com", "groq"),
+        ("api.together.xyz", "together"),
+        ("api.together.ai", "together"),
+        ("api.fireworks.ai", "fireworks"),
+        ("api.cerebras.ai", "cerebras"),
+        ("api.mistral.ai", "mistral_ai"),
+        ("api.moonshot.ai", "moonshot_ai"),
+        ("api.anthropic.com", "anthropic"),
+        ("generativelanguage.googleapis.com", "gcp.gemini"),
+        ("aiplatform.googleapis.com", "gcp.vertex_ai"),
+        (".amazonaws.com", "aws.bedrock"),
+        (".api.aws", "aws.bedrock"),
+        (":11434", "ollama"),
+    ),
+    asks_usage_of=(
+        "api.openai.com",
+        ".openai.azure.com",
+        ".services.ai.azure.com",
+        "openrouter.ai",
+        "api.deepseek.com",
+        "api.x.ai",
+        "api.groq.com",
+        "api.together.xyz",
+        "api.together.ai",
+        "api.fireworks.ai",
+        "api.cerebras.ai",
+        "api.moonshot.ai",
+        "generativelanguage.googleapis.com",
+    ),
+)

@@ -1,0 +1,231 @@
+"""The bodies of the OpenAI API, which most other providers copy: chat, completions, responses, embeddings, sound, images.
+
+Reasoning is part of `completion_tokens` with most servers and beside it with a few (xAI chat, Perplexity). The
+total that the same usage reports tells which: prompt + completion + reasoning means beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from costspan.calls.messages import fields, listed, text
+from costspan.facts import usage as units
+from costspan.facts.call import Answer
+from costspan.facts.money import nano_from_pico, nano_from_usd
+from costspan.facts.usage import Usage, count
+
+_TICK_PICO_USD = 100  # xAI: one tick is 1e-10 USD
+
+_INPUT_DETAILS = (
+    ("cached_tokens", units.CACHE_READ),
+    ("cache_read_input_tokens", units.CACHE_READ),
+    ("cache_write_tokens", units.CACHE_WRITE),
+    ("audio_tokens", units.INPUT_AUDIO),
+    ("image_tokens", units.INPUT_IMAGE),
+    ("video_tokens", units.INPUT_VIDEO),
+)
+_OUTPUT_DETAILS = (
+    ("reasoning_tokens", units.REASONING),
+    ("audio_tokens", units.OUTPUT_AUDIO),
+    ("image_tokens", units.OUTPUT_IMAGE),
+    ("rejected_prediction_tokens", units.OUTPUT_REJECTED),
+)
+_WRITE_DETAILS = (("ttl_30m_tokens", units.CACHE_WRITE_30M), ("ttl_12h_tokens", units.CACHE_WRITE_12H))
+# Reported beside the details: DeepSeek, Moonshot and Together; Perplexity; OpenAI-shaped gateways to Anthropic.
+_BESIDE = (
+    ("prompt_cache_hit_tokens", units.CACHE_READ),
+    ("cached_tokens", units.CACHE_READ),
+    ("cache_creation_input_tokens", units.CACHE_WRITE),
+    ("reasoning_tokens", units.REASONING),
+    ("citation_tokens", units.OUTPUT_CITATION),
+    ("num_search_queries", units.WEB_SEARCHES),
+)
+
+
+def _take(counts: dict[str, int], source: Mapping[str, Any], names: tuple[tuple[str, str], ...]) -> None:
+    for name, unit in names:
+        value = source.get(name)
+        if value is not None and unit not in counts:
+            number = count(value)
+            if number is not None:
+                counts[unit] = number
+
+
+def usage(body: Any) -> Usage | None:
+    """The usage object of chat, completions, responses, embeddings, transcriptions and images."""
+    said = fields(body)
+    if not said:
+        return None
+    counts: dict[str, int] = {}
+    _take(counts, said, (("prompt_tokens", units.INPUT), ("input_tokens", units.INPUT)))
+    _take(counts, said, (("completion_tokens", units.OUTPUT), ("output_tokens", units.OUTPUT)))
+    details = said.get("prompt_tokens_details") or said.get("input_tokens_details") or said.get("input_token_details")
+    if details is not None:
+        _take(counts, fields(details), _INPUT_DETAILS)
+    details = said.get("completion_tokens_details") or said.get("output_tokens_details")
+    if details is not None:
+        _take(counts, fields(details), _OUTPUT_DETAILS)
+    details = said.get("cache_write_tokens_details")
+    if details is not None:
+        _take(counts, fields(details), _WRITE_DETAILS)
+    _take(counts, said, _BESIDE)
+    _add_reasoning_beside(counts, said)
+    _take_seconds(counts, said)
+    _take(counts, fields(said.get("server_tool_use_details")), (("web_search_requests", units.WEB_SEARCHES),))
+    return Usage(counts) if counts else None
+
+
+def _add_reasoning_beside(counts: dict[str, int], said: Mapping[str, Any]) -> None:
+    reasoning = counts.get(units.REASONING)
+    if not reasoning:
+        return
+    output, total = counts.get(units.OUTPUT, 0), count(said.get("total_tokens"))
+    beside = total == counts.get(units.INPUT, 0) + output + reasoning if total is not None else False
+    if beside or reasoning > output:
+        counts[units.OUTPUT] = output + reasoning
+
+
+def _take_seconds(counts: dict[str, int], said: Mapping[str, Any]) -> None:
+    seconds = said.get("seconds")
+    if isinstance(seconds, int | float) and seconds >= 0:
+        counts[units.INPUT_AUDIO_MS] = round(seconds * 1000)
+
+
+def reported_nano_usd(body: Any) -> int | None:
+    """The cost in the usage itself: OpenRouter and gateways (USD), Perplexity (an object), xAI (ticks of 1e-10 USD)."""
+    said = fields(body)
+    ticks = count(said.get("cost_in_usd_ticks"))
+    if ticks is not None:
+        return nano_from_pico(ticks * _TICK_PICO_USD)
+    cost = said.get("cost")
+    if cost is None or isinstance(cost, bool):
+        return None
+    if not isinstance(cost, int | float | str):
+        cost = fields(cost).get("total_cost")
+        return None if cost is None else nano_from_usd(cost)
+    amount = nano_from_usd(cost)
+    if amount is not None and said.get("is_byok") is True:
+        # With the user's own key OpenRouter's cost is its fee alone; the upstream bills the rest.
+        amount += nano_from_usd(fields(said.get("cost_details")).get("upstream_inference_cost") or 0) or 0
+    return amount
+
+
+def _answer(said: Mapping[str, Any], spent: Any, finish_reasons: tuple[str, ...]) -> Answer:
+    answer = Answer(
+        model=text(said.get("model")),
+        id=text(said.get("id")),
+        tier=text(said.get("service_tier")),
+        finish_reasons=finish_reasons,
+    )
+    if spent is not None:
+        answer.usage = usage(spent)
+        answer.reported_nano_usd = reported_nano_usd(spent)
+    if said.get("error") is not None:
+        answer.error = error_of(said["error"])
+    return answer
+
+
+def error_of(error: Any) -> str:
+    """A short word for an error object in a body: its code or type."""
+    said = fields(error)
+    return text(said.get("code")) or text(said.get("type")) or str(said.get("code") or "error")
+
+
+def chat(message: Any) -> Answer | None:
+    """A chat or legacy completion, whole or one event of its stream."""
+    said = fields(message)
+    if not said:
+        return None
+    reasons = [text(fields(choice).get("finish_reason")) for choice in listed(said.get("choices"))]
+    spent = said.get("usage")
+    if spent is None and "x_groq" in said:  # Groq repeats the usage there, and only there where nobody asked for it
+        spent = fields(said["x_groq"]).get("usage")
+    return _answer(said, spent, tuple([reason for reason in reasons if reason]))
+
+
+def responses(message: Any) -> Answer | None:
+    """A response of the Responses API, whole or within an event of its stream."""
+    said = fields(message)
+    if said.get("type") == "error":
+        return Answer(error=error_of(said.get("error") or said))
+    if "response" in said:
+        said = fields(said["response"])
+    status = text(said.get("status"))
+    answer = _answer(said, said.get("usage"), (status,) if status else ())
+    answer.pending = status in {"queued", "in_progress"}
+    if answer.usage is not None:
+        _take_tools(answer.usage.counts, said)
+        answer.parts = _image_part(answer.usage, said)
+    return answer
+
+
+# Charged by the request, and reported only as items of the output by servers that send no `tool_usage`.
+_TOOL_ITEMS = {
+    "web_search_call": units.WEB_SEARCHES,
+    "file_search_call": units.FILE_SEARCHES,
+    "code_interpreter_call": units.CODE_EXECUTIONS,
+}
+
+
+def _take_tools(counts: dict[str, int], said: Mapping[str, Any]) -> None:
+    used = fields(said.get("tool_usage"))
+    _take(counts, fields(used.get("web_search")), (("num_requests", units.WEB_SEARCHES),))
+    found: dict[str, int] = {}
+    for item in listed(said.get("output")):
+        kind = fields(item).get("type")
+        unit = _TOOL_ITEMS.get(kind) if isinstance(kind, str) else None
+        if unit is not None:
+            found[unit] = found.get(unit, 0) + 1
+    for unit, number in found.items():
+        counts.setdefault(unit, number)
+
+
+def _image_part(own: Usage, said: Mapping[str, Any]) -> tuple[tuple[str | None, Usage], ...]:
+    """Images drawn by a tool are another model's tokens, reported beside the usage."""
+    drawn = usage(fields(said.get("tool_usage")).get("image_gen"))
+    if drawn is None or not any(drawn.counts.values()):
+        return ()
+    tools = [fields(tool) for tool in listed(said.get("tools"))]
+    model = next((text(tool.get("model")) for tool in tools if tool.get("type") == "image_generation"), None)
+    return ((text(said.get("model")), own), (model or "gpt-image-1", drawn))
+
+
+def embeddings(message: Any) -> Answer | None:
+    """Embeddings: all tokens are input."""
+    said = fields(message)
+    answer = _answer(said, said.get("usage"), ())
+    if answer.usage is not None:
+        answer.usage.counts[units.OUTPUT] = 0
+    return answer
+
+
+def sound(message: Any) -> Answer | None:
+    """A transcription or translation, or the last event of its stream."""
+    said = fields(message)
+    answer = _answer(said, said.get("usage"), ())
+    seconds = said.get("duration")
+    if answer.usage is None and isinstance(seconds, int | float) and seconds >= 0:
+        # The verbose form of whisper-1 without usage: it bills whole seconds of sound, rounded to the nearest.
+        answer.usage = Usage({units.INPUT_AUDIO_MS: round(seconds) * 1000})
+    return answer
+
+
+def images(message: Any) -> Answer | None:
+    """Images: tokens where the model reports them, and the number of pictures."""
+    said = fields(message)
+    if said.get("type") in {"image_generation.partial_image", "image_edit.partial_image"}:
+        return None
+    answer = _answer(said, said.get("usage"), ())
+    pictures = len(listed(said.get("data"))) or (1 if said.get("b64_json") else 0)
+    if pictures:
+        answer.usage = answer.usage or Usage()
+        answer.usage.counts[units.IMAGES] = pictures
+    return answer
+
+
+def moderations(message: Any) -> Answer | None:
+    """Moderations are free: https://platform.openai.com/docs/pricing (2026-11)."""
+    answer = _answer(fields(message), None, ())
+    answer.usage = Usage({units.INPUT: 0, units.OUTPUT: 0})
+    return answer

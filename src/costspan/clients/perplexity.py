@@ -1,0 +1,20 @@
+"""Perplexity: OpenAI-shaped bodies with reasoning beside the output; every event reports running totals and the cost."""
+
+from __future__ import annotations
+
+from costspan.calls.description import Client, Endpoint
+from costspan.clients import openai_body
+
+CLIENT = Client(
+    name="perplexity",
+    distribution="perplexityai",
+    versions=">=0.20,<1",
+    root="perplexity",
+    provider="perplexity",
+    endpoints=(
+        Endpoint("/chat/completions", "chat", openai_body.chat),
+        Endpoint("/responses", "chat", openai_body.responses),
+        Endpoint("/embeddings", "embeddings", openai_body.embeddings),
+        Endpoint("/contextualizedembeddings", "embeddings", openai_body.embeddings),
+    ),
+)
