@@ -1,0 +1,64 @@
+# The everyday door. `make` alone prints what there is. A fresh machine needs python3 (3.10 or later) with pip, make and git.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+SOURCES := src tests examples $(wildcard benchmarks scripts)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup fmt lint types test docs generate demo bench lock clean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv and install everything from requirements.lock
+
+fmt: $(READY) ## Format the code, and mend what the linter can mend
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+lint: $(READY) ## Lint, check the format, the spelling and the directions of imports
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/codespell src tests examples docs README.md CONTRIBUTING.md
+	$(BIN)/lint-imports
+
+types: $(READY) ## Check the types
+	$(BIN)/pyright
+
+test: $(READY) ## Run every test
+	$(BIN)/pytest
+
+docs: $(READY) ## Check that documentation and examples say what the code does
+	$(BIN)/pytest tests/test_docs.py tests/test_demo.py
+
+generate: $(READY) ## Write the generated files again
+	$(BIN)/python scripts/generate.py
+
+demo: $(READY) ## Run the example agent against a stand-in for the providers, and report what it cost
+	$(BIN)/costspan demo
+
+bench: $(READY) ## Measure the overhead, beside the peers
+	$(BIN)/python -m benchmarks
+
+lock: $(READY) ## Resolve requirements.lock again; add UPGRADE=1 for newer versions
+	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group build --group clients --group test --group lint \
+	  --universal --python-version 3.10 --generate-hashes --no-annotate --no-header \
+	  $(if $(UPGRADE),--upgrade) --output-file requirements.lock
+
+clean: ## Remove .venv and everything that was built or cached
+	rm -rf .venv .envs .cache .pytest_cache .ruff_cache .hypothesis dist build .coverage*
+	find src tests examples -name __pycache__ -prune -exec rm -rf {} +
+
+# uv comes first, from the lock like everything else, because it installs ten times faster than pip. Where the
+# system's Python lacks ensurepip (Debian without python3-venv), its pip is lent to the new environment.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "costspan needs Python 3.10 or later, this is " + sys.version)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip .venv
+	@awk '/^uv==/, !/\\$$/' requirements.lock > .venv/uv.lock
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 \
+	  && $(BIN)/python -m pip install --quiet --require-hashes --requirement .venv/uv.lock \
+	  || $(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes --requirement .venv/uv.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(READY)
