@@ -53,7 +53,7 @@ def _plain_function(function: Callable[..., Any], whose: Whose) -> Callable[...,
 
 def _still_to_run(result: Any, whose: Whose) -> Any:
     # Another decorator may hide that a function is async or a generator; what came back tells.
-    made = _BY_RESULT.get(type(result))
+    made = _BY_RESULT.get(cast("Any", type(result)))
     return result if made is None else made(lambda: result, whose)()
 
 
