@@ -1,0 +1,240 @@
+"""Compile the bundled price table from the installed genai-prices package.
+
+    python scripts/compile_prices.py            write src/costspan/pricing/prices.jsonl
+    python scripts/compile_prices.py --check    fail if the committed table is stale or was edited by hand
+
+The table is a text of one JSON value a line: a header, then one line per model, in the order in which
+genai-prices matches them. Rates are integer pico-USD per unit, or "n/d" where no integer is exact.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import hashlib
+import importlib.metadata
+import json
+import re
+import sys
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import genai_prices.types as gp
+import price_facts as facts
+from genai_prices.data import providers as known_providers
+from genai_prices.data_units import unit_data
+
+TABLE = Path(__file__).parent.parent / "src" / "costspan" / "pricing" / "prices.jsonl"
+PICO = 10**12
+
+#: Price key of genai-prices -> unit of costspan. Units that costspan cannot count keep a name of their own: a
+#: listing shows them, no call is charged by them.
+UNITS = {
+    "input_mtok": "input",
+    "output_mtok": "output",
+    "cache_read_mtok": "cache_read",
+    "cache_write_mtok": "cache_write",
+    "cache_write_5m_mtok": "cache_write_5m",
+    "cache_write_1h_mtok": "cache_write_1h",
+    "input_audio_mtok": "input_audio",
+    "input_image_mtok": "input_image",
+    "input_video_mtok": "input_video",
+    "input_tool_mtok": "input_tool",
+    "cache_audio_read_mtok": "cache_read_audio",
+    "cache_image_read_mtok": "cache_read_image",
+    "cache_video_read_mtok": "cache_read_video",
+    "output_audio_mtok": "output_audio",
+    "output_image_mtok": "output_image",
+    "output_video_mtok": "output_video",
+    "output_reasoning_mtok": "reasoning",
+    "output_citation_mtok": "output_citation",
+    "web_searches_kcount": "web_searches",
+    "storage_searches_kcount": "file_searches",
+    "code_executions_kcount": "code_executions",
+    "rerank_searches_kcount": "search_units",
+    "input_document_kpages": "pages",
+    "input_annotated_document_kpages": "annotated_pages",
+    "input_mchars": "characters",
+    "input_text_messages_kcount": "messages",
+    "requests_kcount": "requests",
+    "audio_hours": "audio_ms",
+    "input_audio_hours": "input_audio_ms",
+    "output_audio_hours": "output_audio_ms",
+}
+PER = {unit["price_key"]: unit["per"] for unit in unit_data.values()}
+HOURS = {"audio_hours", "input_audio_hours", "output_audio_hours"}
+
+
+def rate(usd: Decimal, per: int) -> int | str:
+    """A price in USD per `per` units as pico-USD per unit."""
+    value = Fraction(usd) * PICO / per
+    return value.numerator if value.denominator == 1 else f"{value.numerator}/{value.denominator}"
+
+
+def tiered(price: Decimal | gp.TieredPrices, per: int) -> Any:
+    if isinstance(price, gp.TieredPrices):
+        return [rate(price.base, per), *([tier.start, rate(tier.price, per)] for tier in price.tiers)]
+    return rate(price, per)
+
+
+def rates(prices: gp.ModelPrice) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, price in prices.__dict__.items():
+        if price is None:
+            continue
+        if key not in UNITS:
+            sys.exit(f"compile_prices: genai-prices prices {key!r}, which has no unit here: add it to UNITS")
+        found[UNITS[key]] = tiered(price, PER[key] * (1_000 if key in HOURS else 1))
+    if "audio_ms" in found:  # the hour of sound that a direction has no rate of its own for
+        both = found.pop("audio_ms")
+        found.setdefault("input_audio_ms", both)
+        found.setdefault("output_audio_ms", both)
+    return found
+
+
+def clause(match: Any) -> list[Any]:
+    """A match as a list of alternatives: "=equals", "^starts", "$ends", "~contains", "/regex", [all of these]."""
+    if isinstance(match, gp.ClauseOr):
+        return [word for each in match.or_ for word in clause(each)]
+    if isinstance(match, gp.ClauseAnd):
+        return [[clause(each) for each in match.and_]]
+    if isinstance(match, gp.ClauseRegex):
+        return ["/" + match.regex]
+    for sign, kind, name in (
+        ("=", gp.ClauseEquals, "equals"),
+        ("^", gp.ClauseStartsWith, "starts_with"),
+        ("$", gp.ClauseEndsWith, "ends_with"),
+        ("~", gp.ClauseContains, "contains"),
+    ):
+        if isinstance(match, kind):
+            return [sign + getattr(match, name).lower()]
+    sys.exit(f"compile_prices: genai-prices matches by {type(match).__name__}, which is not known here")
+
+
+def constraint(when: Any) -> Any:
+    """None, a day "2026-10-12" from which a price holds (UTC), or the seconds of the day [from, to) in which it does."""
+    if when is None:
+        return None
+    if isinstance(when, gp.StartDateConstraint):
+        return when.start_date.isoformat()
+    return [seconds_of_day(when.start_time), seconds_of_day(when.end_time)]
+
+
+def seconds_of_day(value: dt.time) -> int:
+    if value.tzinfo is not None and value.utcoffset() != dt.timedelta(0):
+        sys.exit(f"compile_prices: the time of day {value} is not in UTC")
+    return value.hour * 3600 + value.minute * 60 + value.second
+
+
+def parts_of(provider: str, model: str, facts_by_pattern: list[tuple[str, str, list[str]]]) -> list[str]:
+    return [
+        part
+        for provider_pattern, model_pattern, parts in facts_by_pattern
+        if re.fullmatch(provider_pattern, provider) and re.fullmatch(model_pattern, model)
+        for part in parts
+    ]
+
+
+def remarks(provider: str, model: gp.ModelInfo, *, priced: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if not priced and (model.id.endswith(":free") or (provider, model.id) in facts.FREE):
+        found["free"] = True
+    if least := facts.LEAST.get((provider, model.id)):
+        found["least"] = least
+    if covers := parts_of(provider, model.id, facts.COVERS):
+        found["covers"] = covers
+    if lacks := parts_of(provider, model.id, facts.LACKS):
+        found["lacks"] = lacks
+    return found
+
+
+def more_rates(provider: str, model: str) -> dict[str, Any]:
+    return {
+        unit: rate(Decimal(usd), 1_000)
+        for of_provider, pattern, more in facts.MORE_RATES
+        if provider == of_provider and re.search(pattern, model)
+        for unit, usd in more.items()
+    }
+
+
+def model_row(provider: str, model: gp.ModelInfo) -> list[Any]:
+    conditional = model.prices if isinstance(model.prices, list) else [gp.ConditionalPrice(prices=model.prices)]
+    more = more_rates(provider, model.id)
+    prices = [[constraint(each.constraint), {**rates(each.prices), **more}] for each in conditional]
+    variants = [
+        [*next(iter(each.when.items())), constraint(each.constraint), rates(each.prices)]
+        for each in model.price_variants or ()
+        if len(each.when) == 1 or sys.exit(f"compile_prices: {model.id} has a variant of several conditions")
+    ]
+    priced = any(each.prices.__dict__ for each in conditional)
+    return [model.id, clause(model.match), prices, variants, remarks(provider, model, priced=priced)]
+
+
+def added_rows(provider: str) -> list[list[Any]]:
+    return [
+        [model, match, [[None, {unit: rate(Decimal(usd), 1_000_000) for unit, usd in added.items()}]], [], {}]
+        for of_provider, model, match, added in facts.MORE_MODELS
+        if of_provider == provider
+    ]
+
+
+def compiled(date: str) -> list[str]:
+    """The lines of the table."""
+    lines: list[str] = []
+    providers: dict[str, Any] = {}
+    for provider in known_providers:
+        rows = [model_row(provider.id, model) for model in provider.models] + added_rows(provider.id)
+        providers[provider.id] = {
+            "first": len(lines) + 1,
+            "count": len(rows),
+            "api": provider.api_pattern,
+            "models": clause(provider.model_match) if provider.model_match else [],
+            "names": clause(provider.provider_match) if provider.provider_match else [],
+            "fallback": provider.fallback_model_providers or [],
+        }
+        lines += [compact(row) for row in rows]
+    source = f"genai-prices {importlib.metadata.version('genai-prices')}"
+    header = {"source": source, "date": date, "multipliers": facts.MULTIPLIERS, "providers": providers}
+    return [compact({"sha256": digest(compact(header), lines), **header}), *lines]
+
+
+def digest(header: str, lines: list[str]) -> str:
+    """Of the header without its digest, and all lines after it."""
+    return hashlib.sha256("\n".join([header, *lines]).encode()).hexdigest()
+
+
+def compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=True)
+
+
+def committed_date() -> str | None:
+    try:
+        return json.loads(TABLE.read_text().partition("\n")[0])["date"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare, write nothing, exit 1 if different")
+    check = parser.parse_args().check
+    date = committed_date()
+    present = TABLE.read_text() if TABLE.exists() else ""
+    if date is not None and present == "\n".join(compiled(date)) + "\n":
+        print(f"compile_prices: {TABLE.name} is fresh")
+        return
+    if check:
+        sys.exit(
+            f"compile_prices: {TABLE.name} is not what the installed genai-prices and scripts/price_facts.py give: "
+            "run `make prices` and look at the difference; never edit the table by hand"
+        )
+    today = dt.datetime.now(tz=dt.timezone.utc).date().isoformat()
+    lines = compiled(today)
+    TABLE.write_text("\n".join(lines) + "\n")
+    print(f"compile_prices: wrote {TABLE.name}: {len(lines) - 1} models, {TABLE.stat().st_size / 1e3:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()

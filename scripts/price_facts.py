@@ -1,0 +1,101 @@
+"""Facts about prices that genai-prices does not hold: each with its source, written into the table beside its data."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+#: Models without any price in the data that are free of charge. The others without a price stay unpriced.
+FREE: Final = {
+    # An id that ends in ":free" is free by its own words (openrouter, azure, mistral); the script adds those.
+    # https://developers.openai.com/api/docs/guides/moderation: the endpoint is free of charge.
+    ("openai", "moderation"),
+    # https://ai.google.dev/gemini-api/docs/pricing: Gemma has a free tier and no paid one.
+    ("google", "gemma-3"),
+    ("google", "gemma-3n"),
+    ("google", "gemma-4-26b-a4b-it"),
+    ("google", "gemma-4-31b-it"),
+    # https://docs.github.com/en/copilot/reference/copilot-billing/models-and-pricing: included models.
+    ("github-copilot", "gpt-3.5-turbo"),
+    ("github-copilot", "gpt-4.1"),
+    ("github-copilot", "gpt-4o"),
+    ("github-copilot", "gpt-4o-mini"),
+}
+
+#: The least that is billed where a unit is reported at all.
+#: https://console.groq.com/docs/speech-to-text: a request is billed for at least 10 seconds.
+LEAST: Final = {
+    ("groq", "whisper-large-v3"): {"input_audio_ms": 10_000},
+    ("groq", "whisper-large-v3-turbo"): {"input_audio_ms": 10_000},
+}
+
+#: Rates beside those of the data, by provider and a pattern of model ids, in USD per 1,000.
+#: https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-fetch-tool: no charge beyond the tokens.
+MORE_RATES: Final = [("anthropic", r"^claude-", {"web_fetches": 0})]
+
+#: Parts whose tokens are the whole input or output of such a model, so that the one rate of the data is theirs.
+#: The patterns are full-matched, in this order of provider, model id, parts.
+COVERS: Final[list[tuple[str, str, list[str]]]] = [
+    # The output of these is images (audio for tts) and nothing else; the data's output rate is the page's image
+    # (audio) rate: https://developers.openai.com/api/docs/pricing.
+    ("openai", r"gpt-image-(1|1-mini|2|2\.5-flare|2\.5-sunburst)", ["output_image"]),
+    ("openai", r"gpt-4o-mini-tts", ["output_audio"]),
+    ("google", r"gemini-.*-tts(-preview)?", ["output_audio"]),
+    # One input rate for text, image, video and audio: https://ai.google.dev/gemini-api/docs/pricing (2.5 Pro,
+    # 3 Pro and 3.1 Pro; the flash models list audio apart).
+    ("google", r"gemini-(2\.5|3|3\.1)-pro(-preview)?", ["input_audio", "cache_read_audio"]),
+]
+
+#: Parts that such a model prices apart, at a rate the data does not hold: images in and out of models that draw.
+LACKS: Final[list[tuple[str, str, list[str]]]] = [
+    (r"openai|openrouter", r"(openai/)?gpt-5(\.\d)?-image.*", ["input_image", "cache_read_image"]),
+    (
+        r"openai|openrouter",
+        r"(openai/)?gpt-audio.*|(openai/)?gpt-4o(-mini)?-(audio|realtime).*",
+        ["input_image", "input_video"],
+    ),
+]
+
+#: Fine-tuned models that the data lacks, in USD per million tokens: https://developers.openai.com/api/docs/pricing
+#: (fine-tuning table, inference columns).
+MORE_MODELS: Final[list[tuple[str, str, list[str], dict[str, Any]]]] = [
+    ("openai", "ft:gpt-4.1", ["^ft:gpt-4.1-2025-"], {"input": "3", "cache_read": "0.75", "output": "12"}),
+    ("openai", "ft:gpt-4.1-mini", ["^ft:gpt-4.1-mini-2025-"], {"input": "0.8", "cache_read": "0.2", "output": "3.2"}),
+    ("openai", "ft:gpt-4.1-nano", ["^ft:gpt-4.1-nano-2025-"], {"input": "0.2", "cache_read": "0.05", "output": "0.8"}),
+]
+
+#: Factors on every token rate, by the place of inference (what the answer says, or the host that was called).
+#: The model pattern is searched in the id of the table's model, the host pattern full-matched.
+MULTIPLIERS: Final[list[dict[str, Any]]] = [
+    {
+        # "1.1x on all token pricing categories" from Claude Opus 4.6 on, first-party API only.
+        "source": "https://platform.claude.com/docs/en/about-claude/pricing#data-residency-pricing",
+        "provider": "anthropic",
+        "model": r"^claude-(opus-4-[6-9]|sonnet-4-[6-9]|(opus|sonnet|haiku|fable|mythos)-[5-9])",
+        "geo": "us",
+        "times": "11/10",
+    },
+    {
+        # 10 % on models released on or after 2026-03-05 when a regional host processes the request.
+        "source": "https://developers.openai.com/api/docs/pricing (regional processing)",
+        "provider": "openai",
+        "model": r"^gpt-(5\.[4-9]|[6-9]|image-2|realtime-2)",
+        "host": r"(us|eu)\.api\.openai\.com",
+        "times": "11/10",
+    },
+    {
+        # Regional and multi-region endpoints cost 10 % more than the global one, from Claude Sonnet 4.5 on.
+        "source": "https://platform.claude.com/docs/en/about-claude/pricing#third-party-platform-pricing",
+        "provider": "google",
+        "model": r"^claude-(opus-4-[5-9]|sonnet-4-[5-9]|haiku-4-[5-9]|(opus|sonnet|haiku|fable|mythos)-[5-9])",
+        "host": r"[a-z0-9-]+-aiplatform\.googleapis\.com|aiplatform\.[a-z0-9-]+\.rep\.googleapis\.com",
+        "times": "11/10",
+    },
+    {
+        # 25 % on input, cached input and output tokens of a region's own endpoint.
+        "source": "https://docs.together.ai/docs/serverless/geo-specific-inference",
+        "provider": "together",
+        "model": "",
+        "host": r"(us|ca)-api\.together\.(ai|xyz)",
+        "times": "5/4",
+    },
+]

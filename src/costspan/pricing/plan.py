@@ -1,0 +1,167 @@
+"""A rate plan: the rates of one model at one moment, arranged so that every unit is charged in one bucket only."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import lcm
+from typing import Final, NamedTuple
+
+from costspan.facts import usage as u
+from costspan.facts.money import PICO_PER_NANO, Unpriced
+from costspan.pricing.catalog import EVER, Rates, Steps
+
+REQUESTS: Final = "requests"
+
+#: The totals and wider parts that each part is inside of.
+INSIDE: Final[dict[str, frozenset[str]]] = {
+    u.CACHE_READ: frozenset({u.INPUT}),
+    u.CACHE_WRITE: frozenset({u.INPUT}),
+    u.CACHE_WRITE_5M: frozenset({u.INPUT, u.CACHE_WRITE}),
+    u.CACHE_WRITE_30M: frozenset({u.INPUT, u.CACHE_WRITE}),
+    u.CACHE_WRITE_1H: frozenset({u.INPUT, u.CACHE_WRITE}),
+    u.CACHE_WRITE_12H: frozenset({u.INPUT, u.CACHE_WRITE}),
+    u.INPUT_AUDIO: frozenset({u.INPUT}),
+    u.INPUT_IMAGE: frozenset({u.INPUT}),
+    u.INPUT_VIDEO: frozenset({u.INPUT}),
+    u.INPUT_TOOL: frozenset({u.INPUT}),
+    u.CACHE_READ_AUDIO: frozenset({u.INPUT, u.CACHE_READ, u.INPUT_AUDIO}),
+    u.CACHE_READ_IMAGE: frozenset({u.INPUT, u.CACHE_READ, u.INPUT_IMAGE}),
+    u.CACHE_READ_VIDEO: frozenset({u.INPUT, u.CACHE_READ, u.INPUT_VIDEO}),
+    u.REASONING: frozenset({u.OUTPUT}),
+    u.OUTPUT_AUDIO: frozenset({u.OUTPUT}),
+    u.OUTPUT_IMAGE: frozenset({u.OUTPUT}),
+    u.OUTPUT_CITATION: frozenset({u.OUTPUT}),
+    u.OUTPUT_REJECTED: frozenset({u.OUTPUT}),
+}
+TOTAL_OF: Final = {part: u.INPUT if u.INPUT in wider else u.OUTPUT for part, wider in INSIDE.items()}
+TOKENS: Final = frozenset({u.INPUT, u.OUTPUT}) | INSIDE.keys()
+
+#: Parts that providers charge at the rate of the total when they quote no other: a prompt from the cache or written
+#: to it without a rate of its own, pictures that are counted in text tokens (gpt-4o, Claude, Gemini), reasoning.
+#: Sound and drawn pictures are never of this kind, nor cache writes that are kept for longer.
+ORDINARY: Final = frozenset({
+    u.CACHE_READ, u.CACHE_WRITE, u.CACHE_WRITE_5M, u.CACHE_WRITE_30M, u.INPUT_IMAGE, u.INPUT_VIDEO, u.INPUT_TOOL,
+    u.REASONING, u.OUTPUT_CITATION, u.OUTPUT_REJECTED,
+})  # fmt: skip
+CACHED_OF: Final = {
+    u.CACHE_READ_AUDIO: u.INPUT_AUDIO,
+    u.CACHE_READ_IMAGE: u.INPUT_IMAGE,
+    u.CACHE_READ_VIDEO: u.INPUT_VIDEO,
+}
+#: Another measure of what the tokens measure already, unless the model is priced by it.
+MEASURES: Final = frozenset({u.IMAGES, u.PAGES, u.CHARACTERS, u.INPUT_AUDIO_MS, u.OUTPUT_AUDIO_MS})
+
+
+class Bucket(NamedTuple):
+    """A unit with a rate, and the buckets before it (by number) whose units are parts of this one."""
+
+    unit: str
+    below: tuple[int, ...]
+
+
+class Plan(NamedTuple):
+    """What the calculation needs.
+
+    `rates` are those of the buckets; `long_prompts` holds, largest first, (tokens, rates): the rates of all buckets
+    for prompts of more than so many tokens. Rates are pico-USD times a common denominator; `divisor` brings a sum of them to nano-USD. `known` are the units
+    that need no second look, each with the total that it must not exceed.
+    """
+
+    buckets: tuple[Bucket, ...]
+    rates: tuple[int, ...]
+    long_prompts: tuple[tuple[int, tuple[int, ...]], ...]
+    divisor: int
+    known: dict[str, str | None]
+    per_request: int
+    least: dict[str, int]
+    quality: str
+    version: str
+    since_s: float = -EVER
+    until_s: float = EVER
+    notes: tuple[str, ...] = ()
+    is_free: bool = False
+    unpriced: Unpriced | None = None
+
+
+def buckets_of(rates: Rates) -> tuple[Bucket, ...]:
+    """The units with rates, the most special first, each knowing its parts."""
+    units = sorted((unit for unit in rates if unit in u.UNITS), key=lambda unit: (-len(INSIDE.get(unit, ())), unit))
+    return tuple(
+        Bucket(unit, tuple(i for i, part in enumerate(units) if unit in INSIDE.get(part, ()))) for unit in units
+    )
+
+
+def multiplied(rates: Rates, times: Fraction) -> Rates:
+    """Rates with every token rate multiplied; what is charged by the piece keeps its rate."""
+    if times == 1:
+        return rates
+    return {
+        unit: tuple((start, rate * times) for start, rate in steps) if unit in TOKENS else steps
+        for unit, steps in rates.items()
+    }
+
+
+def denominator_of(rates: Rates) -> int:
+    return lcm(*(Fraction(rate).denominator for steps in rates.values() for _, rate in steps))
+
+
+def long_prompts_of(
+    rates: Rates, buckets: tuple[Bucket, ...], denominator: int
+) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    starts = sorted({start for bucket in buckets for start, _ in rates[bucket.unit]} - {0}, reverse=True)
+    return tuple((start, rates_above(start, rates, buckets, denominator)) for start in starts)
+
+
+def rates_above(start: int, rates: Rates, buckets: tuple[Bucket, ...], denominator: int) -> tuple[int, ...]:
+    return tuple(int(step_at(rates[bucket.unit], start) * denominator) for bucket in buckets)
+
+
+def step_at(steps: Steps, start: int) -> int | Fraction:
+    return [rate for tokens, rate in steps if tokens <= start][-1]
+
+
+def known_units(rates: Rates, covers: frozenset[str], lacks: frozenset[str]) -> dict[str, str | None]:
+    """The units that a plan accounts for: those with a rate, and those that share the rate of their total."""
+    ordinary = (ORDINARY | covers) - lacks
+    shared = {part for part in INSIDE if part in ordinary and TOTAL_OF[part] in rates}
+    known = {unit for unit in rates if unit in u.UNITS} | shared
+    known |= {part for part, whole in CACHED_OF.items() if whole in known and part not in lacks}
+    return {unit: TOTAL_OF.get(unit) for unit in known}
+
+
+def plan_of(
+    rates: Rates,
+    *,
+    quality: str,
+    version: str,
+    covers: frozenset[str] = frozenset(),
+    lacks: frozenset[str] = frozenset(),
+    least: dict[str, int] | None = None,
+    is_free: bool = False,
+    span_s: tuple[float, float] = (-EVER, EVER),
+    notes: tuple[str, ...] = (),
+) -> Plan:
+    """Arrange rates into a plan."""
+    buckets = buckets_of(rates)
+    denominator = denominator_of(rates)
+    request = rates.get(REQUESTS, ((0, 0),))[0][1]
+    return Plan(
+        buckets=buckets,
+        rates=rates_above(0, rates, buckets, denominator),
+        long_prompts=long_prompts_of(rates, buckets, denominator),
+        divisor=denominator * PICO_PER_NANO,
+        known=dict.fromkeys(u.UNITS) if is_free else known_units(rates, covers, lacks),
+        per_request=int(request * denominator),
+        least=least or {},
+        quality=quality,
+        version=version,
+        since_s=span_s[0],
+        until_s=span_s[1],
+        notes=notes,
+        is_free=is_free,
+    )
+
+
+def no_plan(unpriced: Unpriced, span_s: tuple[float, float] = (-EVER, EVER)) -> Plan:
+    """The plan of a model without a price."""
+    return Plan((), (), (), PICO_PER_NANO, {}, 0, {}, "", "", *span_s, (), is_free=False, unpriced=unpriced)

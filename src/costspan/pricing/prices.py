@@ -1,0 +1,210 @@
+"""The price of a call: which rates apply, what they come to, how sure that is, and every step of it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from costspan.facts import money
+from costspan.facts.call import Answer
+from costspan.facts.money import Cost, Line, Price, Unpriced
+from costspan.facts.usage import PIECES, Usage
+from costspan.pricing.calculate import Reckoning, Step, careful, half_even, quick
+from costspan.pricing.catalog import Catalog, Rates, day_start_s
+from costspan.pricing.plan import TOKENS, Plan
+from costspan.pricing.resolve import Asked, resolve
+
+PLANS_KEPT: Final = 4_096
+_RANK: Final = {quality: rank for rank, quality in enumerate(money.QUALITIES)}
+
+
+class Listed(NamedTuple):
+    """A model of the table as a list shows it. Rates in USD, per the quantity that `quantity_of` names."""
+
+    provider: str
+    model: str
+    usd: dict[str, Decimal]
+    long_prompts: tuple[tuple[int, dict[str, Decimal]], ...]
+    is_free: bool
+
+
+class Explanation(NamedTuple):
+    """How a price came about: the price, each decision as a sentence, each line of the bill."""
+
+    price: Price
+    notes: tuple[str, ...]
+    steps: tuple[Step, ...]
+    faults: tuple[str, ...]
+
+
+class Prices:
+    """The prices in force: the bundled table and the user's own. Reading them is safe from any thread."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._plans: dict[Asked, Plan] = {}
+        self.version = catalog.version
+
+    @classmethod
+    def load(cls, overrides: Path | None = None) -> Prices:
+        """The bundled table, under the user's own prices if a file is given."""
+        del overrides
+        return cls(Catalog.bundled())
+
+    def price(self, provider: str, host: str | None, request_model: str | None, answer: Answer, at_s: float) -> Price:
+        """What an answer cost that was asked for at `at_s` (seconds since the epoch)."""
+        usage = answer.usage
+        if answer.pending or answer.parts or answer.reported_nano_usd is not None or usage is None or not usage.counts:
+            return self._price_rare(provider, host, request_model, answer, at_s)
+        plan = self._plan(_asked(provider, host, request_model, answer, answer.model), at_s)
+        try:
+            sum_ = quick(plan, usage.counts)
+        except TypeError:  # a count that is no number
+            sum_ = None
+        if sum_ is None or plan.unpriced is not None:
+            return _priced(plan, usage)[0]
+        quality = plan.quality if usage.complete else _worst(plan.quality, money.ESTIMATED)
+        return Cost(half_even(sum_, plan.divisor), quality, money.LOCAL, plan.version)
+
+    def explain(
+        self, provider: str, host: str | None, request_model: str | None, answer: Answer, at_s: float
+    ) -> Explanation:
+        """The same price as `price` gives, with all steps that lead to it."""
+        price = self.price(provider, host, request_model, answer, at_s)
+        portions = _portions(answer) or [(answer.model, Usage())]
+        notes: list[str] = []
+        steps: list[Step] = []
+        faults: list[str] = []
+        for model, usage in portions:
+            plan = self._plan(_asked(provider, host, request_model, answer, model), at_s)
+            reckoning = careful(plan, usage.counts)
+            notes += plan.notes
+            steps += reckoning.steps
+            faults += reckoning.faults
+        if isinstance(price, Cost) and not price.lines:
+            price = price._replace(lines=tuple(Line(step.unit, step.count, round(step.pico_usd)) for step in steps))
+        return Explanation(price, tuple(dict.fromkeys(notes)), tuple(steps), tuple(faults))
+
+    def models(self, at_s: float | None = None) -> Iterator[Listed]:
+        """All models of the bundled table, at the rates of a moment (of the table's own day if none is given)."""
+        moment_s = day_start_s(self._catalog.date) if at_s is None else at_s
+        for provider in self._catalog.providers.values():
+            for model in provider.models:
+                rates = model.at(moment_s, {}).rates
+                yield Listed(provider.id, model.id, _usd(rates, 0), _long_prompts(rates), model.is_free)
+
+    def _plan(self, asked: Asked, at_s: float) -> Plan:
+        plan = self._plans.get(asked)
+        if plan is None or not plan.since_s <= at_s < plan.until_s:
+            plan = resolve(self._catalog, asked, at_s)
+            if len(self._plans) >= PLANS_KEPT:
+                self._plans.clear()
+            self._plans[asked] = plan
+        return plan
+
+    def _price_rare(
+        self, provider: str, host: str | None, request_model: str | None, answer: Answer, at_s: float
+    ) -> Price:
+        if answer.pending:
+            return Unpriced(money.NO_USAGE, "the answer is still being worked on")
+        computed = self._computed(provider, host, request_model, answer, at_s)
+        reported = answer.reported_nano_usd
+        if reported is None or reported < 0:
+            return computed
+        if answer.usage is not None and not answer.usage.complete:
+            return _at_least(reported, computed, self.version)
+        nano_usd = computed.nano_usd if isinstance(computed, Cost) else None
+        return Cost(reported, money.REPORTED, money.PROVIDER, self.version, nano_usd)
+
+    def _computed(
+        self, provider: str, host: str | None, request_model: str | None, answer: Answer, at_s: float
+    ) -> Price:
+        portions = _portions(answer)
+        if not portions:
+            return Unpriced(money.NO_USAGE, "the answer reports no usage")
+        plans = [self._plan(_asked(provider, host, request_model, answer, model), at_s) for model, _ in portions]
+        bills = [(plan, *_priced(plan, usage)) for plan, (_, usage) in zip(plans, portions, strict=True)]
+        if len(bills) == 1:
+            return bills[0][1]
+        return _total(bills)
+
+
+def _asked(provider: str, host: str | None, request_model: str | None, answer: Answer, model: str | None) -> Asked:
+    return (provider, host, request_model, model, answer.tier, answer.geo, answer.speed, answer.processing)
+
+
+def _portions(answer: Answer) -> list[tuple[str | None, Usage]]:
+    """The parts of an answer, or its one usage. Searches and other pieces that no part has are the answer's own."""
+    whole = answer.usage
+    if not answer.parts:
+        return [(answer.model, whole)] if whole is not None and whole.counts else []
+    portions = [(model or answer.model, usage) for model, usage in answer.parts]
+    in_parts = {unit for _, usage in portions for unit in usage.counts}
+    rest = {unit: n for unit, n in whole.counts.items() if n and unit in PIECES - in_parts} if whole is not None else {}
+    return [*portions, (answer.model, Usage(rest))] if rest else portions
+
+
+def _worst(*qualities: str) -> str:
+    return max(qualities, key=_RANK.__getitem__)
+
+
+def _priced(plan: Plan, usage: Usage) -> tuple[Price, Reckoning]:
+    reckoning = careful(plan, usage.counts)
+    if plan.unpriced is not None:
+        return plan.unpriced, reckoning
+    if not reckoning.has_rate:
+        return Unpriced(money.NO_PRICE, "; ".join(reckoning.faults) or "no unit of the usage has a price"), reckoning
+    complete = money.EXACT if usage.complete else money.ESTIMATED
+    quality = _worst(plan.quality, complete, money.INCOMPLETE if reckoning.faults else money.EXACT)
+    return Cost(half_even(reckoning.sum, plan.divisor), quality, money.LOCAL, plan.version), reckoning
+
+
+def _total(bills: list[tuple[Plan, Price, Reckoning]]) -> Price:
+    """The sum of several portions, rounded once. A portion without a price makes the sum a lower bound."""
+    costs = [(plan, price, reckoning) for plan, price, reckoning in bills if isinstance(price, Cost)]
+    if not costs:
+        return bills[0][1]
+    amount = sum((Fraction(reckoning.sum, plan.divisor) for plan, _, reckoning in costs), start=Fraction(0))
+    quality = _worst(*(price.quality for _, price, _ in costs))
+    if len(costs) < len(bills):
+        quality = money.INCOMPLETE
+    return Cost(half_even(amount.numerator, amount.denominator), quality, money.LOCAL, costs[0][0].version)
+
+
+def _at_least(reported: int, computed: Price, version: str) -> Cost:
+    """The cost of a stream cut short whose provider told the cost up to some point."""
+    if isinstance(computed, Cost) and computed.nano_usd >= reported:
+        return computed
+    nano_usd = computed.nano_usd if isinstance(computed, Cost) else None
+    return Cost(reported, money.ESTIMATED, money.PROVIDER, version, nano_usd)
+
+
+def quantity_of(unit: str) -> str:
+    """The quantity that a listed rate is for."""
+    if unit in TOKENS or unit == "output_video":
+        return "million tokens"
+    if unit == "characters":
+        return "million characters"
+    return "hour" if unit.endswith("_ms") else "1"
+
+
+_PICO_PER: Final = {"million tokens": 10**6, "million characters": 10**6, "hour": 3_600_000, "1": 1}
+
+
+def _usd(rates: Rates, start: int) -> dict[str, Decimal]:
+    return {
+        unit: _decimal(Fraction([rate for tokens, rate in steps if tokens <= start][-1]) * _PICO_PER[quantity_of(unit)])
+        for unit, steps in rates.items()
+    }
+
+
+def _decimal(pico_usd: Fraction) -> Decimal:
+    return (Decimal(pico_usd.numerator) / Decimal(pico_usd.denominator) / money.PICO_PER_USD).normalize()
+
+
+def _long_prompts(rates: Rates) -> tuple[tuple[int, dict[str, Decimal]], ...]:
+    starts = sorted({start for steps in rates.values() for start, _ in steps} - {0})
+    return tuple((start, _usd(rates, start)) for start in starts)
