@@ -190,6 +190,8 @@ ERRORS: Final = Metric("costspan.errors", COUNTER, "{error}", "Faults of costspa
 DEGRADED: Final = Metric(
     "costspan.degraded", GAUGE, "", "1 for a client library that could not be watched as intended.", (CLIENT, PLACE))
 LEDGER_WRITTEN: Final = Metric("costspan.ledger.written", COUNTER, "{record}", "Records written to the ledger.", ())
+LEDGER_WRITTEN_USD: Final = Metric(
+    "costspan.ledger.written.usd", COUNTER, "{USD}", "Cost of the records written to the ledger.", ())
 LEDGER_LOST: Final = Metric("costspan.ledger.lost", COUNTER, "{record}", "Records the ledger could not take.", ())
 LEDGER_LOST_USD: Final = Metric(
     "costspan.ledger.lost.usd", COUNTER, "{USD}", "Cost of the records the ledger could not take.", ())
@@ -201,7 +203,7 @@ METRICS: Final = (
     INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, REASONING_TOKENS, DURATION_S, FIRST_CHUNK_S,
     COST_USD, REQUESTS, UNPRICED_REQUESTS, UNPRICED_TOKENS, SESSION_COST_USD, SESSION_TOKENS, DAY_COST_USD, DAY_TOKENS,
     RATELIMIT_LIMIT, RATELIMIT_REMAINING, RATELIMIT_RESET, BUDGET_RESERVED_USD, BUDGET_REFUSED,
-    ERRORS, DEGRADED, LEDGER_WRITTEN, LEDGER_LOST, LEDGER_LOST_USD, LEDGER_QUEUED, FOLDED,
+    ERRORS, DEGRADED, LEDGER_WRITTEN, LEDGER_WRITTEN_USD, LEDGER_LOST, LEDGER_LOST_USD, LEDGER_QUEUED, FOLDED,
 )  # fmt: skip
 
 # Boundaries of the conventions for `gen_ai.client.inference.duration`: 0.01 s, doubling to 81.92 s.
