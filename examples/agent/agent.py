@@ -26,48 +26,45 @@ HERE = Path(__file__).parent
 def anna() -> None:
     """A customer talks to the main agent: a tool, then a stream."""
     with costspan.attribution(session="anna", task_type="support_chat", source="main_agent"):
-        tell(skills.answer_with_tool("Where is order 4711?"))
-        tell(skills.answer_live("May I still change the address?"))
+        tell("Anna asks for her order", skills.answer_with_tool("Where is order 4711?"))
+        tell("Anna moves house", skills.answer_live("May I still change the address?"))
 
 
 def ben() -> None:
-    """Another one talks to Claude, twice, and leaves in the middle of the second answer."""
+    """Another one talks to Claude, and leaves in the middle of the second answer."""
     with costspan.attribution(session="ben", task_type="support_chat", source="main_agent"):
-        tell(skills.write_live("My parcel is broken, what now?"))
-        tell(skills.write_until_interrupted("Do I have to send the broken one back?") + " ... (broken off)")
+        tell("Ben complains", skills.write_live("My parcel is broken, what now?"))
+        tell("Ben closes the window", skills.write_until_interrupted("Do I have to send it back?") + " ...")
         with costspan.attribution(task_type="triage"):
-            tell(skills.triage("Is this a complaint: my parcel is broken?"))
+            tell("A model of the house sorts", skills.triage("Is this a complaint: my parcel is broken?"))
 
 
-@costspan.attribution(session="nightly", source="task_agent", task_type="summarise")
+@costspan.attribution(session="night", task_type="summarise", source="task_agent")
 async def night_shift() -> None:
     """Task agents at work side by side; each task inherits who it is for."""
-    for summary in await skills.summarise(
-        [f"Letter {number} of a customer about order {number}." for number in range(6)]
-    ):
-        tell(summary)
+    letters = [f"Letter {number} of a customer about order {number}." for number in range(6)]
+    tell("Six letters at once", (await skills.summarise(letters))[0])
     with costspan.attribution(task_type="research"):
-        tell(await skills.research("What do customers ask for most?"))
-        tell(await skills.research("What do they ask for least?"))
+        tell("A model that thinks", await skills.research("What do customers ask for most?"))
 
 
+@costspan.attribution(session="index", task_type="index", source="task_agent")
 def keep_the_index() -> None:
     """A task agent that nobody waits for, and a provider with a bad day."""
-    with costspan.attribution(session="index", source="task_agent", task_type="index"):
-        tell(f"{skills.index([skills.HANDBOOK, skills.look_up('4711')])} texts indexed")
-        tell(skills.ask_a_busy_provider("Which rule is new?"))
-        tell(skills.ask_a_broken_provider("Which rule is old?"))
+    tell("Embeddings", f"{skills.index([skills.HANDBOOK, skills.look_up('4711')])} texts")
+    tell("A provider that is busy", skills.ask_a_busy_provider("Which rule is new?"))
+    tell("A provider that is down", skills.ask_a_broken_provider("Which rule is old?"))
 
 
 def heartbeat() -> None:
     """A process of its own, without a word of costspan in it: the environment says who it is for."""
-    who = {"OTEL_COSTSPAN_SOURCE": "heartbeat", "OTEL_COSTSPAN_TASK_TYPE": "watch", "OTEL_COSTSPAN_SESSION": "watchdog"}
-    subprocess.run([sys.executable, str(HERE / "heartbeat.py")], env=os.environ | who, check=True)
+    who = {"OTEL_COSTSPAN_SESSION": "watchdog", "OTEL_COSTSPAN_TASK_TYPE": "watch", "OTEL_COSTSPAN_SOURCE": "heartbeat"}
+    subprocess.run([sys.executable, str(HERE / "heartbeat.py")], env=os.environ | who, check=True)  # noqa: S603
 
 
-def tell(words: str) -> None:
+def tell(what: str, answer: str) -> None:
     """One line on the terminal."""
-    print(f"  {words[:100]}")
+    print(f"  {what:28}{answer[:60]}")
 
 
 def main() -> None:

@@ -3,4 +3,4 @@
 import skills
 
 for beat in range(1, 4):
-    print(f"  {skills.check(f'Beat {beat}: are there letters that nobody has read?')[:100]}")
+    print(f"  {f'Heartbeat {beat}':28}{skills.check('Is there a letter that nobody has read?')[:60]}")

@@ -6,15 +6,12 @@ Shapes: https://docs.anthropic.com/en/api/messages and /messages-streaming
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from stand_in.answers import Answer, Json, Question, answer, pieces, tokens
 from stand_in.books import Books, Served
 from stand_in.reply import Event, Reply
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 QUOTA_RESET = "2030-01-01T00:00:00Z"
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 import base64
 import json
 import struct
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from stand_in.answers import CACHE_STEP, Answer, Json, Question, answer, pieces, tokens, vector
 from stand_in.books import Books, Served
 from stand_in.reply import Event, Reply
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CREATED = 1_780_000_000  # one moment for all answers: the same bytes in every run
 EMBEDDING_DIMENSIONS = 1536

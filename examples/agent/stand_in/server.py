@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stand_in import anthropic_api, openai_api
 from stand_in.books import Books, Served
 from stand_in.reply import Reply
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 ROUTES: dict[str, Callable[[dict[str, Any], Books], Reply]] = {
     "/v1/chat/completions": openai_api.chat,

@@ -13,13 +13,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LAUNCHER: Final = "opentelemetry-instrument"
 SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
