@@ -1,0 +1,40 @@
+"""What can go wrong with the ledger's file, in words."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+LOCKED: Final = "locked"
+CORRUPT: Final = "corrupt"
+VALUE: Final = "value"
+OTHER: Final = "other"
+
+# By the words of SQLite, which have not changed in ten years: Python has error codes from 3.11 on only.
+_LOCKED_WORDS: Final = ("is locked", "locking protocol", "is busy")
+_CORRUPT_WORDS: Final = ("malformed", "not a database", "unsupported file format")
+# What the binding of a value raises: lone surrogates, integers beyond 64 bits, foreign objects, a text beyond 1 GB.
+VALUE_ERRORS: Final = (
+    TypeError, AttributeError,
+    UnicodeEncodeError, OverflowError,
+    sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError,
+)  # fmt: skip
+
+
+class LedgerError(Exception):
+    """The ledger cannot be read. The message is a sentence with the file and the way out."""
+
+
+class NoLedger(LedgerError):  # noqa: N818 - a state, no fault: nothing has been recorded yet
+    """There is no ledger yet."""
+
+
+def kind(fault: Exception) -> str:
+    """What sort of fault it is: LOCKED passes by waiting, CORRUPT by a new file, VALUE by mending the row."""
+    words = str(fault)
+    if isinstance(fault, sqlite3.DatabaseError):
+        if any(word in words for word in _LOCKED_WORDS):
+            return LOCKED
+        if any(word in words for word in _CORRUPT_WORDS):
+            return CORRUPT
+    return VALUE if isinstance(fault, VALUE_ERRORS) else OTHER

@@ -1,0 +1,113 @@
+"""The shape of the ledger's file, in numbered steps that are applied once and never edited.
+
+A step only adds. So an older costspan goes on writing to a file that a newer one has stepped forward.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+#: `PRAGMA application_id` of a ledger: the letters "Cost".
+APPLICATION_ID: Final = 0x436F7374
+
+# Money is whole nano-USD, time whole nanoseconds since the epoch. NULL is "not known" everywhere, never 0. No column
+# of a call is NOT NULL: a record with an odd value in it is kept, not refused.
+STEPS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        # What many calls share. Every process writes its own; equal rows are no fault. It keeps a call at half the
+        # size and a third of the time that one wide row takes (docs/ledger.md).
+        """
+        CREATE TABLE kinds (
+            n INTEGER PRIMARY KEY,
+            day TEXT, period TEXT,
+            client TEXT, provider TEXT, host TEXT, operation TEXT, request_model TEXT, response_model TEXT,
+            task_type TEXT, source TEXT, team TEXT,
+            is_stream INTEGER, outcome TEXT, error_type TEXT, http_status INTEGER, finish_reason TEXT,
+            tier TEXT, geo TEXT, speed TEXT, processing TEXT, is_complete INTEGER,
+            quality TEXT, cost_source TEXT, price_version TEXT, unpriced_reason TEXT, unpriced_detail TEXT
+        )
+        """,
+        """
+        CREATE TABLE records (
+            n INTEGER PRIMARY KEY,
+            kind INTEGER,
+            id TEXT,
+            started_ns INTEGER,
+            session TEXT, account TEXT,
+            response_id TEXT, answer_key TEXT,
+            duration_s REAL, first_chunk_s REAL,
+            input_tokens INTEGER, output_tokens INTEGER,
+            cache_read_tokens INTEGER, cache_write_tokens INTEGER, reasoning_tokens INTEGER,
+            units TEXT, parts TEXT,
+            cost_nano_usd INTEGER, computed_nano_usd INTEGER, price_lines TEXT,
+            trace_id TEXT, span_id TEXT
+        )
+        """,
+        "CREATE UNIQUE INDEX records_id ON records (id)",
+        "CREATE UNIQUE INDEX records_answer ON records (answer_key) WHERE answer_key IS NOT NULL",
+        "CREATE INDEX records_started ON records (started_ns)",
+        """
+        CREATE VIEW calls AS
+        SELECT r.n, r.id, r.started_ns, k.day, k.period, k.client, k.provider, k.host, k.operation,
+            k.request_model, k.response_model, r.response_id,
+            r.session, k.task_type, k.source, k.team, r.account,
+            k.is_stream, k.outcome, k.error_type, k.http_status, k.finish_reason,
+            k.tier, k.geo, k.speed, k.processing, r.duration_s, r.first_chunk_s,
+            r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_write_tokens, r.reasoning_tokens,
+            r.units, r.parts, k.is_complete,
+            r.cost_nano_usd, k.quality, k.cost_source, k.price_version, r.price_lines, r.computed_nano_usd,
+            k.unpriced_reason, k.unpriced_detail, r.trace_id, r.span_id
+        FROM records AS r JOIN kinds AS k ON k.n = r.kind
+        """,
+        """
+        CREATE TABLE losses (
+            n INTEGER PRIMARY KEY,
+            noted_ns INTEGER NOT NULL,
+            records INTEGER NOT NULL,
+            nano_usd INTEGER NOT NULL,
+            reason TEXT NOT NULL
+        )
+        """,
+    ),
+)
+
+
+class ForeignFile(Exception):  # noqa: N818 - it names what was found
+    """The file is a SQLite database of another program: costspan does not write into it."""
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file to the newest step, under the write lock; does nothing where that is done.
+
+    The connection must be in autocommit mode. Raises ForeignFile for a database that is not a ledger.
+    """
+    if _owner(connection) == APPLICATION_ID and _step(connection) >= len(STEPS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        _refuse_foreign(connection)
+        for number in range(_step(connection), len(STEPS)):  # asked again: another process may have been first
+            for statement in STEPS[number]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number + 1}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _refuse_foreign(connection: sqlite3.Connection) -> None:
+    owner = _owner(connection)
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if owner != APPLICATION_ID and (owner or tables or _step(connection)):
+        raise ForeignFile("it is a SQLite database of another program")
+
+
+def _owner(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA application_id").fetchone()[0])
+
+
+def _step(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

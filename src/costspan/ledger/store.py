@@ -1,0 +1,190 @@
+"""The ledger's file: opened, appended to, read. Every method may raise sqlite3.Error or OSError, unless it says not."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from costspan.facts.call import Call
+from costspan.facts.periods import Periods
+from costspan.ledger import faults
+from costspan.ledger.faults import LedgerError, NoLedger
+from costspan.ledger.migrations import migrate
+from costspan.ledger.rows import KIND_COLUMNS, RECORD_COLUMNS, Row, kind, mended, record
+
+_INSERT_KIND: Final = f"INSERT INTO kinds ({', '.join(KIND_COLUMNS)}) VALUES ({', '.join('?' * len(KIND_COLUMNS))})"  # noqa: S608
+# DO NOTHING on the two unique indexes: a call id is booked once, and so is an answer that may come again, in whatever
+# process. (INSERT OR IGNORE would pass over faulty values in silence as well.)
+_INSERT_RECORD: Final = (
+    f"INSERT INTO records ({', '.join(RECORD_COLUMNS)}) VALUES ({', '.join('?' * len(RECORD_COLUMNS))})"  # noqa: S608
+    " ON CONFLICT DO NOTHING"
+)
+_INSERT_LOSS: Final = (
+    "INSERT INTO losses (noted_ns, records, nano_usd, reason)"
+    " VALUES (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000000, ?, ?, ?)"
+)
+
+#: Records, nano-USD, the reason.
+Loss: TypeAlias = tuple[int, int, str]
+_KINDS_KEPT: Final = 4_096
+
+# NORMAL in WAL mode: a commit survives the end of the process, SIGKILL included; a power cut may take the commits
+# since the last checkpoint with it, and never breaks the file (https://sqlite.org/pragma.html#pragma_synchronous).
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+# Words of the setting that are no path (settings.py).
+_WORDS: Final = frozenset({"", "auto", "on", "off"})
+
+
+def default_path(environ: Mapping[str, str]) -> Path:
+    """Where the ledger lies: the path in OTEL_COSTSPAN_LEDGER, else costspan/ledger.db in the user's data directory."""
+    chosen = environ.get("OTEL_COSTSPAN_LEDGER", "").strip()
+    if chosen.lower() not in _WORDS:
+        return Path(chosen).expanduser()
+    data = environ.get("XDG_DATA_HOME", "")
+    # The XDG base directory specification has relative paths ignored.
+    base = Path(data) if Path(data).is_absolute() else Path(environ.get("HOME") or Path.home(), ".local", "share")
+    return base / "costspan" / "ledger.db"
+
+
+class Store:
+    """An open ledger. Not for several threads at once, and never to be carried across a fork."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self.connection = connection
+        self.path = path
+        self._inode = _inode(path)
+        self._kinds: dict[Row, int] = {}
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """Open for writing; the file, its directory and its tables are made if they are missing.
+
+        Waits for no lock: the caller tries again. Raises ForeignFile for another program's database.
+        """
+        _make(path)
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            migrate(connection)  # first: it refuses another program's file before anything in it is changed
+            for pragma in _PRAGMAS:
+                connection.execute(pragma).fetchone()
+            return cls(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+
+    @classmethod
+    def read(cls, path: Path, *, patience_s: float = 5.0) -> Store:
+        """Open for reading. Raises NoLedger, or LedgerError with a sentence."""
+        if not path.exists():
+            raise NoLedger(f"no ledger yet at {path}: it begins with the first call of a program under costspan")
+        try:
+            return cls(_reader(path, patience_s), path)
+        except (sqlite3.Error, OSError) as fault:
+            raise LedgerError(f"the ledger {path} cannot be read: {fault}") from fault
+
+    def is_current(self) -> bool:
+        """Whether the path still leads to the file that is open: it may have been moved or deleted."""
+        try:
+            return _inode(self.path) == self._inode
+        except OSError:
+            return False
+
+    def append(
+        self, calls: Iterable[Call], periods: Periods, losses: Iterable[Loss] = (), *, mend: bool = False
+    ) -> int:
+        """Write the calls, and what was lost before them, in one transaction; how many of the calls are new.
+
+        `mend` changes values that SQLite refuses into ones that it takes.
+        """
+        connection = self.connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            records = [record(call, self._kind(kind(call, periods.day(call.started_ns)), mend)) for call in calls]
+            if mend:
+                records = [mended(one) for one in records]
+            written = connection.executemany(_INSERT_RECORD, records).rowcount
+            connection.executemany(_INSERT_LOSS, losses)
+            connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        return written
+
+    def _kind(self, shared: Row, mend: bool) -> int:  # noqa: FBT001 - twice as fast as by name
+        """The number of the row that holds what many calls share; written when it is met first."""
+        if mend:
+            shared = mended(shared)
+        number = self._kinds.get(shared)
+        if number is None:
+            number = self.connection.execute(_INSERT_KIND, shared).lastrowid or 0
+            if len(self._kinds) >= _KINDS_KEPT:
+                self._kinds.clear()
+            self._kinds[shared] = number
+        return number
+
+    def _roll_back(self) -> None:
+        self._kinds.clear()
+        # SQLite has rolled back by itself where the disk is full or the file is corrupt.
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+
+    def select(self, question: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
+        """The answer to a question in SQL. Raises LedgerError with a sentence."""
+        try:
+            return self.connection.execute(question, values).fetchall()
+        except sqlite3.Error as fault:
+            raise LedgerError(f"the ledger {self.path} cannot answer: {fault}") from fault
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def __enter__(self) -> Store:  # noqa: PYI034 - Self is of Python 3.11
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _make(path: Path) -> None:
+    """Make the file and its directory, for the user alone: records say who works on what."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists():
+        return
+    # Another process may be first.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    found = os.stat(path)  # noqa: PTH116 - a third of the time of Path.stat, and asked for every batch
+    return found.st_dev, found.st_ino
+
+
+def _reader(path: Path, patience_s: float) -> sqlite3.Connection:
+    address = path.absolute().as_uri()
+    try:
+        return _checked(sqlite3.connect(f"{address}?mode=ro", timeout=patience_s, uri=True))
+    except sqlite3.OperationalError as fault:
+        if faults.kind(fault) != faults.OTHER:
+            raise
+    # In a read-only directory SQLite cannot make its -shm file: the file is read as it stands.
+    return _checked(sqlite3.connect(f"{address}?mode=ro&immutable=1", uri=True))
+
+
+def _checked(connection: sqlite3.Connection) -> sqlite3.Connection:
+    try:
+        connection.execute("SELECT 1 FROM calls LIMIT 1").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,214 @@
+"""Finished calls into the ledger, whatever state its file is in: nothing raised, nothing lost without being counted."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from costspan import guard
+from costspan.facts.call import Call
+from costspan.facts.money import Cost
+from costspan.facts.periods import Periods
+from costspan.ledger import faults
+from costspan.ledger.aside import move_aside
+from costspan.ledger.migrations import ForeignFile
+from costspan.ledger.rows import kind, record
+from costspan.ledger.store import Store
+
+_PAUSE_S: Final = 0.01
+_FILE_FAULTS: Final = (sqlite3.Error, OSError, ForeignFile, *faults.VALUE_ERRORS)
+
+
+class LedgerWriter:
+    """Appends finished calls to the ledger at `path`. No method raises for a fault of the file.
+
+    What cannot be written waits, up to `backlog` records, and is tried again with the next `take` or `flush`;
+    what no longer fits is counted lost. `patience_s` is how long one `take` waits for another process's lock.
+    `periods` gives the days of the budget time zone.
+    """
+
+    def __init__(
+        self, path: Path, *, backlog: int = 10_000, patience_s: float = 5.0, periods: Periods | None = None
+    ) -> None:
+        self.path = path
+        self.written = 0
+        self.lost = 0
+        self.lost_nano_usd = 0
+        #: What keeps the file from being written, in SQLite's words; empty while all is well.
+        self.fault = ""
+        self._backlog = backlog
+        self._patience_s = patience_s
+        self._periods = periods or Periods()
+        self._begin()
+        _writers.add(self)
+
+    def _begin(self) -> None:
+        # Re-entrant: a signal's code may flush while the main thread forks.
+        self.lock = threading.RLock()
+        self._store: Store | None = None
+        self._waiting: list[Call] = []
+        # What was lost and does not stand in the ledger's `losses` yet: records, nano-USD, the last reason.
+        self._untold = (0, 0, "")
+
+    @property
+    def queued(self) -> int:
+        """Records that wait to be written."""
+        return len(self._waiting)
+
+    def take(self, calls: Sequence[Call]) -> None:
+        """Append the calls, and what waited before them, in one transaction."""
+        with self.lock:
+            self._waiting += calls
+        self.flush()
+
+    def flush(self) -> None:
+        """Try to write what waits."""
+        # A file that stayed locked once gets one attempt a time, until one succeeds.
+        give_up_s = time.monotonic() + (0 if self.fault else self._patience_s)
+        while True:
+            with self.lock:
+                fault = self._write() if self._waiting else None
+                if fault is None:
+                    return
+                if faults.kind(fault) != faults.LOCKED or time.monotonic() >= give_up_s:
+                    self._keep(fault)
+                    return
+            # Outside the lock, so that a fork need not wait for another process.
+            time.sleep(_PAUSE_S)
+
+    def close(self) -> None:
+        """Write what waits and close the file. What still cannot be written is lost."""
+        self.flush()
+        with self.lock:
+            self._lose(self._waiting, "the program ended")
+            self._waiting = []
+            self.release()
+
+    def forget(self) -> None:
+        """In a forked child: begin anew. What waits, and what was counted, is the parent's."""
+        store, self._store = self._store, None
+        self._begin()
+        self.written = self.lost = self.lost_nano_usd = 0
+        self.fault = ""
+        if store is not None:
+            # Forked past `_before_fork` (C code may). SQLite keeps a list of open files by process, so as long as the
+            # parent's file stands in it, a new connection would believe itself in possession of the parent's locks.
+            self._store = store
+            self.release()
+
+    def _write(self) -> Exception | None:
+        """One attempt; the fault that it met."""
+        fault = self._attempt()
+        if fault is None:
+            return None
+        if isinstance(fault, faults.VALUE_ERRORS):
+            self._drop_unreadable()
+            return self._attempt(mend=True)
+        if faults.kind(fault) == faults.CORRUPT:
+            return self._begin_anew(fault)
+        return fault
+
+    def _attempt(self, *, mend: bool = False) -> Exception | None:
+        try:
+            self._append(mend=mend)
+        except _FILE_FAULTS as fault:
+            return fault
+        return None
+
+    def _append(self, *, mend: bool) -> None:
+        store = self._store
+        if store is None or not store.is_current():
+            self.release()
+            store = self._store = Store.open(self.path)
+        losses = [self._untold] if self._untold[0] else ()
+        self.written += store.append(self._waiting, self._periods, losses, mend=mend)
+        self._waiting = []
+        self._untold = (0, 0, "")
+        self.fault = ""
+
+    def _begin_anew(self, fault: Exception) -> Exception | None:
+        self.release()
+        try:
+            aside = move_aside(self.path)
+        except (OSError, sqlite3.Error) as obstacle:
+            return obstacle
+        if aside:
+            sentence = "costspan: the ledger %s is corrupt (%s); it was moved to %s and a new one begun"
+            guard.tell_once(f"ledger:{aside}", sentence, self.path, fault, aside)
+        return self._attempt()
+
+    def _drop_unreadable(self) -> None:
+        """A record of which no row can be made must not hold up the others for ever."""
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            if self._is_readable(call):
+                self._waiting.append(call)
+            else:
+                self._lose([call], "no row could be made of the record")
+
+    @guard.guarded("ledger.row")
+    def _is_readable(self, call: Call) -> bool:
+        hash(kind(call, self._periods.day(call.started_ns)))
+        record(call, 0)
+        return True
+
+    def _keep(self, fault: Exception) -> None:
+        """Keep for later what the backlog holds, say why."""
+        self.fault = str(fault)
+        self._lose(self._waiting[self._backlog :], self.fault)
+        del self._waiting[self._backlog :]
+        sentence = "costspan: the ledger %s cannot be written (%s); records wait, %d at most, and your program goes on"
+        guard.tell_once(f"ledger:{self.path}:{fault}", sentence, self.path, fault, self._backlog)
+
+    def _lose(self, lost: Sequence[Call], reason: str) -> None:
+        if not lost:
+            return
+        nano_usd = sum(call.price.nano_usd for call in lost if isinstance(call.price, Cost))
+        self.lost += len(lost)
+        self.lost_nano_usd += nano_usd
+        self._untold = (self._untold[0] + len(lost), self._untold[1] + nano_usd, reason)
+
+    def release(self) -> None:
+        """Close the file; the next record opens it again."""
+        store, self._store = self._store, None
+        if store is not None:
+            try:
+                store.close()
+            except sqlite3.Error as fault:
+                guard.stopped("ledger.close", fault)
+
+
+_writers: Final[weakref.WeakSet[LedgerWriter]] = weakref.WeakSet()
+# Held over a fork, in the order of taking.
+_forking: Final[list[LedgerWriter]] = []
+
+
+def _before_fork() -> None:
+    """No SQLite handle crosses a fork (https://sqlite.org/howtocorrupt.html, 2.6), nor does a lock inside SQLite that
+    another thread holds at that moment: the child would wait for it for ever. The next record opens the file again.
+    """
+    for writer in list(_writers):
+        writer.lock.acquire()
+        _forking.append(writer)
+        writer.release()
+
+
+def _after_fork() -> None:
+    while _forking:
+        _forking.pop().lock.release()
+
+
+def _after_fork_in_child() -> None:
+    _forking.clear()
+    for writer in list(_writers):
+        writer.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)

@@ -1,0 +1,193 @@
+"""ledger/store.py: what a call becomes in the file, and who may read it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from costspan.facts.call import Call
+from costspan.facts.money import OVERRIDE, PROVIDER, REPORTED, Cost
+from costspan.facts.periods import Periods
+from costspan.facts.usage import Usage
+from costspan.ledger.faults import LedgerError, NoLedger
+from costspan.ledger.migrations import ForeignFile
+from costspan.ledger.store import Store, default_path
+from ledger_calls import COST, NOON_NS, UNPRICED, USAGE, at_ns, booked, call, write
+
+HOME = "/home/ada"
+PATHS: list[tuple[dict[str, str], str]] = [
+    # environment                                                        path
+    ({},                                                                 "/home/ada/.local/share/costspan/ledger.db"),
+    ({"XDG_DATA_HOME": "/data"},                                         "/data/costspan/ledger.db"),
+    ({"XDG_DATA_HOME": "relative"},                                      "/home/ada/.local/share/costspan/ledger.db"),
+    ({"OTEL_COSTSPAN_LEDGER": "/var/led.db", "XDG_DATA_HOME": "/data"},  "/var/led.db"),
+    ({"OTEL_COSTSPAN_LEDGER": "here.db"},                                "here.db"),
+    ({"OTEL_COSTSPAN_LEDGER": " auto "},                                 "/home/ada/.local/share/costspan/ledger.db"),
+    ({"OTEL_COSTSPAN_LEDGER": "ON", "XDG_DATA_HOME": "/data"},           "/data/costspan/ledger.db"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("environ", "path"), PATHS)
+def test_where_the_ledger_lies(environ: dict[str, str], path: str) -> None:
+    """The setting goes before the user's data directory, and a word of the setting is no path."""
+    assert default_path({"HOME": HOME, **environ}) == Path(path)
+
+
+COLUMNS: list[tuple[Call, dict[str, Any]]] = [
+    # a call                                       what its row says
+    (call(id="a"), {
+        "id": "a", "started_ns": NOON_NS, "day": "20261120", "period": "202611", "client": "openai",
+        "provider": "openai", "host": "api.openai.com", "operation": "chat", "request_model": "gpt-5.4-mini",
+        "response_model": "gpt-5.4-mini-2026-03-17", "response_id": "chatcmpl-1", "tier": "default",
+        "session": "session-1", "task_type": "research", "source": "main_agent", "team": "search", "account": "acme",
+        "is_stream": 0, "outcome": "ok", "error_type": None, "http_status": None, "finish_reason": "stop",
+        "duration_s": 1.5, "first_chunk_s": None, "is_complete": 1, "parts": None,
+        "input_tokens": 812, "output_tokens": 96, "cache_read_tokens": 512, "cache_write_tokens": None,
+        "reasoning_tokens": 32, "cost_nano_usd": 695_400, "quality": "exact", "cost_source": "local",
+        "price_version": "2026-11-20", "computed_nano_usd": None, "unpriced_reason": None,
+        "trace_id": f"{0xABC:032x}", "span_id": f"{0xDEF:016x}",
+    }),
+    (call(price=UNPRICED), {
+        "cost_nano_usd": None, "quality": None, "unpriced_reason": "unknown_model",
+        "unpriced_detail": "no price for my-own-model", "input_tokens": 812,
+    }),
+    (call(price=Cost(0, OVERRIDE)), {"cost_nano_usd": 0, "unpriced_reason": None}),
+    (call(price=Cost(7, REPORTED, PROVIDER, "v", 9)), {"cost_nano_usd": 7, "cost_source": "provider", "computed_nano_usd": 9}),
+    (call(usage=None, price=None, model=None, id="b", outcome="error", error_type="RateLimitError", http_status=429), {
+        "units": None, "input_tokens": None, "is_complete": None, "cost_nano_usd": None, "unpriced_reason": None,
+        "outcome": "error", "error_type": "RateLimitError", "http_status": 429,
+    }),
+    (call(usage=Usage(input=5, complete=False), is_stream=True, first_chunk_s=0.25, outcome="abandoned"), {
+        "is_stream": 1, "is_complete": 0, "output_tokens": None, "first_chunk_s": 0.25, "outcome": "abandoned",
+    }),
+    (call(trace_id=0, span_id=0, period=""), {"trace_id": None, "span_id": None, "period": "202611"}),
+    (call(geo="us", speed="fast", processing="batch", finish_reasons=("stop", "length")), {
+        "geo": "us", "speed": "fast", "processing": "batch", "finish_reason": "stop,length",
+    }),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("made", "said"), COLUMNS)
+def test_a_call_and_its_row_say_the_same(tmp_path: Path, made: Call, said: dict[str, Any]) -> None:
+    """Every field of a call stands in its row, and what is not known is NULL, never 0."""
+    write(tmp_path / "ledger.db", made)
+    with Store.read(tmp_path / "ledger.db") as store:
+        values = store.select(f"SELECT {', '.join(said)} FROM calls")  # noqa: S608 - own names
+    assert dict(zip(said, values[0], strict=True)) == said
+
+
+def test_usage_parts_and_price_lines_are_kept_whole(tmp_path: Path) -> None:
+    """A record holds all that its cost was made of, so that it can be explained and priced again."""
+    usage = Usage(USAGE.counts, web_searches=2, cache_write_1h=0)
+    write(tmp_path / "ledger.db", call(usage=usage, parts=(("claude", Usage(input=3)), (None, Usage(output=4)))))
+    ((units, parts, lines),) = booked(tmp_path / "ledger.db", "units", "parts", "price_lines")
+    assert json.loads(units) == usage.counts
+    assert json.loads(parts) == [["claude", {"input": 3}], [None, {"output": 4}]]
+    assert json.loads(lines) == [list(line) for line in COST.lines]
+
+
+def test_days_are_those_of_the_budget_time_zone(tmp_path: Path) -> None:
+    """A call at 23:30 UTC is of the next day in Berlin."""
+    with Store.open(tmp_path / "ledger.db") as store:
+        store.append([call(started_ns=at_ns("2026-11-30 23:30"), period="")], Periods("Europe/Berlin"))
+    assert booked(tmp_path / "ledger.db", "day", "period") == [("20261201", "202612")]
+
+
+ONCE = [
+    # calls that come                                                     rows
+    ("the same call twice",      [call(id="x"), call(id="x")],                                                1),
+    ("a background answer made and fetched",
+     [call(is_fetchable=True), call(is_fetchable=True)],                                                      1),
+    ("two answers with one id from a server that numbers them from a short range",
+     [call(), call()],                                                                                        2),
+    ("a background answer of two providers",
+     [call(is_fetchable=True), call(is_fetchable=True, provider="azure")],                                    2),
+    ("a background answer that was pending, then done",
+     [call(is_fetchable=True, usage=None, pending=True, price=None), call(is_fetchable=True)],                2),
+    ("fetched twice while pending, and usage said already",
+     [call(is_fetchable=True, pending=True), call(is_fetchable=True), call(is_fetchable=True)],               2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(("story", "calls", "rows"), ONCE, ids=[story for story, *_ in ONCE])
+def test_an_answer_is_booked_once(tmp_path: Path, story: str, calls: list[Call], rows: int, processes: int) -> None:
+    """A call by its id, an answer that may come again by provider and answer id, in one process or in two."""
+    batches = [calls] if processes == 1 else [[one] for one in calls]
+    written = 0
+    for batch in batches:
+        with Store.open(tmp_path / "ledger.db") as store:
+            written += store.append(batch, Periods())
+    assert (written, len(booked(tmp_path / "ledger.db"))) == (rows, rows), story
+
+
+def test_what_many_calls_share_is_written_once_a_process(tmp_path: Path) -> None:
+    """A hundred calls of one kind make one row of kind; another model makes a second."""
+    with Store.open(tmp_path / "ledger.db") as store:
+        store.append([call(session=f"s{number}") for number in range(100)], Periods())
+        store.append([call(), call(model="gpt-5.4")], Periods())
+        assert store.select("SELECT count(*) FROM kinds") == [(2,)]
+        assert store.select("SELECT count(*) FROM calls") == [(102,)]
+
+
+def test_file_and_directory_are_the_users_alone(tmp_path: Path) -> None:
+    """Records say who works on what: nobody else may read them, whatever the umask says."""
+    path = tmp_path / "new" / "ledger.db"
+    before = os.umask(0)
+    try:
+        with Store.open(path) as store:
+            store.append([call()], Periods())
+            modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in (path.parent, *path.parent.iterdir())}
+    finally:
+        os.umask(before)
+    assert modes == {"new": 0o700, "ledger.db": 0o600, "ledger.db-wal": 0o600, "ledger.db-shm": 0o600}
+
+
+def test_the_file_of_another_program_is_refused(tmp_path: Path) -> None:
+    """A path that leads to some other database must not gain our tables."""
+    other = sqlite3.connect(tmp_path / "other.db")
+    other.execute("CREATE TABLE theirs (x)")
+    other.close()
+    with pytest.raises(ForeignFile):
+        Store.open(tmp_path / "other.db")
+
+
+def test_no_ledger_yet_is_a_state_of_its_own(tmp_path: Path) -> None:
+    """Whoever asks before the first call is told so, and nothing is made."""
+    with pytest.raises(NoLedger, match=r"no ledger yet at .*ledger\.db"):
+        Store.read(tmp_path / "ledger.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all" * 100])
+def test_what_is_no_ledger_cannot_be_read(tmp_path: Path, content: bytes) -> None:
+    """The reader is told the file and what SQLite says of it."""
+    path = tmp_path / "ledger.db"
+    path.write_bytes(content)
+    with pytest.raises(LedgerError, match=r"the ledger .*ledger\.db cannot be read: "):
+        Store.read(path)
+
+
+def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    """Questions never change the record."""
+    write(tmp_path / "ledger.db", call())
+    with Store.read(tmp_path / "ledger.db") as store, pytest.raises(LedgerError, match="readonly"):
+        store.select("DELETE FROM records")
+
+
+def test_a_file_that_was_moved_is_no_longer_current(tmp_path: Path) -> None:
+    """A writer must notice that its path leads elsewhere, or its records go where no one looks."""
+    path = tmp_path / "ledger.db"
+    with Store.open(path) as store:
+        assert store.is_current()
+        path.rename(tmp_path / "old.db")
+        assert not store.is_current()
+        with Store.open(path) as anew:
+            assert anew.is_current()
+            assert not store.is_current()
