@@ -17,16 +17,19 @@ EXAMPLE: Final = ROOT / "examples" / "agent"
 
 @contextlib.contextmanager
 def stand_in() -> Generator[str]:
-    """The address of a stand-in that has served nothing yet."""
+    """The address of a stand-in that has served nothing yet; it must end without a complaint."""
     command = [sys.executable, "-m", "stand_in"]
-    with subprocess.Popen(command, cwd=EXAMPLE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=EXAMPLE, **pipes) as server:
         assert server.stdin
         assert server.stdout
+        assert server.stderr
         try:
             yield server.stdout.readline().strip()
         finally:
             server.stdin.close()
-            server.wait(30)
+            complaints = server.stderr.read()
+    assert (server.returncode, complaints) == (0, "")
 
 
 def served(address: str) -> dict[str, Any]:

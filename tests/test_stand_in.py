@@ -228,6 +228,16 @@ def test_a_broken_provider_never_answers(address: str, anthropic_client: Any) ->
     assert served(address)["totals"]["requests"] == 0
 
 
+def test_a_caller_may_leave_in_the_middle(address: str, openai_client: Any, anthropic_client: Any) -> None:
+    """A broken-off stream stands in the books as served, and the stand-in goes on."""
+    with chat(openai_client, stream=True) as stream:
+        next(iter(stream))
+    with message(anthropic_client, stream=True) as stream:
+        next(iter(stream))
+    assert chat_usage(openai_client)
+    assert served(address)["totals"]["requests"] == 3
+
+
 def test_the_same_questions_give_the_same_books() -> None:
     """Nothing depends on the clock, on chance or on the port."""
     books: list[Any] = []
