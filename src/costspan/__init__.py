@@ -1,1 +1,25 @@
-"""Costspan puts a price on every LLM call, without a change in the program that makes it."""
+"""Costspan puts a price on every LLM call, without a change in the program that makes it.
+
+The public names: `attribution` says who calls are for, `carry` takes that along to where context does not reach,
+`current` tells it, `flush` delivers what has finished so far.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from costspan.instrumentor import flush
+    from costspan.scope import attribution, carry, current, environment
+
+__all__ = ["attribution", "carry", "current", "environment", "flush"]
+
+_HOMES = {"attribution": "scope", "carry": "scope", "current": "scope", "environment": "scope", "flush": "instrumentor"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name with its first use: the entry points import this package in every process."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"costspan.{_HOMES[name]}"), name)

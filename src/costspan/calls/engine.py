@@ -61,7 +61,19 @@ def new_id(started_ns: int) -> str:
 class Watch:
     """One call under way."""
 
-    __slots__ = ("_open", "asked", "body", "call", "endpoint", "headers", "listener", "native", "span", "start", "token")
+    __slots__ = (
+        "_open",
+        "asked",
+        "body",
+        "call",
+        "endpoint",
+        "headers",
+        "listener",
+        "native",
+        "span",
+        "start",
+        "token",
+    )
 
     def __init__(self, listener: Listener, call: Call, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
         self.listener = listener
@@ -204,6 +216,8 @@ class StreamWatch(Watch):
         if is_final or self.endpoint.fetches:
             return answer
         answer = answer or Answer()
+        if answer.pending:  # the work goes on in the background, and will be fetched
+            return answer
         answer.usage = self._estimated(usage)
         return answer
 
@@ -259,5 +273,5 @@ def begin(
     """A watch over a call that is about to be made."""
     started_ns = time_ns()
     call = Call(new_id(started_ns), client, provider, endpoint.operation, started_ns, model)
-    call.is_fetched = endpoint.fetches or endpoint.each
+    call.is_fetchable = endpoint.fetches or endpoint.each or body.get("background") is True
     return Watch(listener, call, endpoint, body)

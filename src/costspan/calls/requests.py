@@ -104,7 +104,9 @@ class Family:
     # --- before ----------------------------------------------------------------------------------------------
 
     @guard.guarded("calls.begin")
-    def _begin(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Watch, tuple[Any, ...]] | None:
+    def _begin(
+        self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Watch, tuple[Any, ...]] | None:
         if not self.is_active:
             return None
         options = args[1] if len(args) > 1 else kwargs["options"]

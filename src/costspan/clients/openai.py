@@ -27,7 +27,7 @@ CLIENT = Client(
         Endpoint("/completions", "text_completion", openai_body.chat, asks_usage=True),
         Endpoint("/responses", "chat", openai_body.responses),
         Endpoint("/responses/compact", "chat", openai_body.responses),
-        Endpoint("/responses/{}", "chat", openai_body.responses, method="get", fetches=True),
+        Endpoint("/responses/{}", "chat", openai_body.retrieved, method="get", fetches=True),
         Endpoint("/embeddings", "embeddings", openai_body.embeddings),
         Endpoint("/audio/transcriptions", "transcription", openai_body.sound),
         Endpoint("/audio/translations", "translation", openai_body.sound),

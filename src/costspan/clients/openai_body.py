@@ -153,11 +153,18 @@ def responses(message: Any) -> Answer | None:
         said = fields(said["response"])
     status = text(said.get("status"))
     answer = _answer(said, said.get("usage"), (status,) if status else ())
-    answer.pending = status in {"queued", "in_progress"}
+    answer.pending = status in {"queued", "in_progress"} and said.get("background") is True
     if answer.usage is not None:
         _take_tools(answer.usage.counts, said)
         answer.parts = _image_part(answer.usage, said)
     return answer
+
+
+def retrieved(message: Any) -> Answer | None:
+    """A stored response: only one that was made in the background was not booked when it was made."""
+    said = fields(message)
+    made = fields(said["response"]) if "response" in said else said
+    return responses(message) if made.get("background") is True else None
 
 
 # Charged by the request, and reported only as items of the output by servers that send no `tool_usage`.

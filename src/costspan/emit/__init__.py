@@ -1,0 +1,1 @@
+"""One finished call, told to everybody: span, counters, usage event, ledger."""

@@ -1,0 +1,86 @@
+"""The one thread of costspan: takes finished calls off the caller's hands and passes them on in batches."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+from costspan import guard
+from costspan.calls import engine
+from costspan.facts.call import Call
+
+Taker: TypeAlias = Callable[[Sequence[Call]], None]
+
+#: How long a finished call may wait for others before it is passed on.
+_LINGER_S: Final = 0.05
+#: How often the thread looks for streams that were let go of: they leave no signal.
+_LOOK_S: Final = 1.0
+_BATCH: Final = 500
+#: Above this the caller passes calls on himself: slower for him, but nothing is lost and memory is bounded.
+_MOST_WAITING: Final = 20_000
+
+
+class Clerk:
+    """Passes finished calls on to the takers, in order, in batches, on a thread that starts with the first call."""
+
+    def __init__(self, takers: Sequence[tuple[str, Taker]]) -> None:
+        self._takers = [(place, guard.guarded(place)(taker)) for place, taker in takers]
+        self._renew()
+
+    def _renew(self) -> None:
+        self._waiting: deque[Call] = deque()
+        self._signal = threading.Event()
+        self._is_signalled = False
+        self._stop = threading.Event()
+        self._draining = threading.RLock()
+        self._thread: threading.Thread | None = None
+
+    def put(self, call: Call) -> None:
+        """Take over one finished call."""
+        self._waiting.append(call)
+        if not self._is_signalled:
+            self._is_signalled = True
+            if self._thread is None:
+                self._begin()
+            self._signal.set()
+        elif len(self._waiting) > _MOST_WAITING:
+            self.drain()
+
+    @guard.guarded("emit.clerk")
+    def _begin(self) -> None:
+        thread = threading.Thread(target=self._run, name="costspan", daemon=True)
+        self._thread = thread
+        thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._signal.wait(_LOOK_S)
+            self._signal.clear()
+            engine.finish_late()
+            if self._waiting:
+                self._stop.wait(_LINGER_S)
+            self._is_signalled = False
+            self.drain()
+
+    def drain(self) -> None:
+        """Pass on everything that waits. Returns when it has been taken."""
+        with self._draining:
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
+                for _, take in self._takers:
+                    take(batch)
+
+    def close(self) -> None:
+        """Pass on everything and end the thread."""
+        self._stop.set()
+        self._signal.set()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=5)
+        self.drain()
+
+    def forget(self) -> None:
+        """In a forked child: what waits is the parent's, and so is the thread."""
+        self._renew()

@@ -1,0 +1,170 @@
+"""One call, told to everybody: priced when it has finished, then summed, shown, queued. A failing part stops no other."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+
+from costspan import guard, scope
+from costspan.calls import engine
+from costspan.calls.engine import Watch
+from costspan.calls.ratelimits import RateLimits
+from costspan.emit.cells import Cells
+from costspan.emit.clerk import Clerk
+from costspan.emit.sessions import Sessions
+from costspan.emit.spans import Spans
+from costspan.facts.call import ERROR, Call
+from costspan.facts.money import FAULT, NO_USAGE, Unpriced
+from costspan.facts.periods import Periods
+from costspan.emit.pricer import Pricer
+
+_WATCH: Final = otel_context.create_key("costspan-watch")
+_NO_USAGE: Final = Unpriced(NO_USAGE, "the answer did not say what it used")
+_FAULT: Final = Unpriced(FAULT, "pricing failed: see the log of costspan")
+_MOST_FETCHABLE: Final = 10_000
+_NS_PER_S: Final = 1e9
+_TIMEOUTS: Final = frozenset({"APITimeoutError", "ReadTimeout", "CancelledError"})
+
+
+class Fanout:
+    """The engine's listener: knows the parts that want to hear of calls, and nothing of how they work."""
+
+    def __init__(
+        self, *, prices: Pricer, periods: Periods, cells: Cells, sessions: Sessions | None, spans: Spans | None,
+        clerk: Clerk, rate_limits: RateLimits,
+    ) -> None:  # fmt: skip
+        self.prices = prices
+        self.periods = periods
+        self.cells = cells
+        self.sessions = sessions
+        self.spans = spans
+        self.clerk = clerk
+        self.rate_limits = rate_limits
+        #: Answers still being made, by id, with the call that began them; and answers that were booked already.
+        self.pending: OrderedDict[tuple[str, str], Call] = OrderedDict()
+        self._booked: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    # --- while a call is under way ------------------------------------------------------------------------------
+
+    def began(self, watch: Watch) -> None:
+        """Snapshot the attribution, open a span, let the library run within both."""
+        context = otel_context.get_current()
+        watch.call.attribution = scope.current(context)
+        if self.spans is not None and not watch.native:
+            watch.span = self.spans.began(watch, context) or watch.span
+        inner = dict(scope.without_baggage(context))
+        inner[_WATCH] = watch
+        if watch.span is not None and not watch.native:
+            inner[_SPAN_KEY] = watch.span
+        watch.token = otel_context.attach(Context(inner))
+
+    def left(self, watch: Watch) -> None:
+        """The caller's own context is back."""
+        if watch.token is not None:
+            otel_context.detach(watch.token)
+            watch.token = None
+
+    def current(self) -> Watch | None:
+        """The watch of the call that is under way here."""
+        watch = otel_context.get_value(_WATCH)
+        return watch if isinstance(watch, Watch) else None
+
+    def adopted(self, watch: Watch) -> None:
+        """The library's own span is current: it is the span of this call."""
+        if watch.span is None and self.spans is not None:
+            span = trace.get_current_span()
+            if span.is_recording():
+                watch.span = span
+
+    # --- afterwards -------------------------------------------------------------------------------------------
+
+    def finished(self, watch: Watch) -> None:
+        """Price the call and tell everybody, once."""
+        engine.finish_late()
+        call = watch.call
+        is_booked = self._is_to_be_booked(watch)
+        if is_booked:
+            call.period = self.periods.month(call.started_ns)
+            call.price = self._price(call)
+        self._show(watch)
+        if is_booked:
+            self._book(call)
+        if watch.headers is not None:
+            self._read_quota(watch)
+
+    @guard.guarded("emit.cells")
+    def _book(self, call: Call) -> None:
+        self.clerk.put(call)
+        self.cells.add(call, call.period, self.periods.weekday(call.started_ns))
+        if self.sessions is not None:
+            self.sessions.add(call)
+
+    @guard.guarded("emit.spans")
+    def _show(self, watch: Watch) -> None:
+        span = watch.span
+        if span is None or self.spans is None:
+            return
+        identity = span.get_span_context()
+        watch.call.trace_id, watch.call.span_id = identity.trace_id, identity.span_id
+        self.spans.ended(watch)
+
+    @guard.guarded("emit.ratelimits")
+    def _read_quota(self, watch: Watch) -> None:
+        call = watch.call
+        self.rate_limits.read(call.provider, call.request_model, watch.headers, is_refusal=call.http_status == 429)
+
+    def _price(self, call: Call) -> Any:
+        answer = call.answer
+        if answer.usage is None and answer.reported_nano_usd is None:
+            may_be_charged = call.outcome != ERROR or call.error_type in _TIMEOUTS
+            return _NO_USAGE if may_be_charged else None
+        try:
+            return self.prices.price(call.provider, call.host, call.request_model, answer, call.started_ns / _NS_PER_S)
+        except Exception as fault:
+            if guard.raise_again:
+                raise
+            guard.stopped("pricing", fault)
+            return _FAULT
+
+    # --- answers that come later, or twice ------------------------------------------------------------------------
+
+    def _is_to_be_booked(self, watch: Watch) -> bool:
+        call, answer = watch.call, watch.call.answer
+        is_fetched = watch.endpoint.fetches or watch.endpoint.each
+        if not call.is_fetchable or answer.id is None:
+            return not is_fetched
+        key = (call.provider, answer.id)
+        if answer.pending:
+            if not is_fetched:
+                _keep(self.pending, key, call)
+            return False
+        if is_fetched and (answer.usage is None or key in self._booked):
+            return False
+        _keep(self._booked, key, None)
+        begun = self.pending.pop(key, None)
+        if begun is not None:
+            call.attribution = begun.attribution
+            call.request_model = begun.request_model
+        return True
+
+    def book_pending(self) -> None:
+        """The process ends: what nobody fetched was asked for all the same, and what it used is unknown."""
+        while self.pending:
+            _, call = self.pending.popitem(last=False)
+            call.period = self.periods.month(call.started_ns)
+            call.price = _NO_USAGE
+            self._book(call)
+
+
+def _keep(table: OrderedDict[tuple[str, str], Any], key: tuple[str, str], value: Any) -> None:
+    table[key] = value
+    if len(table) > _MOST_FETCHABLE:
+        table.popitem(last=False)
+
+
+# The key under which the API keeps the current span; taken from what it does, not from its private name.
+_SPAN_KEY: Final = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))

@@ -1,0 +1,55 @@
+"""What costspan says of itself: faults that were stopped, libraries it could not watch, what the ledger lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from opentelemetry.metrics import Meter
+
+from costspan import guard, names
+from costspan.calls import patching
+from costspan.calls.ratelimits import Quota, RateLimits
+from costspan.emit.metrics import observe
+from costspan.facts.money import NANO_PER_USD
+
+
+class LedgerHealth(Protocol):
+    """What a ledger writer counts."""
+
+    written: int
+    lost: int
+    lost_nano_usd: int
+
+    @property
+    def queued(self) -> int: ...
+
+
+def observe_health(meter: Meter, ledger: LedgerHealth | None) -> None:
+    """Have the health metrics read at each collection."""
+    observe(meter, names.ERRORS, lambda: [(count, {names.PLACE: place}) for place, count in dict(guard.faults).items()])
+    observe(
+        meter,
+        names.DEGRADED,
+        lambda: [(1, {names.CLIENT: client, names.PLACE: "patching"}) for client in dict(patching.degraded)],
+    )
+    if ledger is None:
+        return
+    observe(meter, names.LEDGER_WRITTEN, lambda: [(ledger.written, {})])
+    observe(meter, names.LEDGER_LOST, lambda: [(ledger.lost, {})])
+    observe(meter, names.LEDGER_LOST_USD, lambda: [(ledger.lost_nano_usd / NANO_PER_USD, {})])
+    observe(meter, names.LEDGER_QUEUED, lambda: [(ledger.queued, {})])
+
+
+def observe_rate_limits(meter: Meter, limits: RateLimits) -> None:
+    """Have the gauges of the providers' quotas read at each collection."""
+    observe(meter, names.RATELIMIT_LIMIT, _labelled(lambda: list(limits.limit.items())))
+    observe(meter, names.RATELIMIT_REMAINING, _labelled(lambda: list(limits.remaining.items())))
+    observe(meter, names.RATELIMIT_RESET, _labelled(limits.seconds_to_reset))
+
+
+def _labelled(read: Callable[[], Iterable[tuple[Quota, float]]]) -> Callable[[], list[tuple[float, dict[str, str]]]]:
+    def source() -> list[tuple[float, dict[str, str]]]:
+        return [(value, dict(zip(names.RATELIMIT_RESET.labels, quota, strict=True))) for quota, value in read()]
+
+    return source

@@ -1,0 +1,38 @@
+"""Labels that cannot blow up a counter: every dimension has a cap, and `other` takes what is above it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from costspan.names import OTHER, UNKNOWN
+
+_LONGEST: Final = 200
+
+
+class Capped:
+    """The first `limit` values of one dimension; every later one is `other`."""
+
+    __slots__ = ("_known", "folded", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.folded = 0
+        self._known: set[str] = set()
+
+    def value(self, text: str | None) -> str:
+        """The label for a value; `unknown` where nobody said one."""
+        if not text:
+            return UNKNOWN
+        text = text[:_LONGEST].encode("utf-8", "replace").decode()
+        if text in self._known:
+            return text
+        if len(self._known) >= self.limit:
+            self.folded += 1
+            return OTHER
+        self._known.add(text)
+        return text
+
+    def clear(self) -> None:
+        """Forget every value."""
+        self._known.clear()
+        self.folded = 0

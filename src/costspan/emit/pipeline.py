@@ -1,0 +1,147 @@
+"""The parts between a finished call and the outside, built once a process and closed in the right order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from opentelemetry import metrics as otel_metrics
+from opentelemetry import trace
+from opentelemetry._logs import get_logger_provider
+
+from costspan import guard, names
+from costspan.calls import engine
+from costspan.calls.ratelimits import RateLimits
+from costspan.emit.cells import Cells
+from costspan.emit.clerk import Clerk
+from costspan.emit.events import Events
+from costspan.emit.exits import close_first
+from costspan.emit.fanout import Fanout
+from costspan.emit.health import LedgerHealth, observe_health, observe_rate_limits
+from costspan.emit.metrics import Durations, observe_cells
+from costspan.emit.sessions import Rider, Sessions, readers_of
+from costspan.emit.spans import Spans
+from costspan.facts.call import Call
+from costspan.facts.periods import Periods
+from costspan.emit.pricer import Pricer
+from costspan.settings import Settings
+
+_PATIENCE_MS: Final = 8_000
+
+
+class Ledger(LedgerHealth, Protocol):
+    """What the pipeline asks of a ledger."""
+
+    def take(self, calls: Sequence[Call]) -> None: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
+    def forget(self) -> None: ...
+
+
+class Pipeline:
+    """Everything that hears of a call. One for a process."""
+
+    def __init__(
+        self, settings: Settings, *, prices: Pricer, ledger: Ledger | None,
+        tracer_provider: trace.TracerProvider | None, meter_provider: otel_metrics.MeterProvider | None,
+        logger_provider: Any,
+    ) -> None:  # fmt: skip
+        self._providers = (tracer_provider, meter_provider, logger_provider)
+        self.ledger = ledger
+        self.cells = Cells(settings.label_limit, with_account=settings.account_metrics)
+        self.sessions = Sessions(settings.session_limit) if settings.session_metrics else None
+        self.rate_limits = RateLimits()
+        meter = otel_metrics.get_meter(names.SCOPE, meter_provider=meter_provider)
+        observe_cells(meter, self.cells)
+        observe_health(meter, ledger)
+        observe_rate_limits(meter, self.rate_limits)
+        self._ridden: dict[int, Rider] = {}
+        self.clerk = Clerk(self._takers(settings, Durations(meter, self.cells), logger_provider))
+        tracer = trace.get_tracer(names.SCOPE, tracer_provider=tracer_provider)
+        self.fanout = Fanout(
+            prices=prices, periods=Periods(settings.time_zone), cells=self.cells, sessions=self.sessions,
+            spans=Spans(tracer) if settings.spans else None, clerk=self.clerk, rate_limits=self.rate_limits,
+        )  # fmt: skip
+
+    def _takers(self, settings: Settings, durations: Durations, logger_provider: Any) -> list[tuple[str, Any]]:
+        takers: list[tuple[str, Any]] = []
+        if self.ledger is not None:
+            takers.append(("ledger", self.ledger.take))  # before telemetry: it is the book
+        takers.append(("emit.durations", durations.take))
+        if settings.events:
+            takers.append(("emit.events", Events(logger_provider or get_logger_provider()).take))
+        if self.sessions is not None:
+            takers.append(("emit.sessions", self._ride))
+        return takers
+
+    def _ride(self, _: Sequence[Call]) -> None:
+        """Join metric readers that have appeared since: a program may set its providers up after costspan."""
+        provider = self._providers[1] or otel_metrics.get_meter_provider()
+        for reader in readers_of(provider):
+            if self.sessions is not None and id(reader) not in self._ridden:
+                self._ridden[id(reader)] = Rider(self.sessions, reader)
+                close_first()
+
+    # --- the end, and the child -----------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Pass on everything that has finished. Returns when ledger and SDK have it."""
+        engine.finish_late()
+        self.clerk.drain()
+        if self.ledger is not None:
+            self.ledger.flush()
+
+    def close(self) -> None:
+        """Finish what is open and pass on everything."""
+        engine.finish_live()
+        self.fanout.book_pending()
+        self.clerk.close()
+        if self.ledger is not None:
+            self.ledger.close()
+
+    def deliver(self) -> None:
+        """Close, and have the SDK's providers deliver."""
+        self.close()
+        tracers, meters, loggers = self._providers
+        for provider in (
+            meters or otel_metrics.get_meter_provider(), tracers or trace.get_tracer_provider(),
+            loggers or get_logger_provider(),
+        ):  # fmt: skip
+            flush = getattr(provider, "force_flush", None)
+            if flush is not None:
+                guard.guarded("exit.flush")(flush)(_PATIENCE_MS)
+
+    def forget(self) -> None:
+        """In a forked child: the parent's sums, queue and calls are the parent's."""
+        engine.forget_all()
+        self.clerk.forget()
+        self.cells.clear()
+        self.rate_limits.forget()
+        self.fanout.pending.clear()
+        if self.sessions is not None:
+            self.sessions.clear()
+        if self.ledger is not None:
+            self.ledger.forget()
+        provider = self._providers[1] or otel_metrics.get_meter_provider()
+        for reader in readers_of(provider):
+            _renew(reader)
+        _forget_sums(provider)
+
+
+def _renew(reader: Any) -> None:
+    """The SDK does not renew this lock in a child: forked during an export, the child would never export (SDK 1.45)."""
+    if hasattr(reader, "_export_lock"):
+        reader._export_lock = threading.Lock()  # noqa: SLF001
+
+
+@guard.guarded("emit.fork")
+def _forget_sums(provider: Any) -> None:
+    """The SDK hands the parent's sums on to the child: drop those of our own instruments (SDK 1.43 to 1.45)."""
+    consumer = getattr(provider, "_measurement_consumer", None)
+    for storage in getattr(consumer, "_reader_storages", {}).values():
+        matches = getattr(storage, "_instrument_view_instrument_matches", None)
+        for instrument in list(matches or ()):
+            scope = getattr(instrument, "instrumentation_scope", None)
+            if matches is not None and scope is not None and scope.name == names.SCOPE:
+                del matches[instrument]

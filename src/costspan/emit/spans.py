@@ -1,0 +1,174 @@
+"""One call to one span: ours, or the inference span of somebody else that is already current."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+
+from costspan import names
+from costspan.calls.engine import Watch
+from costspan.facts import usage as units
+from costspan.facts.call import ERROR, Call
+from costspan.facts.money import Cost
+from costspan.facts.usage import Usage
+
+_INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings", "inference"})
+_SUPPRESSED: Final = ("suppress_instrumentation", "suppress_instrumentation_key")
+_MOST_STARTS: Final = 4_096
+_USAGE: Final = (
+    (names.USAGE_INPUT, units.INPUT),
+    (names.USAGE_OUTPUT, units.OUTPUT),
+    (names.USAGE_CACHE_READ, units.CACHE_READ),
+    (names.USAGE_CACHE_WRITE, units.CACHE_WRITE),
+    (names.USAGE_REASONING, units.REASONING),
+)
+
+
+def is_inference(span: Span) -> bool:
+    """Whether somebody else's span already stands for an LLM call: by the conventions, OpenLLMetry or OpenInference."""
+    said: Mapping[str, Any] | None = getattr(span, "attributes", None)
+    if not said:
+        return False
+    return (
+        said.get(names.OPERATION) in _INFERENCE
+        or said.get("llm.request.type") in {"chat", "completion", "embedding"}
+        or said.get("openinference.span.kind") in {"LLM", "EMBEDDING"}
+    )
+
+
+class Spans:
+    """Opens, fills and ends the span of a call."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+        self._starts: dict[tuple[Any, ...], tuple[str, dict[str, Any]]] = {}
+
+    def began(self, watch: Watch, context: otel_context.Context) -> Span | None:
+        """The span of a call that begins: a new one, or None where another's will be used or none is wanted."""
+        if any(context.get(key) for key in _SUPPRESSED):
+            return None
+        current = trace.get_current_span(context)
+        if current.is_recording() and is_inference(current):
+            watch.native = True
+            watch.span = current
+            return None
+        name, attributes = self._start(watch.call)
+        return self._tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=watch.call.started_ns)
+
+    def _start(self, call: Call) -> tuple[str, dict[str, Any]]:
+        key = (
+            call.operation,
+            call.provider,
+            call.request_model,
+            call.host,
+            call.port,
+            call.attribution,
+            call.is_stream,
+        )
+        start = self._starts.get(key)
+        if start is None:
+            if len(self._starts) >= _MOST_STARTS:
+                self._starts.clear()
+            start = self._starts[key] = (_name(call), start_attributes(call))
+        return start
+
+    def ended(self, watch: Watch) -> None:
+        """Fill the span of a finished call, and end it if it is ours."""
+        span, call = watch.span, watch.call
+        if span is None:
+            return
+        if span.is_recording():
+            attributes = end_attributes(call)
+            if watch.native:
+                _add_to_former(span, attributes)
+            span.set_attributes(attributes)
+            if call.outcome == ERROR and not watch.native:
+                span.set_status(Status(StatusCode.ERROR, call.error_type))
+        if not watch.native:
+            span.end(call.started_ns + int(call.duration_s * 1e9))
+
+
+def _add_to_former(span: Any, attributes: dict[str, Any]) -> None:
+    """Several calls within one foreign span (a fallback, a retry of a framework): its cost is the sum of theirs."""
+    former = (span.attributes or {}).get(names.COST_AMOUNT)
+    if isinstance(former, float) and names.COST_AMOUNT in attributes:
+        attributes[names.COST_AMOUNT] += former
+
+
+def _name(call: Call) -> str:
+    return f"{call.operation} {call.request_model}" if call.request_model else call.operation
+
+
+def start_attributes(call: Call) -> dict[str, Any]:
+    """What is known of a call at its beginning."""
+    who = call.attribution
+    said = {
+        names.OPERATION: call.operation,
+        names.PROVIDER: call.provider,
+        names.REQUEST_MODEL: call.request_model,
+        names.SERVER_ADDRESS: call.host,
+        names.SERVER_PORT: call.port,
+        names.STREAM: True if call.is_stream else None,
+        names.SESSION: who.session,
+        names.TASK_TYPE: who.task_type,
+        names.SOURCE: who.source,
+        names.TEAM: who.team,
+        names.ACCOUNT: who.account,
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def end_attributes(call: Call) -> dict[str, Any]:
+    """What is known of a call at its end, as attributes of its span."""
+    answer = call.answer
+    said: dict[str, Any] = {names.OUTCOME: call.outcome}
+    if answer.model is not None:
+        said[names.RESPONSE_MODEL] = answer.model
+    if answer.id is not None:
+        said[names.RESPONSE_ID] = answer.id
+    if answer.finish_reasons:
+        said[names.FINISH_REASONS] = answer.finish_reasons
+    if answer.tier is not None:
+        said[names.SERVICE_TIER] = answer.tier
+    if answer.usage is not None:
+        add_usage(said, answer.usage)
+    add_price(said, call)
+    if call.first_chunk_s is not None:
+        said[names.TIME_TO_FIRST_CHUNK] = call.first_chunk_s
+    if call.error_type is not None:
+        said[names.ERROR_TYPE] = call.error_type
+    if call.http_status is not None:
+        said[names.STATUS_CODE] = call.http_status
+    return said
+
+
+def add_usage(said: dict[str, Any], usage: Usage) -> None:
+    """The usage of a call under the conventions' names."""
+    counts = usage.counts
+    for name, unit in _USAGE:
+        number = counts.get(unit)
+        if number is not None:
+            said[name] = number
+
+
+def add_price(said: dict[str, Any], call: Call) -> None:
+    """The price of a call, or why it has none."""
+    price = call.price
+    if isinstance(price, Cost):
+        said[names.COST_AMOUNT] = price.usd
+        said[names.COST_CURRENCY] = names.CURRENCY
+        said[names.COST_SOURCE] = price.source
+        said[names.QUALITY] = price.quality
+        said[names.PRICE_VERSION] = price.version
+    elif price is not None:
+        said[names.UNPRICED_REASON] = price.reason
+
+
+def units_text(usage: Usage) -> str:
+    """All counts of a usage, as JSON."""
+    return json.dumps(usage.counts, separators=(",", ":"))

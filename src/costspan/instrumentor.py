@@ -1,0 +1,121 @@
+"""The entry point: reads the settings, connects the parts, watches the client libraries. The one file that knows all."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+
+from costspan import guard, scope
+from costspan.calls import patching
+from costspan.calls.requests import Family
+from costspan.clients import CLIENTS
+from costspan.emit.exits import unwatch_exits, watch_exits
+from costspan.emit.pipeline import Ledger, Pipeline
+from costspan.emit.pricer import Pricer
+from costspan.settings import Settings, has_otlp_endpoint
+
+if TYPE_CHECKING:
+    from costspan.facts.attribution import Attribution
+
+_log: Final = logging.getLogger("costspan")
+
+#: The pipeline of this process, while costspan is installed.
+pipeline: Pipeline | None = None
+
+
+class CostspanInstrumentor(BaseInstrumentor):
+    """Puts a price on every LLM call of this process.
+
+    Found by `opentelemetry-instrument`; or by hand: `CostspanInstrumentor().instrument()`, with `tracer_provider`,
+    `meter_provider`, `logger_provider` and, by its name in lower case, any setting of docs/settings.md
+    (`ledger="off"`). Never raises: a launcher would give up on every instrumentation after this one.
+    """
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """None: no client library is required, and each is watched when it is imported."""
+        return ()
+
+    def _instrument(self, **kwargs: Any) -> None:
+        _install(kwargs)
+
+    def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ARG002  # the base class's signature
+        _remove()
+
+
+@guard.guarded("instrument")
+def _install(options: dict[str, Any]) -> None:
+    global pipeline  # noqa: PLW0603  # one process, one pipeline
+    settings = Settings.read(os.environ, **options)
+    for mistake in settings.mistakes:
+        _log.warning("costspan: %s", mistake)
+    if not settings.enabled:
+        return
+    pipeline = Pipeline(
+        settings,
+        prices=Pricer(_prices_file(settings)),
+        ledger=_ledger(settings),
+        tracer_provider=options.get("tracer_provider"),
+        meter_provider=options.get("meter_provider"),
+        logger_provider=options.get("logger_provider"),
+    )
+    _begin_scope(settings)
+    for client in CLIENTS:
+        patching.install(Family(client, pipeline.fanout, settings.hosts, settings.ask_usage))
+    watch_exits(pipeline, on_sigterm=settings.sigterm)
+
+
+def _prices_file(settings: Settings) -> Path | None:
+    """The user's own prices, checked at the start; without them where they are mistaken."""
+    if not settings.prices:
+        return None
+    from costspan.pricing.overrides import OverrideError, read_overrides
+
+    path = Path(settings.prices).expanduser()
+    try:
+        read_overrides(path)
+    except OverrideError as mistakes:
+        _log.warning("costspan: your own prices are not used: %s", mistakes)
+        return None
+    return path
+
+
+def _ledger(settings: Settings) -> Ledger | None:
+    word = settings.ledger.lower()
+    if word == "off" or (word == "auto" and has_otlp_endpoint(os.environ)):
+        return None
+    from costspan.ledger.store import default_path
+    from costspan.ledger.writer import LedgerWriter
+
+    if word in {"auto", "on"}:
+        environ = {name: value for name, value in os.environ.items() if name != "OTEL_COSTSPAN_LEDGER"}
+        return LedgerWriter(default_path(environ))
+    return LedgerWriter(Path(settings.ledger).expanduser())
+
+
+def _begin_scope(settings: Settings) -> None:
+    said: Attribution = scope.read_defaults(os.environ)
+    scope.defaults(**said._asdict())
+    if settings.carry:
+        scope.install_carry()
+
+
+def _remove() -> None:
+    global pipeline  # noqa: PLW0603
+    for client in CLIENTS:
+        patching.remove(client.name)
+    scope.remove_carry()
+    unwatch_exits()
+    if pipeline is not None:
+        pipeline.close()
+        pipeline = None
+
+
+def flush() -> None:
+    """Pass on every call that has finished so far. Returns when the ledger and the SDK have them."""
+    if pipeline is not None:
+        pipeline.flush()
