@@ -13,10 +13,10 @@ OTHER: Final = "other"
 # By the words of SQLite, which have not changed in ten years: Python has error codes from 3.11 on only.
 _LOCKED_WORDS: Final = ("is locked", "locking protocol", "is busy")
 _CORRUPT_WORDS: Final = ("malformed", "not a database", "unsupported file format")
-# What the binding of a value raises: lone surrogates, integers beyond 64 bits, foreign objects, a text beyond 1 GB.
+# What the making of a row and the binding of its values raise: attributes of the wrong type, lone surrogates (a
+# ValueError), integers beyond 64 bits, foreign objects, a text beyond 1 GB.
 VALUE_ERRORS: Final = (
-    TypeError, AttributeError,
-    UnicodeEncodeError, OverflowError,
+    TypeError, AttributeError, ValueError, OverflowError,
     sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError,
 )  # fmt: skip
 

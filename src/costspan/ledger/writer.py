@@ -18,7 +18,7 @@ from costspan.facts.periods import Periods
 from costspan.ledger import faults
 from costspan.ledger.aside import move_aside
 from costspan.ledger.migrations import ForeignFile
-from costspan.ledger.rows import kind, record
+from costspan.ledger.rows import kind, mended, record
 from costspan.ledger.store import Store
 
 _PAUSE_S: Final = 0.01
@@ -154,8 +154,8 @@ class LedgerWriter:
 
     @guard.guarded("ledger.row")
     def _is_readable(self, call: Call) -> bool:
-        hash(kind(call, self._periods.day(call.started_ns)))
-        record(call, 0)
+        hash(mended(kind(call, self._periods.day(call.started_ns))))
+        mended(record(call, 0))
         return True
 
     def _keep(self, fault: Exception) -> None:
@@ -185,7 +185,8 @@ class LedgerWriter:
 
 
 _writers: Final[weakref.WeakSet[LedgerWriter]] = weakref.WeakSet()
-# Held over a fork, in the order of taking.
+# Held over a fork, in the order of taking; `_one_fork` keeps a second thread that forks from taking them meanwhile.
+_one_fork = threading.RLock()
 _forking: Final[list[LedgerWriter]] = []
 
 
@@ -193,6 +194,7 @@ def _before_fork() -> None:
     """No SQLite handle crosses a fork (https://sqlite.org/howtocorrupt.html, 2.6), nor does a lock inside SQLite that
     another thread holds at that moment: the child would wait for it for ever. The next record opens the file again.
     """
+    _one_fork.acquire()
     for writer in list(_writers):
         writer.lock.acquire()
         _forking.append(writer)
@@ -202,9 +204,12 @@ def _before_fork() -> None:
 def _after_fork() -> None:
     while _forking:
         _forking.pop().lock.release()
+    _one_fork.release()
 
 
 def _after_fork_in_child() -> None:
+    global _one_fork  # noqa: PLW0603 - the parent's other threads, and their claims to it, are not here
+    _one_fork = threading.RLock()
     _forking.clear()
     for writer in list(_writers):
         writer.forget()
