@@ -49,7 +49,7 @@ def add_resolver(function: Resolver, *, fills: Iterable[str] = Attribution._fiel
 
 def remove_resolver(function: Resolver) -> None:
     """Ask `function` no more."""
-    _entries[:] = [entry for entry in _entries if entry.function is not function]
+    _entries[:] = [entry for entry in _entries if entry.function != function]
     if not _entries:
         PROCESS.resolve = None
 
