@@ -1,0 +1,1 @@
+"""Budgets: declared once in budgets.yaml, watched by Prometheus rules, shown by `costspan budgets status`."""

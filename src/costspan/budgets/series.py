@@ -1,0 +1,89 @@
+"""The series that the rules record: name, meaning and labels, spelled here only. Panels and alerts read these."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from costspan.budgets.policy import DIMENSIONS
+from costspan.names import BUDGET, PERIOD, WEEKDAY, prometheus_label
+
+BUDGET_LABEL: Final = prometheus_label(BUDGET)
+PERIOD_LABEL: Final = prometheus_label(PERIOD)
+WEEKDAY_LABEL: Final = prometheus_label(WEEKDAY)
+#: The labels by which spend is kept apart, in the order in which rules write them.
+DIMENSION_LABELS: Final = tuple(prometheus_label(attribute) for attribute in DIMENSIONS.values())
+#: `day` or `month`: how long the period of a budget is.
+EVERY_LABEL: Final = "llm_budget_period"
+#: The length of a window of time that moves with the clock, e.g. `1h`.
+WINDOW_LABEL: Final = "llm_window"
+
+
+class Series(NamedTuple):
+    """One recorded series: its name, what it says, its labels."""
+
+    name: str
+    description: str
+    labels: tuple[str, ...] = ()
+
+
+_SPEND: Final = DIMENSION_LABELS
+_BUDGET: Final = (BUDGET_LABEL, EVERY_LABEL, PERIOD_LABEL, *DIMENSION_LABELS)
+
+LOCAL_TIME: Final = Series("llm:local_time:seconds", "What the clock in the budget time zone shows, as seconds.")
+CURRENT_MONTH: Final = Series("llm:period:month", "1 for the current month.", (PERIOD_LABEL,))
+CURRENT_DAY: Final = Series("llm:period:day", "1 for the current day.", (PERIOD_LABEL,))
+CURRENT_WEEKDAY: Final = Series("llm:period:weekday", "1 for the current weekday.", (WEEKDAY_LABEL,))
+ELAPSED: Final = Series(
+    "llm:period_elapsed:ratio", "The part of the day or month that is over.", (EVERY_LABEL, PERIOD_LABEL)
+)
+
+SPEND_MONTH: Final = Series("llm:spend_usd:month", "Spend of the current month.", (*_SPEND, PERIOD_LABEL))
+SPEND_DAY: Final = Series("llm:spend_usd:day", "Spend of the current day.", (*_SPEND, PERIOD_LABEL))
+TOKENS_MONTH: Final = Series("llm:tokens:month", "Input and output tokens of the month.", (*_SPEND, PERIOD_LABEL))
+TOKENS_DAY: Final = Series("llm:tokens:day", "Input and output tokens of the current day.", (*_SPEND, PERIOD_LABEL))
+SPEND_WINDOW: Final = Series("llm:spend_usd:window", "Spend of a window of time up to now.", (*_SPEND, WINDOW_LABEL))
+TOKENS_WINDOW: Final = Series("llm:tokens:window", "Tokens of a window of time up to now.", (*_SPEND, WINDOW_LABEL))
+
+BUDGET_SPEND_USD: Final = Series("llm:budget_spend:usd", "Spend of a budget's scope in its period.", _BUDGET)
+BUDGET_SPEND_TOKENS: Final = Series("llm:budget_spend:tokens", "Tokens of a budget's scope in its period.", _BUDGET)
+BUDGET_LIMIT_USD: Final = Series("llm:budget_limit:usd", "The limit of a budget.", (BUDGET_LABEL, EVERY_LABEL))
+BUDGET_LIMIT_TOKENS: Final = Series("llm:budget_limit:tokens", "The limit of a budget.", (BUDGET_LABEL, EVERY_LABEL))
+BUDGET_USED: Final = Series("llm:budget_used:ratio", "Spend divided by limit.", _BUDGET)
+BUDGET_PROJECTED: Final = Series(
+    "llm:budget_projected:ratio", "What `llm:budget_used:ratio` will be at the end of the period at this pace.", _BUDGET
+)
+BUDGET_BURN: Final = Series(
+    "llm:budget_burn:ratio",
+    "How many times faster than evenly a budget is spent, in a window of time.",
+    (BUDGET_LABEL, EVERY_LABEL, WINDOW_LABEL, *DIMENSION_LABELS),
+)
+USUAL_SPEND: Final = Series(
+    "llm:spend_usd:usual1h",
+    "The median spend of this hour of the week in the three weeks before.",
+    (prometheus_label(DIMENSIONS["team"]),),
+)
+
+RECORDED: Final = (
+    LOCAL_TIME, CURRENT_MONTH, CURRENT_DAY, CURRENT_WEEKDAY, ELAPSED,
+    SPEND_MONTH, SPEND_DAY, TOKENS_MONTH, TOKENS_DAY, SPEND_WINDOW, TOKENS_WINDOW,
+    BUDGET_SPEND_USD, BUDGET_SPEND_TOKENS, BUDGET_LIMIT_USD, BUDGET_LIMIT_TOKENS,
+    BUDGET_USED, BUDGET_PROJECTED, BUDGET_BURN, USUAL_SPEND,
+)  # fmt: skip
+
+#: Labels that others put on what the rules read: OTLP's identity of a process, the SDK's mark of an overflow, and
+#: the names of exporters and receivers in the Collector's telemetry about itself.
+FOREIGN_LABELS: Final = ("job", "instance", "otel_metric_overflow", "exporter", "receiver", "data_type")
+
+# https://opentelemetry.io/docs/collector/internal-telemetry/: the telemetry reader of the Collector decides whether
+# counters end in `_total`.
+_COLLECTOR_COUNTERS: Final = (
+    "otelcol_exporter_send_failed_metric_points",
+    "otelcol_exporter_enqueue_failed_metric_points",
+    "otelcol_receiver_refused_metric_points",
+)
+COLLECTOR_LOSSES: Final = tuple(name + end for name in _COLLECTOR_COUNTERS for end in ("", "_total"))
+COLLECTOR_QUEUE_SIZE: Final = "otelcol_exporter_queue_size"
+COLLECTOR_QUEUE_CAPACITY: Final = "otelcol_exporter_queue_capacity"
+#: Samples that Prometheus threw away because they came too late (https://prometheus.io/docs/, tsdb/head.go).
+PROMETHEUS_LOSSES: Final = ("prometheus_tsdb_out_of_order_samples_total", "prometheus_tsdb_too_old_samples_total")
+FOREIGN_METRICS: Final = (*COLLECTOR_LOSSES, COLLECTOR_QUEUE_SIZE, COLLECTOR_QUEUE_CAPACITY, *PROMETHEUS_LOSSES)

@@ -1,0 +1,183 @@
+"""`costspan budgets`: check a budgets.yaml, compile it for Prometheus, show how the budgets stand."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from costspan.budgets import compiled as files
+from costspan.budgets.policy import TOKENS, Policy, PolicyError, load, receivers
+from costspan.budgets.rules import told
+from costspan.budgets.status import Standing, standings
+from costspan.facts.periods import NS_PER_S, zone
+from costspan.ledger.faults import LedgerError, NoLedger
+from costspan.ledger.store import Store, default_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_FILE = click.argument("file", type=click.Path(path_type=Path))
+
+
+@click.group()
+def budgets() -> None:
+    """Budgets: declared in one file, watched by Prometheus."""
+
+
+@budgets.command()
+@_FILE
+def check(file: Path) -> None:
+    """Say every mistake in FILE, each with its line."""
+    policy = _read(file)
+    click.echo(f"{file}: {len(policy.budgets)} budgets, days and months of {policy.time_zone}")
+    for budget in policy.budgets:
+        each = f" for each {budget.each}" if budget.each else ""
+        click.echo(f"  {budget.name}: {told(budget)}{each}")
+
+
+@budgets.command("compile")
+@_FILE
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the files.")
+@click.option(
+    "--receivers", "receivers_file", type=click.Path(path_type=Path, dir_okay=False),
+    help="Alertmanager's receivers: a whole alertmanager.yml is written with them.",
+)  # fmt: skip
+@click.option("--check", "is_check", is_flag=True, help="Write nothing; fail if a file is not up to date.")
+def compile_file(file: Path, out: Path, receivers_file: Path | None, *, is_check: bool) -> None:
+    """Make Prometheus rules and their tests, Alertmanager routes and the list for Grafana from FILE."""
+    policy = _read(file)
+    made = files.compiled(policy, file.name)
+    if receivers_file:
+        made[files.ALERTMANAGER] = _alertmanager(policy, file.name, receivers_file)
+    if is_check:
+        _refuse([f"{out / path}: is not what {file} compiles to: compile again" for path in files.stale(made, out)])
+        click.echo(f"{len(made)} files under {out} are up to date")
+        return
+    try:
+        files.write(made, out)
+    except OSError as fault:
+        _refuse([f"{fault.filename or out}: cannot be written: {fault.strerror}; nothing was replaced"])
+    for path in made:
+        click.echo(str(out / path))
+
+
+@budgets.command()
+@_FILE
+@click.option("--ledger", type=click.Path(path_type=Path, dir_okay=False), help="The ledger, if it lies elsewhere.")
+@click.option("--at", "moment", help="A moment in ISO 8601 instead of now, e.g. 2026-11-22T12:00.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(file: Path, ledger: Path | None, moment: str | None, *, as_json: bool) -> None:
+    """Show what is spent of each budget in FILE, from the ledger."""
+    policy = _read(file)
+    found = _standings(policy, ledger or default_path(os.environ), _now_ns(moment, policy))
+    if as_json:
+        click.echo(json.dumps([_record(each) for each in found], indent=2, ensure_ascii=False))
+    else:
+        Console().print(_table(found, policy))
+
+
+def _read(file: Path) -> Policy:
+    try:
+        return load(file)
+    except PolicyError as fault:
+        _refuse(str(fault).splitlines())
+        raise
+
+
+def _alertmanager(policy: Policy, source: str, file: Path) -> str:
+    try:
+        content = file.read_text(encoding="utf-8")
+        return files.with_receivers(policy, source, receivers(content, str(file)), content)
+    except (OSError, UnicodeDecodeError, PolicyError) as fault:
+        _refuse([str(fault)])
+        raise
+
+
+def _refuse(mistakes: Sequence[str]) -> None:
+    """Say the mistakes and leave with 1; go on where there are none."""
+    for mistake in mistakes:
+        click.echo(mistake, err=True)
+    if mistakes:
+        sys.exit(1)
+
+
+def _now_ns(moment: str | None, policy: Policy) -> int:
+    if moment is None:
+        return time.time_ns()
+    try:
+        read = datetime.fromisoformat(moment)
+    except ValueError as fault:
+        raise click.BadParameter(
+            f"{moment!r} is no moment: expected e.g. 2026-11-22T12:00", param_hint="--at"
+        ) from fault
+    return round((read if read.tzinfo else read.replace(tzinfo=zone(policy.time_zone))).timestamp()) * NS_PER_S
+
+
+def _standings(policy: Policy, path: Path, now_ns: int) -> list[Standing]:
+    try:
+        with Store.read(path) as store:
+            return standings(policy, store, now_ns)
+    except NoLedger as fault:
+        click.echo(str(fault), err=True)
+        return standings(policy, None, now_ns)
+    except LedgerError as fault:
+        _refuse([str(fault)])
+        raise
+
+
+def _record(standing: Standing) -> dict[str, object]:
+    return {
+        "budget": standing.budget.name,
+        "value": standing.value,
+        "period": standing.period,
+        "unit": standing.budget.unit,
+        "spent": standing.spent,
+        "limit": standing.limit,
+        "used": standing.used,
+        "projected": standing.projected,
+        "crossed": standing.crossed,
+        "calls": standing.calls,
+        "unpriced": standing.unpriced,
+        "owner": standing.budget.owner,
+    }
+
+
+def _table(found: list[Standing], policy: Policy) -> Table:
+    table = Table(title=f"Budgets ({policy.time_zone})", title_justify="left")
+    for column in ("Budget", "Period"):
+        table.add_column(column)
+    for column in ("Spent", "Limit", "Used", "Projected"):
+        table.add_column(column, justify="right")
+    table.add_column("State")
+    for standing in found:
+        table.add_row(*_row(standing))
+    return table
+
+
+def _row(standing: Standing) -> tuple[str, ...]:
+    budget = standing.budget
+    name = f"{budget.name} ({standing.value})" if standing.value is not None else budget.name
+    used = "-" if standing.used is None else f"{standing.used:.1%}"
+    projected = "-" if standing.projected is None else _amount(standing.projected, budget.unit)
+    spent, limit = _amount(standing.spent, budget.unit), _amount(standing.limit, budget.unit)
+    return name, standing.period, spent, limit, used, projected, _state(standing)
+
+
+def _amount(amount: float, unit: str) -> str:
+    return f"{amount:,.0f} tokens" if unit == TOKENS else f"{amount:,.2f} USD"
+
+
+def _state(standing: Standing) -> str:
+    said = f"over {standing.crossed} %" if standing.crossed else "no calls" if not standing.calls else "fine"
+    if standing.unpriced and standing.budget.unit != TOKENS:
+        said += f", {standing.unpriced} unpriced: a lower bound"
+    return said
