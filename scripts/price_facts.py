@@ -61,10 +61,12 @@ MORE_MODELS: Final[list[tuple[str, str, list[str], dict[str, Any]]]] = [
     ("openai", "ft:gpt-4.1", ["^ft:gpt-4.1-2025-"], {"input": "3", "cache_read": "0.75", "output": "12"}),
     ("openai", "ft:gpt-4.1-mini", ["^ft:gpt-4.1-mini-2025-"], {"input": "0.8", "cache_read": "0.2", "output": "3.2"}),
     ("openai", "ft:gpt-4.1-nano", ["^ft:gpt-4.1-nano-2025-"], {"input": "0.2", "cache_read": "0.05", "output": "0.8"}),
+    ("openai", "ft:o4-mini", ["^ft:o4-mini-2025-"], {"input": "4", "cache_read": "1", "output": "16"}),
 ]
 
 #: Factors on every token rate, by the place of inference (what the answer says, or the host that was called).
-#: The model pattern is searched in the id of the table's model, the host pattern full-matched.
+#: The model pattern is searched in the id of the table's model; the patterns of geo and host are full-matched, and
+#: one of them is enough.
 MULTIPLIERS: Final[list[dict[str, Any]]] = [
     {
         # "1.1x on all token pricing categories" from Claude Opus 4.6 on, first-party API only.
@@ -75,11 +77,11 @@ MULTIPLIERS: Final[list[dict[str, Any]]] = [
         "times": "11/10",
     },
     {
-        # 10 % on models released on or after 2026-03-05 when a regional host processes the request.
-        "source": "https://developers.openai.com/api/docs/pricing (regional processing)",
+        # 10 % on models released on or after 2026-03-05, on the hosts of regions that process requests themselves.
+        "source": "https://developers.openai.com/api/docs/guides/data-residency",
         "provider": "openai",
         "model": r"^gpt-(5\.[4-9]|[6-9]|image-2|realtime-2)",
-        "host": r"(us|eu)\.api\.openai\.com",
+        "host": r"(us|eu|au|in|jp)\.api\.openai\.com",
         "times": "11/10",
     },
     {
@@ -87,6 +89,7 @@ MULTIPLIERS: Final[list[dict[str, Any]]] = [
         "source": "https://platform.claude.com/docs/en/about-claude/pricing#third-party-platform-pricing",
         "provider": "google",
         "model": r"^claude-(opus-4-[5-9]|sonnet-4-[5-9]|haiku-4-[5-9]|(opus|sonnet|haiku|fable|mythos)-[5-9])",
+        "geo": r"(?!global$|not_available$)[a-z0-9-]+",
         "host": r"[a-z0-9-]+-aiplatform\.googleapis\.com|aiplatform\.[a-z0-9-]+\.rep\.googleapis\.com",
         "times": "11/10",
     },

@@ -207,8 +207,10 @@ def _without_rate(plan: Plan, counts: Counts) -> list[str]:
 def _fault_of(plan: Plan, counts: Counts, unit: str, *, measured_in_tokens: bool) -> str | None:
     if unit in plan.known:
         total = plan.known[unit]
-        is_part = total is None or counts[unit] <= counts.get(total, 0)
-        return None if is_part else f"{unit} = {counts[unit]} exceeds {total} = {counts.get(total or '', 0)}"
+        fits = total is None or counts[unit] <= counts.get(total, 0)
+        if fits or any(unit == bucket.unit for bucket in plan.buckets):  # `_leaves` told of buckets that do not fit
+            return None
+        return f"{unit} = {counts[unit]} exceeds {total} = {counts.get(total or '', 0)}"
     if unit in MEASURES and measured_in_tokens:
         return None
     where = " beyond that of its total" if INSIDE.get(unit) else ""

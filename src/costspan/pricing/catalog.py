@@ -26,7 +26,8 @@ Rate: TypeAlias = "int | Fraction"
 Steps: TypeAlias = "tuple[tuple[int, Rate], ...]"
 Rates: TypeAlias = "dict[str, Steps]"
 
-_VERSION: Final = re.compile(r"([-@]20\d{6}|-20\d\d-\d\d-\d\d|-v\d+(:\d+)?|@default)+$")
+#: A version at the end of an id: a date, a number of a revision, or Vertex' word for the current one.
+_VERSION: Final = re.compile(r"([-@:]20\d{6}|-20\d\d-\d\d-\d\d|-v\d+(:\d+)?|-00\d|@default)+$")
 _COMPACT_DATE: Final = re.compile(r"(-)(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
 
 
@@ -64,10 +65,14 @@ class Model:
     def matches(self, ref: str) -> bool:
         return any(_is_match(word, ref) for word in self.words)
 
+    def contexts(self) -> list[dict[str, str]]:
+        """What an answer may say that gives this model other rates, at some time."""
+        return [{key: value} for key, value, *_ in self._variants]
+
     def names(self, ref: str) -> bool:
         """Whether `ref` is this model's own name or a dated name of it, not merely a longer one."""
         plain = _VERSION.sub("", ref)
-        names = {self.id.lower(), *(word[1:] for word in self.words if word[0] in "=^")}
+        names = {self.id.lower(), *(word[1:] for word in self.words if isinstance(word, str) and word[0] in "=^")}
         return ref in names or plain in names or plain in {_VERSION.sub("", name) for name in names}
 
     def at(self, at_s: float, context: dict[str, str]) -> Dated:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from costspan.facts.money import ALIAS, NO_MODEL, UNKNOWN_MODEL, Unpriced
+from costspan.facts.money import ALIAS, INCOMPLETE, NO_MODEL, UNKNOWN_MODEL, Unpriced
 from costspan.pricing.catalog import Catalog, Found
 
 #: The conventions' and our provider names, where the table has another word. "" is a provider of which the table
@@ -43,6 +43,8 @@ VENDORS: Final = {
 }
 _PATH: Final = re.compile(r"^(?:projects/[^/]+/locations/[^/]+/)?(?:publishers/[^/]+/)?models/")
 _ARN: Final = re.compile(r"^arn:[^:]*:bedrock:[^:]*:[^:]*:[a-z-]+/")
+#: A fine-tuned model by its base: https://developers.openai.com/api/docs/guides/supervised-fine-tuning.
+_FINE_TUNED: Final = re.compile(r"^ft:([^:]+):.*$")
 _OPENROUTER_ROUTE: Final = re.compile(r":(nitro|floor|exacto|online)$")
 
 
@@ -82,6 +84,10 @@ def _at(catalog: Catalog, provider: str, ref: str) -> Found | None:
     for each, note in _spellings(ref):
         if found := catalog.find(provider, each):
             return found._replace(quality=ALIAS, how=f"{note}; {found.how}") if note else found
+    base = _FINE_TUNED.sub(r"\1", ref)
+    if base != ref and (found := catalog.find(provider, base)):
+        # Every fine-tuned model that OpenAI prices is dearer than its base: a lower bound, not an alias.
+        return found._replace(quality=INCOMPLETE, how=f"fine-tuned, priced as its base; {found.how}")
     return None
 
 

@@ -66,7 +66,7 @@ def multiplier(catalog: Catalog, model: Model, host: str | None, geo: str | None
     for each in catalog.multipliers:
         if each["provider"] != model.provider or not re.search(each["model"], model.id):
             continue
-        if geo is not None and each.get("geo") == geo.lower():
+        if geo is not None and "geo" in each and re.fullmatch(each["geo"], geo.lower()):
             return Fraction(each["times"]), f"x {each['times']} for inference in {geo!r} ({each['source']})"
         if host is not None and "host" in each and re.fullmatch(each["host"], host):
             return Fraction(each["times"]), f"x {each['times']} for {host} ({each['source']})"
