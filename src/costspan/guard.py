@@ -17,6 +17,7 @@ faults: Final[dict[str, int]] = {}
 #: Set by tests: a fault is raised instead of stopped.
 raise_again = False
 _told: Final[set[str]] = set()
+_MOST_TOLD: Final = 1_000
 
 
 def stopped(place: str, fault: BaseException) -> None:
@@ -32,7 +33,7 @@ def tell_once(key: str, sentence: str, *words: object) -> bool:
     with _lock:
         if key in _told:
             return False
-        if len(_told) >= 1_000:
+        if len(_told) >= _MOST_TOLD:
             return False
         _told.add(key)
     _log.warning(sentence, *words)

@@ -55,7 +55,7 @@ def _one_of(*words: str) -> Callable[[str], str]:
 
 def _hosts(value: str) -> tuple[tuple[str, str], ...]:
     pairs = [tuple(word.strip() for word in pair.split("=")) for pair in value.split(",") if pair.strip()]
-    if any(len(pair) != 2 or not all(pair) for pair in pairs):
+    if any(len(pair) != len(("host", "provider")) or not all(pair) for pair in pairs):
         raise ValueError("host=provider, with commas between pairs")
     return tuple((pair[0].lower(), pair[1]) for pair in pairs)
 
@@ -164,7 +164,9 @@ def _value(setting: Setting, given: str, mistakes: list[str]) -> Any:
     try:
         return setting.read(given or setting.default)
     except ValueError as expected:
-        mistakes.append(f'{setting.name} is "{given}": expected {expected}; {setting.default or "nothing"} is used instead')
+        mistakes.append(
+            f'{setting.name} is "{given}": expected {expected}; {setting.default or "nothing"} is used instead'
+        )
         return setting.read(setting.default)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from costspan import guard
 from costspan.calls import estimating
-from costspan.calls.messages import opened
+from costspan.calls.messages import NOTHING, opened
 from costspan.facts import call as outcomes
 from costspan.facts.call import Answer, Call
 from costspan.facts.usage import Usage
@@ -55,25 +55,16 @@ _live: weakref.WeakSet[StreamWatch] = weakref.WeakSet()
 
 def new_id(started_ns: int) -> str:
     """A unique id that sorts by time."""
-    return f"{started_ns:016x}{random.getrandbits(64):016x}"  # noqa: S311  # unique, not secret
+    return f"{started_ns:016x}{random.getrandbits(64):016x}"
 
 
 class Watch:
     """One call under way."""
 
     __slots__ = (
-        "_open",
-        "asked",
-        "body",
-        "call",
-        "endpoint",
-        "headers",
-        "listener",
-        "native",
-        "span",
-        "start",
-        "token",
-    )
+        "_open", "asked", "body", "borrowed", "call", "endpoint", "headers", "listener", "native", "span", "start",
+        "taken", "token",
+    )  # fmt: skip
 
     def __init__(self, listener: Listener, call: Call, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
         self.listener = listener
@@ -81,7 +72,9 @@ class Watch:
         self.endpoint = endpoint
         self.body = body
         self.asked = False  # usage was asked for by us, so its event is ours to swallow
-        self.native = False  # the library emits a span of its own for this call
+        self.native = False  # the library emits a span of its own for this call, which ends before `request` returns
+        self.borrowed = False  # `span` is somebody else's: to be annotated, not to be ended
+        self.taken = False  # what came back has been looked at
         self.headers: Any = None
         self.span: Any = None
         self.token: Any = None
@@ -111,7 +104,7 @@ class Watch:
             if answer.error is not None and outcome == outcomes.OK:
                 call.outcome, call.error_type = outcomes.ERROR, answer.error
         self._take_request_usage()
-        self.body = {}
+        self.body = NOTHING
         self.listener.finished(self)
 
     def _take_request_usage(self) -> None:
@@ -162,7 +155,7 @@ class StreamWatch(Watch):
     def following(cls, watch: Watch) -> StreamWatch:
         """The same call, now that it turned out to be streamed."""
         stream = cls(watch.listener, watch.call, watch.endpoint, watch.body)
-        for name in ("asked", "native", "headers", "span", "token", "start", "_open"):
+        for name in ("asked", "native", "borrowed", "taken", "headers", "span", "token", "start", "_open"):
             setattr(stream, name, getattr(watch, name))
         return stream
 

@@ -130,7 +130,7 @@ class Family:
     def _asking(self, watch: Watch, args: tuple[Any, ...], options: Any, body: Mapping[str, Any]) -> tuple[Any, ...]:
         said = body.get("stream_options")
         extra = getattr(options, "extra_json", None) or NOTHING
-        if isinstance(said, Mapping) and "include_usage" in said or "stream_options" in extra or _is_raw(options):
+        if (isinstance(said, Mapping) and "include_usage" in said) or "stream_options" in extra or _is_raw(options):
             return args
         asking = copy.copy(options)
         asking.json_data = {**body, "stream_options": {**(said or {}), "include_usage": True}}
@@ -196,6 +196,9 @@ class Family:
 
     @guard.guarded("calls.answer")
     def _take(self, watch: Watch, result: Any) -> None:
+        if watch.taken:
+            return
+        watch.taken = True
         kind = type(result)
         take = self._shapes.get(kind)
         if take is None:
@@ -235,9 +238,7 @@ def _is_raw(options: Any) -> bool:
 def _shape(kind: type) -> Callable[[Watch, Any], Any]:
     if hasattr(kind, "__stream__") or hasattr(kind, "__decode__"):
         return _take_stream
-    if "http_response" in getattr(kind, "__annotations__", ()) or any(
-        "http_response" in parent.__dict__.get("__annotations__", ()) for parent in kind.__mro__
-    ):
+    if any("http_response" in vars(parent).get("__annotations__", ()) for parent in kind.__mro__):
         return _take_raw
     if hasattr(kind, "iter_bytes") and hasattr(kind, "headers"):
         return bodies.follow

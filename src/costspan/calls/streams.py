@@ -82,6 +82,7 @@ def _swallowing(watch: StreamWatch, source: Iterator[Any]) -> Iterator[Any]:
     watch.ended()
 
 
+@guard.guarded("calls.event")
 def _noted(watch: StreamWatch, event: Any) -> bool:
     """Keep an event; True if it is to be swallowed."""
     watch.count += 1
@@ -94,7 +95,6 @@ def _noted(watch: StreamWatch, event: Any) -> bool:
     return watch.asked and _is_usage_alone(event)
 
 
-@guard.guarded("calls.swallow")
 def _is_usage_alone(event: Any) -> bool:
     said = fields(event)
     return not said.get("choices", True) and said.get("usage") is not None

@@ -118,7 +118,7 @@ class Cells:
         self._keys: dict[_Raw, Cell] = {}
         self._sets: set[tuple[str, ...]] = set()
         self.error_types = Capped(label_limit)
-        self._caps = {name: Capped(label_limit) for name in (*names.COMMON[:-1], names.ACCOUNT)}
+        self._caps: dict[str, Capped] = {name: Capped(label_limit) for name in (*names.COMMON[:-1], names.ACCOUNT)}
 
     def add(self, call: Call, month: str, weekday: str) -> None:
         """Add one finished call."""
@@ -146,7 +146,7 @@ class Cells:
             key = self._folded(key)
             cell = self.cells.get(key)
         if cell is None:
-            labels = dict(zip(names.COMMON, (text or UNKNOWN for text in key), strict=False))
+            labels: dict[str, str] = dict(zip(names.COMMON, (text or UNKNOWN for text in key), strict=False))
             if self.with_account:
                 labels[names.ACCOUNT] = key[-1] or UNKNOWN
             cell = self.cells[key] = Cell(labels)
@@ -172,7 +172,7 @@ class Cells:
         return (operation, provider, OTHER, OTHER, OTHER, OTHER, OTHER, month, OTHER if account is not None else None)
 
     def _day(self, cell: Cell, weekday: str) -> Day:
-        labels = {name: cell.labels[name] for name in names.DAY_LABELS[:-1]}
+        labels: dict[str, str] = {name: cell.labels[name] for name in names.DAY_LABELS[:-1]}
         if len(self.days) >= _MOST_DAYS:
             labels = dict.fromkeys(labels, OTHER)
         labels[names.WEEKDAY] = weekday

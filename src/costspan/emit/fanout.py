@@ -15,18 +15,19 @@ from costspan.calls.engine import Watch
 from costspan.calls.ratelimits import RateLimits
 from costspan.emit.cells import Cells
 from costspan.emit.clerk import Clerk
+from costspan.emit.pricer import Pricer
 from costspan.emit.sessions import Sessions
 from costspan.emit.spans import Spans
 from costspan.facts.call import ERROR, Call
 from costspan.facts.money import FAULT, NO_USAGE, Unpriced
 from costspan.facts.periods import Periods
-from costspan.emit.pricer import Pricer
 
 _WATCH: Final = otel_context.create_key("costspan-watch")
 _NO_USAGE: Final = Unpriced(NO_USAGE, "the answer did not say what it used")
 _FAULT: Final = Unpriced(FAULT, "pricing failed: see the log of costspan")
 _MOST_FETCHABLE: Final = 10_000
 _NS_PER_S: Final = 1e9
+_TOO_MANY_REQUESTS: Final = 429
 _TIMEOUTS: Final = frozenset({"APITimeoutError", "ReadTimeout", "CancelledError"})
 
 
@@ -58,7 +59,7 @@ class Fanout:
             watch.span = self.spans.began(watch, context) or watch.span
         inner = dict(scope.without_baggage(context))
         inner[_WATCH] = watch
-        if watch.span is not None and not watch.native:
+        if watch.span is not None and not watch.borrowed:
             inner[_SPAN_KEY] = watch.span
         watch.token = otel_context.attach(Context(inner))
 
@@ -78,7 +79,7 @@ class Fanout:
         if watch.span is None and self.spans is not None:
             span = trace.get_current_span()
             if span.is_recording():
-                watch.span = span
+                watch.span, watch.borrowed = span, True
 
     # --- afterwards -------------------------------------------------------------------------------------------
 
@@ -115,7 +116,9 @@ class Fanout:
     @guard.guarded("emit.ratelimits")
     def _read_quota(self, watch: Watch) -> None:
         call = watch.call
-        self.rate_limits.read(call.provider, call.request_model, watch.headers, is_refusal=call.http_status == 429)
+        self.rate_limits.read(
+            call.provider, call.request_model, watch.headers, is_refusal=call.http_status == _TOO_MANY_REQUESTS
+        )
 
     def _price(self, call: Call) -> Any:
         answer = call.answer

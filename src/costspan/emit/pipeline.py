@@ -20,11 +20,11 @@ from costspan.emit.exits import close_first
 from costspan.emit.fanout import Fanout
 from costspan.emit.health import LedgerHealth, observe_health, observe_rate_limits
 from costspan.emit.metrics import Durations, observe_cells
-from costspan.emit.sessions import Rider, Sessions, readers_of
+from costspan.emit.pricer import Pricer
+from costspan.emit.sessions import Sessions
 from costspan.emit.spans import Spans
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
-from costspan.emit.pricer import Pricer
 from costspan.settings import Settings
 
 _PATIENCE_MS: Final = 8_000
@@ -56,7 +56,7 @@ class Pipeline:
         observe_cells(meter, self.cells)
         observe_health(meter, ledger)
         observe_rate_limits(meter, self.rate_limits)
-        self._ridden: dict[int, Rider] = {}
+        self._ridden: dict[int, Any] = {}
         self.clerk = Clerk(self._takers(settings, Durations(meter, self.cells), logger_provider))
         tracer = trace.get_tracer(names.SCOPE, tracer_provider=tracer_provider)
         self.fanout = Fanout(
@@ -78,8 +78,10 @@ class Pipeline:
     def _ride(self, _: Sequence[Call]) -> None:
         """Join metric readers that have appeared since: a program may set its providers up after costspan."""
         provider = self._providers[1] or otel_metrics.get_meter_provider()
-        for reader in readers_of(provider):
+        for reader in _readers_of(provider):
             if self.sessions is not None and id(reader) not in self._ridden:
+                from costspan.emit.rider import Rider
+
                 self._ridden[id(reader)] = Rider(self.sessions, reader)
                 close_first()
 
@@ -124,9 +126,15 @@ class Pipeline:
         if self.ledger is not None:
             self.ledger.forget()
         provider = self._providers[1] or otel_metrics.get_meter_provider()
-        for reader in readers_of(provider):
+        for reader in _readers_of(provider):
             _renew(reader)
         _forget_sums(provider)
+
+
+def _readers_of(provider: Any) -> list[Any]:
+    """The metric readers of an SDK meter provider (the name is of SDK 1.43 and later); none for any other."""
+    found: Sequence[Any] | None = getattr(provider, "_metric_readers", None)
+    return [reader for reader in found or () if hasattr(reader, "_receive_metrics")]
 
 
 def _renew(reader: Any) -> None:

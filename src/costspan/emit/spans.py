@@ -13,6 +13,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from costspan import names
 from costspan.calls.engine import Watch
 from costspan.facts import usage as units
+from costspan.facts.attribution import Attribution
 from costspan.facts.call import ERROR, Call
 from costspan.facts.money import Cost
 from costspan.facts.usage import Usage
@@ -54,7 +55,7 @@ class Spans:
             return None
         current = trace.get_current_span(context)
         if current.is_recording() and is_inference(current):
-            watch.native = True
+            watch.borrowed = True
             watch.span = current
             return None
         name, attributes = self._start(watch.call)
@@ -84,18 +85,20 @@ class Spans:
             return
         if span.is_recording():
             attributes = end_attributes(call)
-            if watch.native:
+            if watch.borrowed:
+                attributes = {**attribution_attributes(call.attribution), **attributes}
                 _add_to_former(span, attributes)
             span.set_attributes(attributes)
-            if call.outcome == ERROR and not watch.native:
+            if call.outcome == ERROR and not watch.borrowed:
                 span.set_status(Status(StatusCode.ERROR, call.error_type))
-        if not watch.native:
+        if not watch.borrowed:
             span.end(call.started_ns + int(call.duration_s * 1e9))
 
 
 def _add_to_former(span: Any, attributes: dict[str, Any]) -> None:
     """Several calls within one foreign span (a fallback, a retry of a framework): its cost is the sum of theirs."""
-    former = (span.attributes or {}).get(names.COST_AMOUNT)
+    said: Mapping[str, Any] = getattr(span, "attributes", None) or {}
+    former = said.get(names.COST_AMOUNT)
     if isinstance(former, float) and names.COST_AMOUNT in attributes:
         attributes[names.COST_AMOUNT] += former
 
@@ -106,7 +109,6 @@ def _name(call: Call) -> str:
 
 def start_attributes(call: Call) -> dict[str, Any]:
     """What is known of a call at its beginning."""
-    who = call.attribution
     said = {
         names.OPERATION: call.operation,
         names.PROVIDER: call.provider,
@@ -114,6 +116,14 @@ def start_attributes(call: Call) -> dict[str, Any]:
         names.SERVER_ADDRESS: call.host,
         names.SERVER_PORT: call.port,
         names.STREAM: True if call.is_stream else None,
+        **attribution_attributes(call.attribution),
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def attribution_attributes(who: Attribution) -> dict[str, str]:
+    """Who a call is for, as far as anybody said."""
+    said = {
         names.SESSION: who.session,
         names.TASK_TYPE: who.task_type,
         names.SOURCE: who.source,
