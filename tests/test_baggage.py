@@ -14,12 +14,14 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from costspan import guard
 from costspan.facts.attribution import NOBODY, Attribution
 from costspan.scope import (
+    add_resolver,
     attribution,
     current,
     defaults,
     forget_defaults,
     from_baggage,
     install_baggage,
+    remove_resolver,
     to_baggage,
     uninstall_baggage,
     without_baggage,
@@ -81,6 +83,18 @@ def test_a_scope_is_heard_before_baggage_and_defaults_after() -> None:
     with attribution(session="said"):
         assert current() == Attribution("said", team="incoming", account="default")
     otel.detach(token)
+
+
+def test_baggage_is_heard_before_resolvers() -> None:
+    """What came in with the request wins over what a resolver finds, whichever was set up first."""
+
+    def resolver(_context: object) -> dict[str, object]:
+        return {"team": "resolved", "source": "resolved"}
+
+    add_resolver(resolver)
+    install_baggage(imported=["team"])
+    assert current(carrying(llm__team="incoming")) == Attribution(team="incoming", source="resolved")
+    remove_resolver(resolver)
 
 
 def test_only_what_is_allowed_goes_out() -> None:

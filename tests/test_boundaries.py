@@ -24,7 +24,16 @@ from opentelemetry import context as otel
 
 from costspan import guard
 from costspan.facts.attribution import NOBODY
-from costspan.scope import attribution, boundaries, current, defaults, forget_defaults, install_carry, remove_carry
+from costspan.scope import (
+    attribution,
+    boundaries,
+    current,
+    defaults,
+    environment,
+    forget_defaults,
+    install_carry,
+    remove_carry,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -255,8 +264,7 @@ def test_installing_imports_nothing() -> None:
         "import sys; from costspan.scope import install_carry; install_carry();"
         "print([name for name in ('multiprocessing', 'concurrent.futures.thread') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "[]\n"
+    assert output_of(script) == "[]\n"
 
 
 PROCESSES = '''
@@ -346,30 +354,28 @@ def test_processes_carry(method: str, tmp_path: Path) -> None:
     assert answers.get("own run", ["s", 0, []]) == ["s", 0, []]
 
 
+def output_of(script: str, **environ: str) -> str:
+    """What a Python program prints, in a process of its own."""
+    env = {**os.environ, **environ, "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, env=env, capture_output=True, encoding="utf-8", timeout=60, check=True).stdout
+
+
 def test_a_child_program_gets_its_attribution_by_environment() -> None:
     """`environment()` beside the parent's own variables: the child's defaults are what the parent said."""
     script = (
         "import os; from costspan.scope import *; defaults(**read_defaults(os.environ)._asdict()); print(*current())"
     )
-    from costspan.scope import environment  # noqa: PLC0415
-
     with attribution(session="zoë", source="heartbeat"):
-        env = {**os.environ, **environment(), "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=env, capture_output=True, encoding="utf-8", timeout=60, check=True
-    )
-    assert done.stdout == "zoë None heartbeat None None\n"
+        assert output_of(script, **environment()) == "zoë None heartbeat None None\n"
 
 
 def test_a_forked_child_keeps_the_scope() -> None:
     """After os.fork the child is inside the scopes it was forked in."""
-    read, write = os.pipe()
-    with attribution(session="s"):
-        pid = os.fork()
-        if pid == 0:
-            os.write(write, (session() or "none").encode())
-            os._exit(0)
-    os.close(write)
-    assert os.read(read, 100) == b"s"
-    os.close(read)
-    os.waitpid(pid, 0)
+    script = (
+        "import os; from costspan.scope import *\n"
+        "with attribution(session='s'): pid = os.fork(); session = current().session\n"
+        "if pid: os.waitpid(pid, 0)\n"
+        "else: print(session)"
+    )
+    assert output_of(script) == "s\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import gc
 import inspect
@@ -325,6 +326,32 @@ def test_methods_stay_methods() -> None:
     assert methods.static() == "s"
     assert methods.of_class() == (Methods, "s")
     assert methods.method() == (methods, "s")
+
+
+def test_an_abandoned_run_does_not_end_another_one() -> None:
+    """A run that is left unfinished, and collected within another run of the same function, ends only its own scope."""
+    abandoned: list[Any] = []
+
+    class Turn:
+        def __await__(self) -> Generator[None]:
+            yield
+
+    @attribution(session="s")
+    async def run(*, stays: bool) -> str | None:
+        if stays:
+            await Turn()
+        abandoned.clear()
+        gc.collect()
+        return current().session
+
+    def begin() -> None:
+        abandoned.append(run(stays=True))
+        abandoned[0].send(None)
+
+    contextvars.Context().run(begin)
+    with pytest.raises(StopIteration) as stopped:
+        run(stays=False).send(None)
+    assert stopped.value.value == "s"
 
 
 def test_a_recursive_function_may_be_decorated() -> None:

@@ -149,7 +149,7 @@ def _told(context: Context | None) -> Context:
 
 def _wrap_propagator() -> None:
     # Reading the entry points of propagators takes time that few programs need.
-    from opentelemetry import propagate  # noqa: PLC0415
+    from opentelemetry import propagate
 
     propagate.set_global_textmap(_Propagator(propagate.get_global_textmap()))
 

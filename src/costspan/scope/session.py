@@ -49,7 +49,7 @@ class _Layer:
         self.owner = owner
         self.outer = outer
         self.base = PROCESS.defaults
-        self.whole = said.over(self.base)
+        self.whole = said if self.base is NOBODY else said.over(self.base)
 
     def rebased(self) -> Attribution:
         self.base = PROCESS.defaults
@@ -188,11 +188,6 @@ def environment(context: Context | None = None) -> dict[str, str]:
     """The current attribution as variables for a child: `subprocess.run(..., env={**os.environ, **environment()})`."""
     said = current(context)
     return {_VARIABLES[name]: text for name, text in said._asdict().items() if text is not None}
-
-
-def without_attribution(context: Context) -> Context:
-    """The context as if no scope were open."""
-    return _placed(context, None)
 
 
 def _layer_in(context: Context) -> _Layer | None:
