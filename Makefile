@@ -33,7 +33,7 @@ docs: $(READY) ## Check that documentation and examples say what the code does
 	$(BIN)/pytest tests/test_docs.py tests/test_demo.py
 
 generate: $(READY) ## Write the generated files again
-	$(BIN)/python scripts/generate.py
+	$(BIN)/python scripts/compile_prices.py
 
 demo: $(READY) ## Run the example agent against a stand-in for the providers, and report what it cost
 	$(BIN)/costspan demo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from typing import Any
 
 import anthropic
@@ -31,6 +32,18 @@ LOOK_UP: Any = {
 }
 
 
+@cache
+def gpt() -> openai.OpenAI:
+    """The client of OpenAI; its address and key stand in the environment."""
+    return openai.OpenAI()
+
+
+@cache
+def claude() -> anthropic.Anthropic:
+    """The client of Anthropic."""
+    return anthropic.Anthropic()
+
+
 def look_up(order: str) -> str:
     """A tool of the agent: the state of an order."""
     return f"Order {order}: packed on Monday, with the carrier since Tuesday."
@@ -38,9 +51,8 @@ def look_up(order: str) -> str:
 
 def answer_with_tool(question: str) -> str:
     """OpenAI chat: the model asks for a tool, gets its result, and answers."""
-    client = openai.OpenAI()
     messages: list[Any] = [{"role": "system", "content": HANDBOOK}, {"role": "user", "content": question}]
-    wish = client.chat.completions.create(model=FAST, messages=messages, tools=[LOOK_UP]).choices[0].message
+    wish = gpt().chat.completions.create(model=FAST, messages=messages, tools=[LOOK_UP]).choices[0].message
     messages.append(wish)
     messages += [
         {"role": "tool", "tool_call_id": call.id, "content": look_up(call.function.arguments)}
@@ -48,31 +60,29 @@ def answer_with_tool(question: str) -> str:
         if call.type == "function"
     ]
     return (
-        client.chat.completions.create(model=FAST, messages=messages, tools=[LOOK_UP]).choices[0].message.content or ""
+        gpt().chat.completions.create(model=FAST, messages=messages, tools=[LOOK_UP]).choices[0].message.content or ""
     )
 
 
 def answer_live(question: str) -> str:
     """OpenAI chat as a stream that does not ask for its usage, as most do not."""
     messages: Any = [{"role": "system", "content": HANDBOOK}, {"role": "user", "content": question}]
-    stream = openai.OpenAI().chat.completions.create(model=FAST, messages=messages, stream=True)
+    stream = gpt().chat.completions.create(model=FAST, messages=messages, stream=True)
     return "".join(chunk.choices[0].delta.content or "" for chunk in stream)
 
 
 def write_live(question: str) -> str:
     """Anthropic's stream helper, with a prompt that the provider keeps in its cache."""
-    client = anthropic.Anthropic()
     messages: Any = [{"role": "user", "content": question}]
-    with client.messages.stream(model=WRITER, max_tokens=500, system=CACHED_HANDBOOK, messages=messages) as stream:
+    with claude().messages.stream(model=WRITER, max_tokens=500, system=CACHED_HANDBOOK, messages=messages) as stream:
         return "".join(stream.text_stream)
 
 
 def write_until_interrupted(question: str) -> str:
     """A stream that is broken off: the customer has closed the window after a few words."""
     messages: Any = [{"role": "user", "content": question}]
-    client = anthropic.Anthropic()
     heard = ""
-    with client.messages.create(
+    with claude().messages.create(
         model=WRITER, max_tokens=500, system=CACHED_HANDBOOK, messages=messages, stream=True
     ) as stream:
         for event in stream:
@@ -86,32 +96,32 @@ def write_until_interrupted(question: str) -> str:
 def triage(question: str) -> str:
     """A model of the house, behind OpenAI's API."""
     messages: Any = [{"role": "user", "content": question}]
-    return openai.OpenAI().chat.completions.create(model=HOUSE, messages=messages).choices[0].message.content or ""
+    return gpt().chat.completions.create(model=HOUSE, messages=messages).choices[0].message.content or ""
 
 
 def index(texts: list[str]) -> int:
     """Embeddings of some texts; their number."""
-    return len(openai.OpenAI().embeddings.create(model=EMBEDDING, input=texts).data)
+    return len(gpt().embeddings.create(model=EMBEDDING, input=texts).data)
 
 
 def check(question: str) -> str:
     """One short question, as a watchdog asks it."""
     messages: Any = [{"role": "user", "content": question}]
-    reply = anthropic.Anthropic().messages.create(model=READER, max_tokens=100, messages=messages)
+    reply = claude().messages.create(model=READER, max_tokens=100, messages=messages)
     return reply.content[0].text if reply.content[0].type == "text" else ""
 
 
 def ask_a_busy_provider(question: str) -> str:
     """The provider refuses with 429 at first; the client tries again by itself, and is answered."""
     messages: Any = [{"role": "user", "content": question}]
-    busy = openai.OpenAI(default_headers={"x-stand-in": "busy"})
+    busy = gpt().with_options(default_headers={"x-stand-in": "busy"})
     return busy.chat.completions.create(model=FAST, messages=messages).choices[0].message.content or ""
 
 
 def ask_a_broken_provider(question: str) -> str:
     """The provider fails with 500; the agent goes on without an answer."""
     messages: Any = [{"role": "user", "content": question}]
-    broken = anthropic.Anthropic(default_headers={"x-stand-in": "down"}, max_retries=0)
+    broken = claude().with_options(default_headers={"x-stand-in": "down"}, max_retries=0)
     try:
         broken.messages.create(model=READER, max_tokens=100, messages=messages)
     except anthropic.InternalServerError as error:
@@ -122,8 +132,8 @@ def ask_a_broken_provider(question: str) -> str:
 async def summarise(letters: list[str]) -> list[str]:
     """Many letters at once: async OpenAI and Anthropic, streams and whole answers, side by side."""
     readers = [_summarise_openai, _summarise_anthropic]
-    async with openai.AsyncOpenAI() as chat, anthropic.AsyncAnthropic() as claude:
-        clients = [chat, claude]
+    async with openai.AsyncOpenAI() as async_gpt, anthropic.AsyncAnthropic() as async_claude:
+        clients = [async_gpt, async_claude]
         return await asyncio.gather(*[readers[at % 2](clients[at % 2], letter) for at, letter in enumerate(letters)])
 
 

@@ -42,7 +42,7 @@ def run(command: tuple[str, ...], *, show: bool) -> None:
     costspan run pytest tests/
     """  # noqa: D301  (\b is click's sign for "leave these lines as they are")
     added = embedded_defaults(os.environ)
-    line = [_launcher(), *command]
+    line = [launcher(), *command]
     if show:
         click.echo(" ".join([*(f"{name}={value}" for name, value in added.items()), shlex.join(line)]))
         return
@@ -79,7 +79,7 @@ class _NotFound(click.ClickException):
         super().__init__(f'"{name}" is no command on the PATH and no executable file{hint}')
 
 
-def _launcher() -> str:
+def launcher() -> str:
     """The launcher of the environment that costspan is installed in, whatever the PATH says."""
     places = [Path(sys.executable).parent, Path(sys.argv[0]).absolute().parent, os.environ.get("PATH", "")]
     found = shutil.which(LAUNCHER, path=os.pathsep.join(map(str, places)))

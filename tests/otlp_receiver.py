@@ -1,0 +1,147 @@
+"""A tiny OTLP receiver on the loopback interface, over HTTP and over gRPC, that keeps what programs send."""
+# The generated protobuf and gRPC modules have no stubs:
+# pyright: basic
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import threading
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+import grpc
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2_grpc as logs_grpc
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as metrics_grpc
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as traces
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as traces_grpc
+
+
+class Point(NamedTuple):
+    """One value of a metric; of a histogram, the number of values."""
+
+    value: float
+    attributes: dict[str, Any]
+
+
+@dataclass
+class Received:
+    """What came in. Metrics are cumulative: of each series the last value stands."""
+
+    spans: list[Any] = field(default_factory=list[Any])
+    events: list[Any] = field(default_factory=list[Any])
+    _series: dict[tuple[str, str, str], Point] = field(default_factory=dict[tuple[str, str, str], Point])
+
+    def points(self, name: str) -> list[Point]:
+        """The last point of every series of a metric."""
+        return [point for key, point in self._series.items() if key[0] == name]
+
+    def total(self, name: str) -> float:
+        """The sum over all series of a metric."""
+        return sum(point.value for point in self.points(name))
+
+    def names(self) -> set[str]:
+        """The metrics that came in."""
+        return {key[0] for key in self._series}
+
+    def take_traces(self, request: Any) -> None:
+        for resource in request.resource_spans:
+            for scope in resource.scope_spans:
+                self.spans += scope.spans
+
+    def take_logs(self, request: Any) -> None:
+        for resource in request.resource_logs:
+            for scope in resource.scope_logs:
+                self.events += scope.log_records
+
+    def take_metrics(self, request: Any) -> None:
+        for resource in request.resource_metrics:
+            instance = str(attributes(resource.resource))
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    self._take_points(metric, instance)
+
+    def _take_points(self, metric: Any, instance: str) -> None:
+        kind = metric.WhichOneof("data")
+        for point in getattr(metric, kind).data_points:
+            value = point.count if kind == "histogram" else getattr(point, point.WhichOneof("value"))
+            labels = attributes(point)
+            self._series[metric.name, instance, str(sorted(labels.items()))] = Point(value, labels)
+
+
+def attributes(holder: Any) -> dict[str, Any]:
+    """The attributes of a resource, span, point or event."""
+    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in holder.attributes}
+
+
+@contextlib.contextmanager
+def over_http() -> Generator[tuple[str, Received]]:
+    """An endpoint for `http/protobuf`, and what it receives."""
+    received = Received()
+    routes: Any = {
+        "/v1/traces": (traces.ExportTraceServiceRequest, traces.ExportTraceServiceResponse, received.take_traces),
+        "/v1/logs": (logs.ExportLogsServiceRequest, logs.ExportLogsServiceResponse, received.take_logs),
+        "/v1/metrics": (
+            metrics.ExportMetricsServiceRequest,
+            metrics.ExportMetricsServiceResponse,
+            received.take_metrics,
+        ),
+    }
+
+    class Exchange(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            request, response, take = routes[self.path]
+            body = self.rfile.read(int(self.headers["content-length"]))
+            take(request.FromString(gzip.decompress(body) if self.headers["content-encoding"] == "gzip" else body))
+            self.send_response(200)
+            self.send_header("content-type", "application/x-protobuf")
+            self.end_headers()
+            self.wfile.write(response().SerializeToString())
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name that http.server gives it)
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Exchange) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", received
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextlib.contextmanager
+def over_grpc() -> Generator[tuple[str, Received]]:
+    """An endpoint for `grpc`, and what it receives."""
+    received = Received()
+
+    def service(kind: Any, take: Any, response: Any) -> Any:
+        def export(_self: Any, request: Any, _context: Any) -> Any:
+            take(request)
+            return response()
+
+        return type("Service", (kind,), {"Export": export})()
+
+    server: Any = grpc.server(ThreadPoolExecutor(2))
+    traces_grpc.add_TraceServiceServicer_to_server(
+        service(traces_grpc.TraceServiceServicer, received.take_traces, traces.ExportTraceServiceResponse), server
+    )
+    logs_grpc.add_LogsServiceServicer_to_server(
+        service(logs_grpc.LogsServiceServicer, received.take_logs, logs.ExportLogsServiceResponse), server
+    )
+    metrics_grpc.add_MetricsServiceServicer_to_server(
+        service(metrics_grpc.MetricsServiceServicer, received.take_metrics, metrics.ExportMetricsServiceResponse),
+        server,
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"http://127.0.0.1:{port}", received
+    finally:
+        server.stop(None).wait()

@@ -1,0 +1,67 @@
+"""What a fresh clone needs is in it: the lock, the verbs, the pages for newcomers."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parent.parent
+LOCK: Final = (ROOT / "requirements.lock").read_text()
+MAKEFILE: Final = (ROOT / "Makefile").read_text()
+VERBS: Final = ("setup", "fmt", "lint", "types", "test", "docs", "generate", "demo", "bench", "lock", "clean")
+#: Installed from the lock by `make setup`; what is missing in `dev` would be missing on a fresh machine.
+GROUPS: Final = ("build", "clients", "test", "lint")
+
+toml: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+PROJECT: Final[dict[str, Any]] = toml.loads((ROOT / "pyproject.toml").read_text())
+
+
+def declared() -> set[str]:
+    """Every distribution that pyproject.toml asks for, by its normalised name."""
+    lists: list[list[str]] = [
+        PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"].values(),
+        *[PROJECT["dependency-groups"][group] for group in GROUPS],
+    ]
+    return {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower().replace("_", "-") for names in lists for line in names}
+
+
+def test_the_lock_pins_all_that_is_declared() -> None:
+    """A dependency that is written down and not locked would be installed as whatever is newest."""
+    pinned = set(re.findall(r"^([\w.-]+)==", LOCK, re.MULTILINE))
+    assert declared() <= pinned, "run make lock"
+
+
+def test_every_pin_has_a_hash_and_no_address() -> None:
+    """What is installed is what was tested, wherever it is fetched from."""
+    pins = re.findall(r"^[\w.-]+==.*\\\n    --hash=sha256:", LOCK, re.MULTILINE)
+    assert len(pins) == len(re.findall(r"^[\w.-]+==", LOCK, re.MULTILINE))
+    assert "://" not in LOCK
+
+
+def test_make_alone_tells_every_verb() -> None:
+    """Each verb has a line of help, and is no file."""
+    told = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607  (whichever make there is)
+    assert [line.split()[1] for line in told.splitlines()] == ["help", *VERBS]
+    phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
+    assert phony
+    assert phony[1].split() == ["help", *VERBS]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/getting-started.md"])
+def test_a_page_names_only_verbs_that_exist(page: str) -> None:
+    """`make something` on a page can be typed."""
+    named = set(re.findall(r"`(?:\$ )?make (\w+)", (ROOT / page).read_text()))
+    named |= set(re.findall(r"^make (\w+)", (ROOT / page).read_text(), re.MULTILINE))
+    assert named <= set(VERBS)
+
+
+def test_agents_read_what_people_read() -> None:
+    """One page for all who contribute."""
+    assert (ROOT / "AGENTS.md").resolve() == ROOT / "CONTRIBUTING.md"
