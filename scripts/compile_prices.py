@@ -209,31 +209,36 @@ def compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=True)
 
 
-def committed_date() -> str | None:
+def committed_date(table: Path) -> str | None:
     try:
-        return json.loads(TABLE.read_text().partition("\n")[0])["date"]
+        return json.loads(table.read_text().partition("\n")[0])["date"]
     except (OSError, ValueError, KeyError):
         return None
 
 
-def main() -> None:
+def is_fresh(table: Path) -> bool:
+    """Whether a table is what would be compiled today. Its day stays, and is kept by the digest."""
+    date = committed_date(table)
+    return date is not None and table.read_text() == "\n".join(compiled(date)) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare, write nothing, exit 1 if different")
-    check = parser.parse_args().check
-    date = committed_date()
-    present = TABLE.read_text() if TABLE.exists() else ""
-    if date is not None and present == "\n".join(compiled(date)) + "\n":
-        print(f"compile_prices: {TABLE.name} is fresh")
+    parser.add_argument("--table", type=Path, default=TABLE, help="the table to compare or write")
+    asked = parser.parse_args(arguments)
+    table: Path = asked.table
+    if is_fresh(table):
+        print(f"compile_prices: {table.name} is fresh")
         return
-    if check:
+    if asked.check:
         sys.exit(
-            f"compile_prices: {TABLE.name} is not what the installed genai-prices and scripts/price_facts.py give: "
+            f"compile_prices: {table.name} is not what the installed genai-prices and scripts/price_facts.py give: "
             "run `make prices` and look at the difference; never edit the table by hand"
         )
-    today = dt.datetime.now(tz=dt.timezone.utc).date().isoformat()
-    lines = compiled(today)
-    TABLE.write_text("\n".join(lines) + "\n")
-    print(f"compile_prices: wrote {TABLE.name}: {len(lines) - 1} models, {TABLE.stat().st_size / 1e3:.0f} kB")
+    lines = compiled(dt.datetime.now(tz=dt.timezone.utc).date().isoformat())
+    table.write_text("\n".join(lines) + "\n")
+    print(f"compile_prices: wrote {table.name}: {len(lines) - 1} models, {table.stat().st_size / 1e3:.0f} kB")
 
 
 if __name__ == "__main__":

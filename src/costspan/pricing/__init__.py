@@ -1,5 +1,6 @@
 """What a call costs: the bundled price table, the user's own prices, the calculation and its explanation."""
 
-from costspan.pricing.prices import Explanation, Listed, Prices
+from costspan.pricing.overrides import OverrideError
+from costspan.pricing.prices import Explanation, Listed, Prices, quantity_of
 
-__all__ = ["Explanation", "Listed", "Prices"]
+__all__ = ["Explanation", "Listed", "OverrideError", "Prices", "quantity_of"]

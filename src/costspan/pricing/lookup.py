@@ -42,10 +42,12 @@ VENDORS: Final = {
     "z-ai": "zai",
 }
 _PATH: Final = re.compile(r"^(?:projects/[^/]+/locations/[^/]+/)?(?:publishers/[^/]+/)?models/")
-_ARN: Final = re.compile(r"^arn:[^:]*:bedrock:[^:]*:[^:]*:[a-z-]+/")
-#: A fine-tuned model by its base: https://developers.openai.com/api/docs/guides/supervised-fine-tuning.
-_FINE_TUNED: Final = re.compile(r"^ft:([^:]+):.*$")
-_OPENROUTER_ROUTE: Final = re.compile(r":(nitro|floor|exacto|online)$")
+#: What may stand around a model's name, and what it means.
+_AROUND: Final = (
+    (re.compile(r"^arn:[^:]*:bedrock:[^:]*:[^:]*:[a-z-]+/(.*)$"), "the ARN names the model"),
+    (re.compile(r"^(.*):(?:nitro|floor|exacto|online)$"), "a route of the model at OpenRouter"),
+    (re.compile(r"^ft:([^:]+):.*$"), "fine-tuned, priced as its base"),
+)
 
 
 def table_name(catalog: Catalog, provider: str, host: str | None) -> str | None:
@@ -81,25 +83,21 @@ def find(
 
 
 def _at(catalog: Catalog, provider: str, ref: str) -> Found | None:
-    for each, note in _spellings(ref):
+    for each, note in _spellings(_PATH.sub("", ref)):
         if found := catalog.find(provider, each):
-            return found._replace(quality=ALIAS, how=f"{note}; {found.how}") if note else found
-    base = _FINE_TUNED.sub(r"\1", ref)
-    if base != ref and (found := catalog.find(provider, base)):
-        # Every fine-tuned model that OpenAI prices is dearer than its base: a lower bound, not an alias.
-        return found._replace(quality=INCOMPLETE, how=f"fine-tuned, priced as its base; {found.how}")
+            found = found._replace(quality=ALIAS, how=f"{note}; {found.how}") if note else found
+            is_base = ref.startswith("ft:") and not found.model.id.startswith("ft:")
+            # Every fine-tuned model that OpenAI prices is dearer than its base: a lower bound, not an alias.
+            return found._replace(quality=INCOMPLETE) if is_base else found
     return None
 
 
 def _spellings(ref: str) -> Iterator[tuple[str, str]]:
     """An id as it is, then without what stands around the model's name; with a note where that is a guess."""
     yield ref, ""
-    if (plain := _PATH.sub("", ref)) != ref:
-        yield plain, ""
-    if (plain := _ARN.sub("", ref)) != ref:
-        yield plain, "the ARN names the model"
-    if (plain := _OPENROUTER_ROUTE.sub("", ref)) != ref:
-        yield plain, "a route of the model"
+    for pattern, note in _AROUND:
+        if (plain := pattern.sub(r"\1", ref)) != ref:
+            yield plain, note
 
 
 def _anywhere(catalog: Catalog, ref: str) -> Found | None:

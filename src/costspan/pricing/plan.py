@@ -91,12 +91,12 @@ def buckets_of(rates: Rates) -> tuple[Bucket, ...]:
     )
 
 
-def multiplied(rates: Rates, times: Fraction) -> Rates:
-    """Rates with every token rate multiplied; what is charged by the piece keeps its rate."""
+def multiplied(rates: Rates, times: Fraction, units: frozenset[str]) -> Rates:
+    """Rates with those of some units multiplied."""
     if times == 1:
         return rates
     return {
-        unit: tuple((start, rate * times) for start, rate in steps) if unit in TOKENS else steps
+        unit: tuple((start, rate * times) for start, rate in steps) if unit in units else steps
         for unit, steps in rates.items()
     }
 

@@ -14,8 +14,10 @@ from costspan.facts.money import Cost, Line, Price, Unpriced
 from costspan.facts.usage import PIECES, Usage
 from costspan.pricing.calculate import Reckoning, Step, careful, half_even, quick
 from costspan.pricing.catalog import Catalog, Rates, day_start_s
+from costspan.pricing.overrides import Overrides, load
 from costspan.pricing.plan import TOKENS, Plan
-from costspan.pricing.resolve import Asked, resolve
+from costspan.pricing.resolve import resolve
+from costspan.pricing.rule import Asked
 
 PLANS_KEPT: Final = 4_096
 _RANK: Final = {quality: rank for rank, quality in enumerate(money.QUALITIES)}
@@ -43,16 +45,20 @@ class Explanation(NamedTuple):
 class Prices:
     """The prices in force: the bundled table and the user's own. Reading them is safe from any thread."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, overrides: Overrides | None = None) -> None:
         self._catalog = catalog
+        self._rules = overrides.rules if overrides is not None else ()
         self._plans: dict[Asked, Plan] = {}
-        self.version = catalog.version
+        self.version = catalog.version + (f" overrides:{overrides.digest}" if overrides is not None else "")
 
     @classmethod
     def load(cls, overrides: Path | None = None) -> Prices:
-        """The bundled table, under the user's own prices if a file is given."""
-        del overrides
-        return cls(Catalog.bundled())
+        """The bundled table, under the user's own prices if a file of them is given.
+
+        Raises OverrideError, with every mistake, where that file cannot be used.
+        """
+        catalog = Catalog.bundled()
+        return cls(catalog, load(overrides, catalog) if overrides is not None else None)
 
     def price(self, provider: str, host: str | None, request_model: str | None, answer: Answer, at_s: float) -> Price:
         """What an answer cost that was asked for at `at_s` (seconds since the epoch)."""
@@ -99,7 +105,7 @@ class Prices:
     def _plan(self, asked: Asked, at_s: float) -> Plan:
         plan = self._plans.get(asked)
         if plan is None or not plan.since_s <= at_s < plan.until_s:
-            plan = resolve(self._catalog, asked, at_s)
+            plan = resolve(self._catalog, self._rules, asked, at_s, self.version)
             if len(self._plans) >= PLANS_KEPT:
                 self._plans.clear()
             self._plans[asked] = plan

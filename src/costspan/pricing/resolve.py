@@ -4,48 +4,80 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Final, TypeAlias
+from typing import Final
 
-from costspan.facts.money import INCOMPLETE, NO_PRICE, Unpriced
-from costspan.pricing.catalog import Catalog, Dated, Model
+from costspan.facts.money import INCOMPLETE, NO_PRICE, OVERRIDE, Unpriced
+from costspan.facts.usage import PIECES
+from costspan.pricing.catalog import Catalog, Dated, Found, Model
 from costspan.pricing.lookup import find
-from costspan.pricing.plan import Plan, multiplied, no_plan, plan_of
-
-#: Provider, host, model asked for, model of the answer, tier, geo, speed, processing.
-Asked: TypeAlias = "tuple[str, str | None, str | None, str | None, str | None, str | None, str | None, str | None]"
+from costspan.pricing.plan import REQUESTS, TOKENS, Plan, multiplied, no_plan, plan_of
+from costspan.pricing.rule import Asked, Rule, first
 
 #: Words by which providers say that an answer is charged at the standard rates.
 STANDARD: Final = frozenset({"default", "standard", "standard_only", "auto", "on_demand", "interactive", ""})
 EVERYWHERE: Final = frozenset({"global", "not_available", ""})
 
 
-def resolve(catalog: Catalog, asked: Asked, at_s: float) -> Plan:
-    """The rate plan for a call at a moment."""
-    provider, host, request_model, model, tier, geo, speed, processing = asked
-    found = find(catalog, provider, host, model, request_model)
+def resolve(catalog: Catalog, rules: tuple[Rule, ...], asked: Asked, at_s: float, version: str) -> Plan:
+    """The rate plan for a call at a moment: the user's own price, else the table's."""
+    rule, since_s, until_s = first(rules, asked, at_s)
+    if rule is not None and rule.rates is not None:
+        notes = (f"prices: {version}", f"the user's rates, line {rule.line}", *_times_note(rule))
+        rates = multiplied(rule.rates, rule.times, TOKENS | PIECES | {REQUESTS})
+        return plan_of(rates, quality=OVERRIDE, version=version, span_s=(since_s, until_s), notes=notes)
+    plan = _from_table(catalog, rule, asked, at_s, version)
+    return plan._replace(since_s=max(since_s, plan.since_s), until_s=min(until_s, plan.until_s))
+
+
+def _from_table(catalog: Catalog, rule: Rule | None, asked: Asked, at_s: float, version: str) -> Plan:
+    found = _found(catalog, rule, asked)
     if isinstance(found, Unpriced):
         return no_plan(found)
+    _, host, _, _, tier, geo, speed, processing = asked
+    model = found.model
     context = context_of(tier, speed, processing)
-    dated = found.model.at(at_s, context)
+    dated = model.at(at_s, context)
     span_s = (dated.since_s, dated.until_s)
-    if not dated.rates and not found.model.is_free:
-        detail = f"the price table knows {found.model.provider}/{found.model.id}, but no price of it"
+    if not dated.rates and not model.is_free:
+        detail = f"the price table knows {model.provider}/{model.id}, but no price of it"
         return no_plan(Unpriced(NO_PRICE, detail), span_s)
     missing = sorted(f"{key} {value!r}" for key, value in context.items() if key not in dated.context)
-    times, why = multiplier(catalog, found.model, host, geo)
+    times, why = multiplier(catalog, model, host, geo)
     if geo is not None and geo.lower() not in EVERYWHERE and times == 1:
         missing.append(f"geo {geo!r}")
+    rates = multiplied(dated.rates, times, TOKENS)
+    notes = _notes(version, found, dated, missing, why)
+    if rule is not None:
+        rates = multiplied(rates, rule.times, TOKENS | PIECES | {REQUESTS})
+        notes += [f"the user's rule, line {rule.line}", *_times_note(rule)]
     return plan_of(
-        multiplied(dated.rates, times),
+        rates,
         quality=INCOMPLETE if missing else found.quality,
-        version=catalog.version,
-        covers=found.model.covers,
-        lacks=found.model.lacks,
-        least=found.model.least,
-        is_free=found.model.is_free,
+        version=version,
+        covers=model.covers,
+        lacks=model.lacks,
+        least=model.least,
+        is_free=model.is_free,
         span_s=span_s,
-        notes=tuple(_notes(catalog, found.how, found.quality, dated, missing, why)),
+        notes=tuple(notes),
     )
+
+
+def _found(catalog: Catalog, rule: Rule | None, asked: Asked) -> Found | Unpriced:
+    """The table's model for a call, by the user's alias or by itself."""
+    if rule is not None and rule.alias_of is not None:
+        aliased = catalog.find(*rule.alias_of)
+        if aliased is not None:  # it was there when the file was read
+            return aliased._replace(quality=OVERRIDE)
+    provider, host, request_model, model, *_ = asked
+    found = find(catalog, provider, host, model, request_model)
+    if rule is None or isinstance(found, Unpriced):
+        return found
+    return found._replace(quality=OVERRIDE) if found.quality != INCOMPLETE else found
+
+
+def _times_note(rule: Rule) -> list[str]:
+    return [f"x {rule.times} by the user's rule"] if rule.times != 1 else []
 
 
 def context_of(tier: str | None, speed: str | None, processing: str | None) -> dict[str, str]:
@@ -73,8 +105,8 @@ def multiplier(catalog: Catalog, model: Model, host: str | None, geo: str | None
     return Fraction(1), ""
 
 
-def _notes(catalog: Catalog, how: str, quality: str, dated: Dated, missing: list[str], why: str) -> list[str]:
-    notes = [f"table: {catalog.version}", f"model: {how} ({quality})"]
+def _notes(version: str, found: Found, dated: Dated, missing: list[str], why: str) -> list[str]:
+    notes = [f"prices: {version}", f"model: {found.how} ({found.quality})"]
     notes += [f"rates for {key}" for key in sorted(dated.context)]
     notes += [f"no rates for {each}: the standard ones are used, quality incomplete" for each in missing]
     return [*notes, why] if why else notes
