@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
@@ -139,7 +139,7 @@ class Store:
             self.connection.execute("ROLLBACK")
 
     def select(self, question: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
-        """The answer to a question in SQL. Raises LedgerError with a sentence."""
+        """The answer to a question in SQL (a reader also knows SUM_EXACTLY). Raises LedgerError with a sentence."""
         try:
             return self.connection.execute(question, values).fetchall()
         except sqlite3.Error as fault:
@@ -182,9 +182,23 @@ def _reader(path: Path, patience_s: float) -> sqlite3.Connection:
 
 
 def _checked(connection: sqlite3.Connection) -> sqlite3.Connection:
+    connection.create_aggregate("SUM_EXACTLY", 1, cast("Any", _ExactSum))
     try:
         connection.execute("SELECT 1 FROM calls LIMIT 1").fetchone()
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+class _ExactSum:
+    """SQLite's SUM for whole numbers of any size; its answer is text."""
+
+    def __init__(self) -> None:
+        self._sum = 0
+
+    def step(self, value: int | None) -> None:
+        self._sum += value or 0
+
+    def finalize(self) -> str:
+        return str(self._sum)

@@ -1,0 +1,6 @@
+"""Questions to the ledger and their answers."""
+
+from costspan.report.summary import summary
+from costspan.report.usage import Question, Report, ask
+
+__all__ = ["Question", "Report", "ask", "summary"]
