@@ -42,18 +42,17 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def installed() -> Iterator[None]:
     """Carrying is on, and everything is as before at the end."""
-    before = [original(point) for point in boundaries._POINTS]
+    before = [original(*point) for point in boundaries._POINTS]
     install_carry()
     yield
     remove_carry()
     forget_defaults()
-    assert [original(point) for point in boundaries._POINTS] == before
+    assert [original(*point) for point in boundaries._POINTS] == before
     assert current() == NOBODY
 
 
-def original(point: Any) -> object:
-    module = sys.modules.get(point.module)
-    return None if module is None else getattr(module, point.owner).__dict__[point.method]
+def original(module: str, owner: str, method: str, _wrapper: object) -> object:
+    return getattr(sys.modules[module], owner).__dict__[method] if module in sys.modules else None
 
 
 def session() -> str | None:
@@ -249,8 +248,7 @@ def test_install_and_remove_in_any_order() -> None:
 def test_a_missing_method_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Where a Python has moved what we patch, it is said, with the way out."""
     monkeypatch.setattr(guard, "_told", set[str]())
-    point = boundaries._Point("threading", "Thread", "moved_elsewhere", boundaries._run_thread)
-    boundaries._patch(point, threading)
+    boundaries._patch(threading, "Thread", "moved_elsewhere", boundaries._run_thread)
     [record] = caplog.records
     assert record.getMessage() == (
         "costspan: threading.Thread.moved_elsewhere is not there in this Python, so the attribution is not carried "

@@ -1,10 +1,25 @@
 """Saying who a call is for, and carrying it to where the call is made."""
 
-from costspan.scope.baggage import from_baggage, install_baggage, to_baggage, uninstall_baggage, without_baggage
-from costspan.scope.boundaries import install_carry, remove_carry
-from costspan.scope.carrying import carry
-from costspan.scope.classify import SPAN_FILLS, add_resolver, from_span, remove_resolver
-from costspan.scope.session import attribution, current, defaults, environment, forget_defaults, read_defaults
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from costspan.scope.session import (
+    attribution,
+    current,
+    defaults,
+    environment,
+    forget_defaults,
+    read_defaults,
+    without_baggage,
+)
+
+if TYPE_CHECKING:
+    from costspan.scope.baggage import from_baggage, install_baggage, to_baggage, uninstall_baggage
+    from costspan.scope.boundaries import install_carry, remove_carry
+    from costspan.scope.carrying import carry
+    from costspan.scope.classify import SPAN_FILLS, add_resolver, from_span, remove_resolver
 
 __all__ = [
     "SPAN_FILLS",
@@ -26,3 +41,18 @@ __all__ = [
     "uninstall_baggage",
     "without_baggage",
 ]
+
+_HOMES = {
+    "baggage": ("from_baggage", "install_baggage", "to_baggage", "uninstall_baggage"),
+    "boundaries": ("install_carry", "remove_carry"),
+    "carrying": ("carry",),
+    "classify": ("SPAN_FILLS", "add_resolver", "from_span", "remove_resolver"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what few programs use with its first use: this package is imported at the start of every process."""
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"costspan.scope.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

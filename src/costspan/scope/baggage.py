@@ -16,7 +16,7 @@ from opentelemetry.propagators import textmap
 from costspan import guard, names
 from costspan.facts.attribution import NOBODY, Attribution
 from costspan.scope.classify import add_resolver, remove_resolver
-from costspan.scope.session import current
+from costspan.scope.session import PROCESS, current
 from costspan.scope.words import attribution_of
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def install_baggage(*, imported: Iterable[str] = (), exported: Iterable[str] = (
     """Let these words (`session`, `team`, ...) come in by baggage, and go out by it. Both are off until allowed."""
     uninstall_baggage()
     _process.allowed = _Allowed(imported, exported)
+    PROCESS.strip = _stripped if _process.allowed.stripped else None
     if _process.allowed.imported:
         add_resolver(_imported, fills=_process.allowed.imported, is_first=True)
     if _process.allowed.exported:
@@ -73,6 +74,7 @@ def install_baggage(*, imported: Iterable[str] = (), exported: Iterable[str] = (
 def uninstall_baggage() -> None:
     """Let nothing in and nothing out."""
     _process.allowed = _Allowed()
+    PROCESS.strip = None
     remove_resolver(_imported)
     _unwrap_propagator()
 
@@ -97,8 +99,7 @@ def to_baggage(context: Context | None = None) -> Context:
     return context
 
 
-def without_baggage(context: Context) -> Context:
-    """The context for a request to an LLM provider: no word of ours leaves in its baggage. Itself where none could."""
+def _stripped(context: Context) -> Context:
     allowed = _process.allowed
     for key in allowed.stripped:
         if get_baggage(key, context) is not None:

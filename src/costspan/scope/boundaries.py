@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
 
@@ -91,25 +91,18 @@ def _is_worker(started: Any) -> bool:
     return isinstance(module, str) and any(module == pool or module.startswith(f"{pool}.") for pool in _POOLS)
 
 
-class _Point(NamedTuple):
-    module: str
-    owner: str
-    method: str
-    wrapper: _Wrapper
-
-
 # `Thread._bootstrap_inner` is private, and the same from Python 3.10 to 3.14: `run` would miss the subclasses with a
 # `run` of their own, and show in their tracebacks.
-_POINTS: Final = (
-    _Point("threading", "Thread", "start", _start_thread),
-    _Point("threading", "Thread", "_bootstrap_inner", _run_thread),
-    _Point("concurrent.futures.thread", "ThreadPoolExecutor", "submit", _give_task),
-    _Point("concurrent.futures.process", "ProcessPoolExecutor", "submit", _give_task),
+_POINTS: Final[tuple[tuple[str, str, str, _Wrapper], ...]] = (
+    ("threading", "Thread", "start", _start_thread),
+    ("threading", "Thread", "_bootstrap_inner", _run_thread),
+    ("concurrent.futures.thread", "ThreadPoolExecutor", "submit", _give_task),
+    ("concurrent.futures.process", "ProcessPoolExecutor", "submit", _give_task),
     *(
-        _Point("multiprocessing.pool", "Pool", method, _give_task)
+        ("multiprocessing.pool", "Pool", method, _give_task)
         for method in ("apply_async", "map", "map_async", "starmap", "starmap_async", "imap", "imap_unordered")
     ),
-    _Point("multiprocessing.process", "BaseProcess", "start", _start_process),
+    ("multiprocessing.process", "BaseProcess", "start", _start_process),
 )
 
 
@@ -117,7 +110,7 @@ class _State:
     def __init__(self) -> None:
         self.is_on = False
         self.awaited: set[str] = set()
-        self.patched: dict[_Point, Any] = {}
+        self.patched: dict[tuple[str, str, str], Any] = {}
 
 
 _state: Final = _State()
@@ -126,40 +119,41 @@ _state: Final = _State()
 def install_carry() -> None:
     """Carry the attribution along by itself from now on. A module that is not imported yet is patched when it is."""
     _state.is_on = True
-    for module in dict.fromkeys(point.module for point in _POINTS):
-        if module in sys.modules:
-            _patch_module(sys.modules[module])
-        elif module not in _state.awaited:
-            _state.awaited.add(module)
-            wrapt.register_post_import_hook(_patch_module, module)
+    for name in dict.fromkeys(module for module, *_ in _POINTS):
+        if name in sys.modules:
+            _patch_module(sys.modules[name])
+        elif name not in _state.awaited:
+            _state.awaited.add(name)
+            wrapt.register_post_import_hook(_patch_module, name)
 
 
 def remove_carry() -> None:
     """Carry nothing along any more, and take the patches out, except where somebody has wrapped them since."""
     _state.is_on = False
-    for point, wrapper in tuple(_state.patched.items()):
-        owner: Any = getattr(sys.modules[point.module], point.owner)
-        if owner.__dict__.get(point.method) is wrapper:
-            setattr(owner, point.method, wrapper.__wrapped__)
-            del _state.patched[point]
+    for (module, owner, method), wrapper in tuple(_state.patched.items()):
+        holder: Any = getattr(sys.modules[module], owner)
+        if holder.__dict__.get(method) is wrapper:
+            setattr(holder, method, wrapper.__wrapped__)
+            del _state.patched[module, owner, method]
 
 
 @guard.guarded("carry")
 def _patch_module(module: ModuleType) -> None:
-    for point in _POINTS:
-        if point.module == module.__name__ and _state.is_on and point not in _state.patched:
-            _patch(point, module)
+    for name, owner, method, wrapper in _POINTS:
+        if name == module.__name__ and _state.is_on and (name, owner, method) not in _state.patched:
+            _patch(module, owner, method, wrapper)
 
 
-def _patch(point: _Point, module: ModuleType) -> None:
-    if not hasattr(getattr(module, point.owner, None), point.method):
+def _patch(module: ModuleType, owner: str, method: str, wrapper: _Wrapper) -> None:
+    if not hasattr(getattr(module, owner, None), method):
         guard.tell_once(
-            f"carry:{point.owner}.{point.method}",
+            f"carry:{owner}.{method}",
             "costspan: %s.%s.%s is not there in this Python, so the attribution is not carried along by it; "
             "wrap what you start with costspan.carry()",
-            point.module,
-            point.owner,
-            point.method,
+            module.__name__,
+            owner,
+            method,
         )
         return
-    _state.patched[point] = wrapt.wrap_function_wrapper(module, f"{point.owner}.{point.method}", point.wrapper)
+    made = wrapt.wrap_function_wrapper(module, f"{owner}.{method}", wrapper)
+    _state.patched[module.__name__, owner, method] = made

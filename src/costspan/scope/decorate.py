@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    class Whose(Protocol):
+        """An attribution to run under."""
+
+        def again(self) -> AbstractContextManager[None]:
+            """A scope for one run."""
+            ...
+
+        def turns(self) -> AbstractContextManager[None]:
+            """A scope to be entered at every turn of one generator."""
+            ...
+
+
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-
-class Whose(Protocol):
-    """An attribution to run under."""
-
-    def again(self) -> AbstractContextManager[None]:
-        """A scope for one run."""
-        ...
-
-    def turns(self) -> AbstractContextManager[None]:
-        """A scope to be entered at every turn of one generator."""
-        ...
 
 
 def bound(function: _F, whose: Whose) -> _F:
@@ -67,17 +67,21 @@ def _coroutine_function(function: Callable[..., Any], whose: Whose) -> Callable[
 
 def _generator_function(function: Callable[..., Any], whose: Whose) -> Callable[..., Any]:
     def attributed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        return (yield from _Turning(function(*args, **kwargs), whose.turns()))
+        turning: Any = _Turning(function(*args, **kwargs), whose.turns())
+        return (yield from turning)
 
     return attributed
 
 
-class _Turning(Generator[Any, Any, Any]):
+class _Turning:
     """A generator whose every turn is taken under an attribution; `yield from` does the rest of the protocol."""
 
     def __init__(self, body: Generator[Any, Any, Any], turn: AbstractContextManager[None]) -> None:
         self._body = body
         self._turn = turn
+
+    def __iter__(self) -> _Turning:
+        return self
 
     def __next__(self) -> Any:
         with self._turn:

@@ -27,13 +27,14 @@ _VARIABLES: Final = {name: f"OTEL_COSTSPAN_{name.upper()}" for name in Attributi
 
 
 class Process:
-    """What holds for the whole process: its defaults, and who is asked for what a scope left open."""
+    """What holds for the whole process: its defaults, who is asked for what a scope left open, who cleans baggage."""
 
-    __slots__ = ("defaults", "resolve")
+    __slots__ = ("defaults", "resolve", "strip")
 
     def __init__(self) -> None:
         self.defaults = NOBODY
         self.resolve: Callable[[Attribution, Context], Attribution] | None = None
+        self.strip: Callable[[Context], Context] | None = None
 
 
 PROCESS: Final = Process()
@@ -188,6 +189,11 @@ def environment(context: Context | None = None) -> dict[str, str]:
     """The current attribution as variables for a child: `subprocess.run(..., env={**os.environ, **environment()})`."""
     said = current(context)
     return {_VARIABLES[name]: text for name, text in said._asdict().items() if text is not None}
+
+
+def without_baggage(context: Context) -> Context:
+    """The context for a request to an LLM provider: no word of ours leaves in its baggage. Itself where none could."""
+    return context if PROCESS.strip is None else PROCESS.strip(context)
 
 
 def _layer_in(context: Context) -> _Layer | None:

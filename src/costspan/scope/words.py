@@ -18,7 +18,7 @@ Word = str | int | UUID | Enum | None
 LONGEST: Final = 200
 
 # Control characters end lines and colour terminals; the bidirectional overrides make a text read as another.
-_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_UNSAFE: Final = "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+"
 # str(int) is quadratic, and refuses more than 4,300 digits; an id has at most 192.
 _LONGEST_INT_BITS: Final = 640
 
@@ -76,4 +76,4 @@ def _cleaned(text: str) -> str | None:
     begin = text[: 5 * LONGEST]
     # Through UTF-16 two surrogates become the one character they mean, and a lone one becomes U+FFFD.
     whole = begin.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return _UNSAFE.sub(" ", whole).strip()[:LONGEST].strip() or None
+    return re.sub(_UNSAFE, " ", whole).strip()[:LONGEST].strip() or None
