@@ -1,0 +1,74 @@
+"""The verbs of the Makefile: `python -m stack binaries`, `python -m stack run`, `python -m stack allow-list`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from stack import MissingProgramError, Stack, allow_list
+from stack.binaries import families, program
+from stack.compose import ROOT
+from stack.running import PROGRAMS
+
+_FOR_S = 8 * 3600
+
+
+def binaries() -> None:
+    """Build or find every program, and say where it is."""
+    for family in families().values():
+        for name in family.programs:
+            print(f"{name:14} {family.version:10} {program(name)}", flush=True)
+
+
+def run(folder: Path, for_s: float) -> None:
+    """Run the stack until Ctrl-C, or until the time is over."""
+    over = threading.Event()
+
+    def end(*_: object) -> None:
+        over.set()
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    with Stack(folder, fixed=True, live=True) as stack:
+        print(_welcome(stack, for_s), flush=True)
+        over.wait(for_s)
+    print("stopped")
+
+
+def _welcome(stack: Stack, for_s: float) -> str:
+    left_out = ", ".join(name for name in stack.services if name not in PROGRAMS)
+    return f"""
+Prometheus     {stack.url("prometheus", 9090)}
+Alertmanager   {stack.url("alertmanager", 9093)}
+Notifications  {stack.url("webhook", 9095)}
+Send here      OTEL_EXPORTER_OTLP_ENDPOINT={stack.url("collector", 4318)} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf
+Data and logs  {stack.folder}
+Only by docker {left_out}
+
+Running for {for_s / 3600:g} h; Ctrl-C stops it."""
+
+
+def main() -> None:
+    """Choose the verb."""
+    options = argparse.ArgumentParser(prog="python -m stack", description=__doc__)
+    verbs = options.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("binaries", help="build or find the programs")
+    verbs.add_parser("allow-list", help="write the names of names.py into collector-config/allow-list.yaml")
+    runs = verbs.add_parser("run", help="run the stack of docker-compose.yml without docker")
+    runs.add_argument("--folder", type=Path, default=ROOT / ".cache" / "stack", help="data, configurations, logs")
+    runs.add_argument("--for", dest="for_s", type=float, default=_FOR_S, metavar="SECONDS", help="stop by itself after")
+    chosen = options.parse_args()
+    try:
+        if chosen.verb == "run":
+            run(chosen.folder, chosen.for_s)
+        else:
+            {"binaries": binaries, "allow-list": allow_list.write}[chosen.verb]()
+    except (MissingProgramError, RuntimeError, TimeoutError) as fault:
+        sys.exit(f"{fault}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""The stack of docker-compose.yml on this machine, without docker: the same programs, commands and configurations."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from stack import binaries
+from stack.compose import ROOT, Service, services
+from stack.places import Places
+from stack.processes import Running, until
+
+#: The program behind each service. Grafana cannot be built by Go alone: its front end is another world.
+PROGRAMS: Final[dict[str, Callable[[], Path]]] = {
+    "collector": lambda: binaries.program("otelcol"),
+    "prometheus": lambda: binaries.program("prometheus"),
+    "alertmanager": lambda: binaries.program("alertmanager"),
+    "webhook": lambda: Path(sys.executable),
+}
+#: Services whose command names its program, because their image starts none by itself.
+_NAMED: Final = {"webhook"}
+
+
+class Stack:
+    """Collector, Prometheus, Alertmanager and webhook as docker-compose.yml has them, for as long as a `with` lasts.
+
+        with Stack(tmp_path) as stack:
+            os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = stack.url("collector", 4318)
+            ...
+            stack.query("sum(llm_cost_usd_total)")
+
+    Before the `with`, configurations lie translated in `stack.configuration(service)` and may be changed there.
+
+    Args:
+        folder: where data, translated configurations and logs lie.
+        only: the services to start; all that can run here by default.
+        fixed: True takes the ports of the compose file, False free ones.
+        live: True links the configuration files instead of copying them, where nothing in them is to be translated.
+    """
+
+    def __init__(
+        self, folder: Path, *, only: Iterable[str] = PROGRAMS, fixed: bool = False, live: bool = False
+    ) -> None:
+        self.folder = folder
+        self.services = services()
+        self.places = Places(folder, self.services, fixed=fixed)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in only:
+            self.places.prepare(name, live=live)
+        self.running = {name: self._running(self.services[name]) for name in only}
+
+    def _running(self, service: Service) -> Running:
+        return Running(
+            service.name,
+            self.command(service.name),
+            {**os.environ, **self.environment(service.name)},
+            self.folder / f"{service.name}.log",
+            self.places.translate(service.name, service.health),
+        )
+
+    def command(self, name: str) -> list[str]:
+        """The command line of a service on this machine."""
+        words = self.services[name].command[1 if name in _NAMED else 0 :]
+        return [str(PROGRAMS[name]()), *(self.places.translate(name, word) for word in words)]
+
+    def environment(self, name: str) -> dict[str, str]:
+        """The environment that the compose file gives a service, translated."""
+        return {key: self.places.translate(name, value) for key, value in self.services[name].environment.items()}
+
+    def configuration(self, name: str) -> Path:
+        """The folder of a service's translated configuration."""
+        mount = next(mount for mount in self.services[name].mounts if mount.source is not None)
+        return self.places.path(name, str(mount.inside))
+
+    def data(self, name: str) -> Path:
+        """The folder that stands for a service's volume."""
+        mount = next(mount for mount in self.services[name].mounts if mount.volume)
+        return self.places.path(name, str(mount.inside))
+
+    def __enter__(self) -> Stack:  # noqa: PYI034  typing.Self is of Python 3.11
+        try:
+            self.start(*self.running)
+        except BaseException:
+            self.stop(*self.running)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
+        self.stop(*self.running)
+
+    def start(self, *names: str) -> None:
+        """Start services and return when all are healthy."""
+        for name in names:
+            self.running[name].start()
+        for name in names:
+            self.running[name].wait_until_healthy()
+
+    def stop(self, *names: str) -> None:
+        """Stop services, the last started first."""
+        for name in reversed(names):
+            self.running[name].stop()
+
+    def kill(self, *names: str) -> None:
+        """Kill services without a word of warning."""
+        for name in names:
+            self.running[name].kill()
+
+    def url(self, name: str, port: int) -> str:
+        """The address of a container's port on this machine."""
+        return f"http://{self.places.address(name, port)}"
+
+    def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
+        """Prometheus' answer to an instant query: one row a series, `metric` and `value`.
+
+        Args:
+            expression: PromQL.
+            at: seconds since 1970; now by default.
+        """
+        asked: Mapping[str, object] = {"query": expression, **({} if at is None else {"time": at})}
+        answer = self.get("prometheus", 9090, f"/api/v1/query?{urllib.parse.urlencode(asked)}")
+        return answer["data"]["result"]
+
+    def value(self, expression: str, at: float | None = None) -> float | None:
+        """The value of a query that gives one series, or None where it gives nothing."""
+        rows = self.query(expression, at)
+        return float(rows[0]["value"][1]) if rows else None
+
+    def notifications(self) -> list[dict[str, Any]]:
+        """What Alertmanager sent to the webhook, oldest first."""
+        return self.get("webhook", 9095, "/notifications")
+
+    def get(self, name: str, port: int, path: str) -> Any:
+        """The JSON that a service answers."""
+        with urllib.request.urlopen(self.url(name, port) + path, timeout=30) as answer:
+            return json.load(answer)
+
+    def text(self, name: str, port: int, path: str) -> str:
+        """The text that a service answers."""
+        with urllib.request.urlopen(self.url(name, port) + path, timeout=30) as answer:
+            return answer.read().decode()
+
+    def until(self, holds: Callable[[], object], what: str, within_s: float = 60.0) -> None:
+        """Wait until something holds, or raise a TimeoutError that says what did not, and where the logs are."""
+        until(holds, f"{what}; logs in {self.folder}", within_s)
+
+
+__all__ = ["PROGRAMS", "ROOT", "Stack"]

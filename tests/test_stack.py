@@ -1,0 +1,187 @@
+"""The stack for real: programs -> Collector -> Prometheus -> Alertmanager -> webhook, as docker-compose.yml has it."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stack import MissingProgramError, Stack
+
+from costspan import names
+from costspan.names import COST_USD, METRICS, Metric
+from stack_clients import new_job, post, program, request, together
+
+DAY_S = 86_400
+
+RULES = """
+groups:
+  - name: test
+    interval: 1s
+    rules:
+      - alert: TestSpend
+        expr: llm_cost_usd_total{job="spender"} > 5
+        labels: {component: test}
+        annotations: {summary: '{{ $labels.job }} spent {{ $value }} USD'}
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """All services, running, with one alert of the tests' own."""
+    try:
+        made = Stack(tmp_path_factory.mktemp("stack"))
+    except MissingProgramError as fault:
+        if os.environ.get("CI"):
+            pytest.fail(str(fault))
+        pytest.skip(str(fault))
+    rules = made.configuration("prometheus") / "rules"
+    rules.mkdir(exist_ok=True)
+    for rule in rules.iterdir():
+        rule.unlink()
+    (rules / "test.yml").write_text(RULES)
+    _hurry(made.configuration("alertmanager") / "alertmanager.yml", "group_wait: ", "1s")
+    with made:
+        yield made
+
+
+def _hurry(file: Path, setting: str, value: str) -> None:
+    """Shorten what would only make a test wait."""
+    lines = [
+        line.split(setting)[0] + setting + value if setting in line else line for line in file.read_text().split("\n")
+    ]
+    file.write_text("\n".join(lines))
+
+
+def collector(stack: Stack) -> str:
+    return stack.url("collector", 4318)
+
+
+def arrives(stack: Stack, expression: str, value: float) -> None:
+    """Wait until a query gives a value."""
+
+    def is_there() -> bool:
+        found = stack.value(expression)
+        return found is not None and math.isclose(found, value, rel_tol=1e-9)
+
+    stack.until(is_there, f"{expression} is to become {value}")
+
+
+@pytest.fixture(scope="module")
+def all_metrics(stack: Stack) -> str:
+    """The job of a program that has sent every metric of names.py."""
+    job = new_job()
+    with program(collector(stack), job) as sender:
+        for metric in METRICS:
+            sender.count(metric, 3)
+    return job
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_a_metric_arrives_under_the_name_and_labels_that_names_py_predicts(
+    stack: Stack, all_metrics: str, metric: Metric
+) -> None:
+    """`Metric.prometheus` is what rules and panels ask for, so it must be what Prometheus makes of it."""
+    name = metric.prometheus + ("_sum" if metric.kind == names.HISTOGRAM else "")
+    arrives(stack, f'{name}{{job="{all_metrics}"}}', 3)
+    labels = stack.query(f'{name}{{job="{all_metrics}"}}')[0]["metric"]
+    assert set(labels) - {"__name__", "job", "instance"} == {names.prometheus_label(each) for each in metric.labels}
+
+
+def test_what_the_collector_accepted_survives_its_death_and_prometheus_absence(stack: Stack) -> None:
+    """Accepted means kept: the program is gone, the Collector is killed, Prometheus comes back later."""
+    job = new_job()
+    stack.stop("prometheus")
+    with program(collector(stack), job) as sender:
+        sender.count(COST_USD, 12.34)
+    stack.kill("collector")
+    stack.start("collector")
+    stack.start("prometheus")
+    arrives(stack, f'llm_cost_usd_total{{job="{job}"}}', 12.34)
+
+
+@pytest.mark.parametrize("age_d", [0.05, 0.5, 3, 29])
+def test_the_last_word_of_a_program_counts_however_late_it_comes(stack: Stack, age_d: float) -> None:
+    """A job that ended during an outage never sends again; Prometheus takes its figure when the Collector can bring it.
+
+    Without an out-of-order window, what is more than an hour behind the newest sample is refused for ever.
+    """
+    job, then = new_job(), time.time() - age_d * DAY_S
+    assert post(collector(stack), request(job, COST_USD, time_s=then)) == 200
+    arrives(stack, f'sum(last_over_time(llm_cost_usd_total{{job="{job}"}}[32d]))', 1.5)
+
+
+def test_a_foreign_label_is_dropped_and_no_money_with_it(stack: Stack) -> None:
+    """Points that only a foreign label told apart are one series afterwards, and their sum."""
+    job = new_job()
+    with program(collector(stack), job, **{"process.command_line": "secret"}) as sender:
+        sender.count(COST_USD, 1.25, prompt="Who is my neighbour?")
+        sender.count(COST_USD, 2.5, prompt="Where does he live?")
+        sender.count(COST_USD, 4.0, llm_source="heartbeat")
+    arrives(stack, f'sum(llm_cost_usd_total{{job="{job}"}})', 7.75)
+    assert len(stack.query(f'llm_cost_usd_total{{job="{job}"}}')) == 2
+    said = str(stack.query(f'{{job="{job}"}}'))
+    assert "prompt" not in said
+    assert "secret" not in said
+
+
+def test_a_foreign_metric_is_dropped(stack: Stack) -> None:
+    """What is not ours cannot spoil a request that carries money."""
+    job = new_job()
+    foreign = COST_USD._replace(name="http.server.requests")
+    post(collector(stack), together(request(job, foreign), request(job, COST_USD)))
+    arrives(stack, f'llm_cost_usd_total{{job="{job}"}}', 1.5)
+    assert {row["metric"]["__name__"] for row in stack.query(f'{{job="{job}"}}')} == {"llm_cost_usd_total"}
+
+
+POISON = [
+    # what                      the point                                        what stands for it in Prometheus
+    ("huge label value",        {"labels": {"llm.team": "t" * 1_000_000}},       1.5),
+    ("binary label value",      {"labels": {"llm.team": bytes(range(256))}},     1.5),
+    ("clock ahead by a year",   {"time_s": time.time() + 365 * DAY_S},           1.5),
+    ("clock at 1970",           {"time_s": 1},                                   None),
+    ("not a number",            {"value": math.nan},                             None),
+    ("endless",                 {"value": math.inf},                             None),
+    ("negative money",          {"value": -1000.0},                              None),
+    ("delta",                   {"delta": True},                                 None),
+    ("no name",                 {"name": ""},                                    None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "changes", "value"), POISON, ids=[row[0] for row in POISON])
+def test_a_poisoned_point_costs_nobody_else_a_cent(
+    stack: Stack, what: str, changes: dict[str, object], value: float | None
+) -> None:
+    """In one request with a good point, the good one arrives; what is impossible is left out, what can be mended is."""
+    good, bad = new_job(), new_job()
+    post(collector(stack), together(request(bad, COST_USD, **changes), request(good, COST_USD)))
+    arrives(stack, f'llm_cost_usd_total{{job="{good}"}}', 1.5)
+    assert stack.value(f'last_over_time(llm_cost_usd_total{{job="{bad}"}}[1h])') == value, what
+    teams = [row["metric"].get("llm_team", "") for row in stack.query(f'{{job="{bad}"}}')]
+    assert all(len(team) <= 200 for team in teams)
+
+
+def test_an_alert_reaches_the_webhook_once(stack: Stack) -> None:
+    """Prometheus finds it, Alertmanager tells it, the webhook shows it; it goes on burning and is not told again."""
+    with program(collector(stack), "spender") as sender:
+        sender.count(COST_USD, 6.5)
+
+    def told() -> list[str]:
+        alerts = [alert for body in stack.notifications() for alert in body["alerts"]]
+        return [alert["annotations"]["summary"] for alert in alerts if alert["labels"]["alertname"] == "TestSpend"]
+
+    stack.until(told, "the alert is to reach the webhook")
+    evaluated = 'prometheus_rule_group_iterations_total{rule_group=~".*test"}'
+    before = stack.value(evaluated) or 0
+    stack.until(lambda: (stack.value(evaluated) or 0) > before, "the rule is to be evaluated again", 90)
+    assert told() == ["spender spent 6.5 USD"]
+    assert "spender spent 6.5 USD" in stack.text("webhook", 9095, "/")
+
+
+def test_the_stack_watches_itself(stack: Stack) -> None:
+    """Prometheus scrapes Collector, Alertmanager and itself: the pipeline alerts have something to look at."""
+    stack.until(lambda: len(stack.query("up == 1")) == 3, "three targets are to be up")
+    arrives(stack, 'max(otelcol_exporter_queue_capacity{job="collector"})', 1_000_000)
