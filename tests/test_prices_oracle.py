@@ -149,16 +149,24 @@ def contexts_of(model: Model) -> list[dict[str, str]]:
     return [{}, *wanted]
 
 
+def rows_of(
+    model: Model, moment: dt.datetime
+) -> Iterator[tuple[str, str, dict[str, int], dt.datetime, dict[str, str]]]:
+    """Every name of a model with one usage, and its first name with every usage in every context."""
+    first, *others = dict.fromkeys(names_of(model))
+    for shape in SHAPES.values():
+        counts = usage_for(model, shape, moment.timestamp())
+        for context in contexts_of(model) if counts else ():
+            yield model.provider, first, counts, moment, context
+    counts = usage_for(model, SMALL, moment.timestamp())
+    for name in others:
+        yield model.provider, name, counts, moment, {}
+
+
 def differing(provider: str, moment: dt.datetime) -> Iterator[str]:
     """The models of a provider that cost something else here than at the oracle."""
     for model in CATALOG.providers[provider].models:
-        rows = (
-            (provider, name, usage_for(model, shape, moment.timestamp()), moment, context)
-            for name in dict.fromkeys(names_of(model))
-            for shape in SHAPES.values()
-            for context in contexts_of(model)
-        )
-        if any(row[2] and ours(*row) != oracle(*row) for row in rows):
+        if any(ours(*row) != oracle(*row) for row in rows_of(model, moment)):
             yield model.id
 
 
