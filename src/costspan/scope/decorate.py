@@ -67,7 +67,7 @@ def _coroutine_function(function: Callable[..., Any], whose: Whose) -> Callable[
 
 def _generator_function(function: Callable[..., Any], whose: Whose) -> Callable[..., Any]:
     def attributed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        turning = cast("Any", _Turning(function(*args, **kwargs), whose.turns()))
+        turning: Generator[Any, Any, Any] = cast("Any", _Turning(function(*args, **kwargs), whose.turns()))
         return (yield from turning)
 
     return attributed
