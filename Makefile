@@ -34,6 +34,7 @@ docs: $(READY) ## Check that documentation and examples say what the code does
 
 generate: $(READY) ## Write the generated files again
 	$(BIN)/python scripts/compile_prices.py
+	$(BIN)/python scripts/show_demo.py
 
 demo: $(READY) ## Run the example agent against a stand-in for the providers, and report what it cost
 	$(BIN)/costspan demo

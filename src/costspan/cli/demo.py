@@ -120,11 +120,16 @@ def _next_steps(path: Path) -> list[str]:
     steps = (
         (f"{us} usage {where} --by session", "the dearest sessions"),
         (f"{us} explain {where} --last", "one price, step by step"),
-        (f"{us} run python your_agent.py", "the same for a program of yours"),
+        (f"{us} run {_python(us)} your_agent.py", "the same for a program of yours"),
         (f"{us} usage", "and what that cost"),
     )
     width = max(len(command) for command, _ in steps)
     return [f"{command:{width}}  {what}" for command, what in steps]
+
+
+def _python(us: str) -> str:
+    """The Python that costspan can watch: `python` where an environment is active, else this one by its path."""
+    return "python" if "/" not in us else _short(Path(sys.executable))
 
 
 def _us() -> str:

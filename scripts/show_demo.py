@@ -1,0 +1,38 @@
+"""Write what `make demo` prints into the README.
+
+    python scripts/show_demo.py
+
+tests/test_demo.py fails when the README shows something else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCK = re.compile(r"(?<=<!-- make demo -->\n```text\n).*?(?=```)", re.DOTALL)
+
+
+def report() -> str:
+    """The first table of the demo's report, and the sentences that are true of every run on every machine."""
+    with tempfile.TemporaryDirectory() as home:
+        environ = os.environ | {"HOME": home, "XDG_DATA_HOME": "", "COLUMNS": "100", "TERM": "dumb"}
+        command = [str(Path(sys.executable).parent / "costspan"), "demo"]
+        printed = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    lines = [line.rstrip() for line in printed.splitlines()]
+    first, total, average, ledger = (
+        next(number for number, line in enumerate(lines) if line.startswith(words))
+        for words in ("The stand-in counted", " Total", "On average", "The ledger: ")
+    )
+    shown = [*lines[first : total + 1], "", *lines[average + 1 : ledger]]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(shown)) + "\n"
+
+
+if __name__ == "__main__":
+    shown = report()
+    README.write_text(BLOCK.sub(lambda _: shown, README.read_text()))
