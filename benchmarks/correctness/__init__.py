@@ -1,0 +1,1 @@
+"""Whether the tokens and the cost that were recorded are the true ones."""

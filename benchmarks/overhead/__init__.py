@@ -1,0 +1,1 @@
+"""What watching a call costs: instructions, time, start-up, memory."""

@@ -1,0 +1,120 @@
+"""Instructions per call, counted by callgrind: the same answer on a busy machine as on a quiet one.
+
+    python -m benchmarks.overhead.instructions [--only none,minimum,costspan] [--scenarios sync,stream] [--unsampled]
+
+A contender runs twice: once with the counts of the calling thread kept apart (`caller`: what the caller waits for),
+once with all threads in one count, queues drained (`process`: what the machine pays).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from benchmarks.contenders import ROOT, Contender, taking_part_in
+from benchmarks.overhead.scenarios import SCENARIOS
+from benchmarks.processes import ask
+from benchmarks.rows import Rows
+
+ROWS: Final = Rows("instructions")
+_SHIM: Final = ROOT / ".cache" / "benchmarks" / "shim.so"
+_LABEL: Final = re.compile(
+    r"desc: Trigger: Client Request: (?P<scenario>[^:]+):(?P<state>\w+):(?P<phase>\w+):(?P<calls>\d+)"
+)
+_TOTAL: Final = re.compile(r"^(?:summary|totals): (\d+)", re.MULTILINE)
+
+Counts = dict[str, float]
+
+
+def measure(
+    contender: Contender, scenarios: Sequence[str], *, sampled: bool = True, net: bool = False
+) -> dict[str, Counts]:
+    """Thousands of instructions per call that a contender adds, by scenario: `caller`, `process`, and the `client`'s own."""
+    caller = _run(contender, scenarios, sampled=sampled, net=net, threads_apart=True)
+    process = _run(contender, scenarios, sampled=sampled, net=net, threads_apart=False)
+    return {
+        name: {
+            "caller": caller[name, "on", "calls"] - caller[name, "off", "calls"],
+            "process": _both(process, name, "on") - _both(process, name, "off"),
+            "client": caller[name, "off", "calls"],
+        }
+        for name in scenarios
+    }
+
+
+def _both(counts: dict[tuple[str, str, str], float], name: str, state: str) -> float:
+    return counts[name, state, "calls"] + counts[name, state, "drain"]
+
+
+def _run(
+    contender: Contender, scenarios: Sequence[str], *, sampled: bool, net: bool, threads_apart: bool
+) -> dict[tuple[str, str, str], float]:
+    with tempfile.TemporaryDirectory() as folder:
+        valgrind = (
+            "valgrind", "--tool=callgrind", "-q", "--instr-atstart=no", f"--callgrind-out-file={folder}/out",
+            f"--separate-threads={'yes' if threads_apart else 'no'}")  # fmt: skip
+        switches = [*(["--net"] if net else []), *([] if sampled else ["--unsampled"])]
+        answer = ask(
+            contender, "benchmarks.overhead.worker", "count", contender.name, "--scenarios", ",".join(scenarios),
+            "--shim", str(shim()), *switches, before=valgrind, timeout_s=1_800)  # fmt: skip
+        if "fault" in answer:
+            raise RuntimeError(f"{contender.name}: {answer['fault']}")
+        return _read(Path(folder))
+
+
+def _read(folder: Path) -> dict[tuple[str, str, str], float]:
+    counts: dict[tuple[str, str, str], float] = defaultdict(float)
+    for path in folder.glob("out*"):
+        text = path.read_text(errors="replace")
+        label, total = _LABEL.search(text), _TOTAL.search(text)
+        if label and total:
+            key = (label["scenario"], label["state"], label["phase"])
+            counts[key] += int(total[1]) / int(label["calls"]) / 1e3
+    return counts
+
+
+@cache
+def shim() -> Path:
+    """The compiled shim.c."""
+    _SHIM.parent.mkdir(parents=True, exist_ok=True)
+    source = Path(__file__).with_name("shim.c")
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None or shutil.which("valgrind") is None:
+        raise SystemExit("counting instructions takes valgrind and a C compiler: apt-get install valgrind gcc")
+    subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", str(_SHIM), str(source)], check=True)
+    return _SHIM
+
+
+def run(contenders: Sequence[Contender], scenarios: Sequence[str], *, sampled: bool = True) -> None:
+    """Count, keep the rows, and print them."""
+    for contender in contenders:
+        counted = measure(contender, scenarios, sampled=sampled)
+        for name, counts in counted.items():
+            ROWS.forget(contender=contender.name, scenario=name, sampled=sampled)
+            ROWS.add(contender=contender.name, scenario=name, sampled=sampled, **counts)
+            print(
+                f"{contender.name:16}{name:18}" + "".join(f"{k} {v:12,.1f}   " for k, v in counts.items()), flush=True
+            )
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="thousands of instructions per call")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--scenarios", default=",".join(SCENARIOS))
+    parser.add_argument("--unsampled", action="store_true")
+    arguments = parser.parse_args()
+    only = tuple(name for name in arguments.only.split(",") if name)
+    run(taking_part_in("overhead", only), arguments.scenarios.split(","), sampled=not arguments.unsampled)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""The calls that are measured, made by the real client libraries on a network that is not there.
+
+With `stub`, the client's own request method is replaced by one that has the answer ready: the same wrappers run, and
+the client's own work, some hundred times a watcher's, does not drown the difference.
+"""
+
+# ruff: noqa: SLF001  # the stub stands where the watchers stand: on private methods of the clients
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+from benchmarks.overhead.replies import EVENT_STREAM_HEADERS, EVENTS, SMALL_PROMPT, big_prompt
+from benchmarks.overhead.transports import http_clients, http_library_of
+
+MODEL: Final = "gpt-4o-mini"
+CLAUDE: Final = "claude-sonnet-4-5"
+_ASKED: Final = {"include_usage": True}
+_BIG: Final = big_prompt()
+_QUESTION: Final = "Summarise last week's token costs."
+
+
+class Clients:
+    """The clients of one library, sync and async."""
+
+    def __init__(self, library: str) -> None:
+        self.library = library
+        self.base: Any = importlib.import_module(f"{library}._base_client")
+        self.module: Any = importlib.import_module(library)
+        kinds = ("OpenAI", "AsyncOpenAI") if library == "openai" else ("Anthropic", "AsyncAnthropic")
+        http, async_http = http_clients(self.base)
+        _, yielding_http = http_clients(self.base, yield_to_loop=True)
+        self.sync = self._client(kinds[0], http)
+        self.asynchronous = self._client(kinds[1], async_http)
+        self.yielding = self._client(kinds[1], yielding_http)
+
+    def _client(self, kind: str, http_client: Any) -> Any:
+        return getattr(self.module, kind)(api_key="sk-stand-in", http_client=http_client, max_retries=0)
+
+
+# --- the calls -------------------------------------------------------------------------------------------------
+
+
+def _chat(clients: Clients) -> None:
+    clients.sync.chat.completions.create(model=MODEL, messages=SMALL_PROMPT, temperature=0.2)
+
+
+def _big(clients: Clients) -> None:
+    clients.sync.chat.completions.create(model=MODEL, messages=_BIG)
+
+
+async def _chat_async(clients: Clients) -> None:
+    await clients.asynchronous.chat.completions.create(model=MODEL, messages=SMALL_PROMPT, temperature=0.2)
+
+
+def _stream(clients: Clients) -> None:
+    stream = clients.sync.chat.completions.create(
+        model=MODEL, messages=SMALL_PROMPT, stream=True, stream_options=_ASKED
+    )
+    assert _length(stream) == EVENTS + 1
+
+
+async def _stream_async(clients: Clients) -> None:
+    stream = await clients.asynchronous.chat.completions.create(
+        model=MODEL, messages=SMALL_PROMPT, stream=True, stream_options=_ASKED
+    )
+    events = 0
+    async for _ in stream:
+        events += 1
+    assert events == EVENTS + 1
+
+
+def _responses(clients: Clients) -> None:
+    clients.sync.responses.create(model=MODEL, input=_QUESTION)
+
+
+def _embeddings(clients: Clients) -> None:
+    clients.sync.embeddings.create(model="text-embedding-3-small", input=_QUESTION, encoding_format="float")
+
+
+def _claude(clients: Clients) -> None:
+    clients.sync.messages.create(model=CLAUDE, max_tokens=200, messages=SMALL_PROMPT[1:])
+
+
+def _claude_stream(clients: Clients) -> None:
+    stream = clients.sync.messages.create(model=CLAUDE, max_tokens=200, messages=SMALL_PROMPT[1:], stream=True)
+    assert _length(stream) == EVENTS
+
+
+def _length(stream: Any) -> int:
+    events = 0
+    for _ in stream:
+        events += 1
+    return events
+
+
+class Scenario(NamedTuple):
+    """One kind of call. `counted` calls go into a count of instructions, `timed` into each timed block."""
+
+    name: str
+    library: str
+    call: Callable[[Clients], Any]
+    is_async: bool
+    counted: int
+    timed: int
+    pairs: int
+
+
+SCENARIOS: Final = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("sync", "openai", _chat, is_async=False, counted=30, timed=10, pairs=24),
+        Scenario("async", "openai", _chat_async, is_async=True, counted=30, timed=10, pairs=24),
+        Scenario("stream", "openai", _stream, is_async=False, counted=4, timed=1, pairs=10),
+        Scenario("async stream", "openai", _stream_async, is_async=True, counted=4, timed=1, pairs=10),
+        Scenario("200 kB prompt", "openai", _big, is_async=False, counted=1, timed=1, pairs=14),
+        Scenario("responses", "openai", _responses, is_async=False, counted=30, timed=10, pairs=16),
+        Scenario("embeddings", "openai", _embeddings, is_async=False, counted=30, timed=10, pairs=16),
+        Scenario("anthropic", "anthropic", _claude, is_async=False, counted=30, timed=10, pairs=16),
+        Scenario("anthropic stream", "anthropic", _claude_stream, is_async=False, counted=4, timed=1, pairs=10),
+    )
+}
+
+
+# --- the answer is ready -----------------------------------------------------------------------------------------
+
+
+def stub(clients: Clients) -> None:
+    """Let the library's request method answer at once, through its own `_process_response`."""
+    answers = _answers(clients)
+    events = _events(clients)
+    httpx = http_library_of(clients.base)
+    request = httpx.Request("POST", str(clients.sync.base_url))
+    response = httpx.Response(200, headers=EVENT_STREAM_HEADERS, content=b"", request=request)
+    _stub_whole(clients.base, answers, response)
+    _stub_streams(clients.module, events)
+
+
+def _answers(clients: Clients) -> dict[str, Any]:
+    sync = clients.sync
+    if clients.library == "anthropic":
+        return {
+            "/v1/messages": sync.messages.create(model=CLAUDE, max_tokens=200, messages=SMALL_PROMPT[1:]),
+        }
+    return {
+        "/chat/completions": sync.chat.completions.create(model=MODEL, messages=SMALL_PROMPT),
+        "/responses": sync.responses.create(model=MODEL, input=_QUESTION),
+        "/embeddings": sync.embeddings.create(model=MODEL, input=_QUESTION, encoding_format="float"),
+    }
+
+
+def _events(clients: Clients) -> list[Any]:
+    sync = clients.sync
+    if clients.library == "anthropic":
+        return list(sync.messages.create(model=CLAUDE, max_tokens=200, messages=SMALL_PROMPT[1:], stream=True))
+    return list(sync.chat.completions.create(model=MODEL, messages=SMALL_PROMPT, stream=True, stream_options=_ASKED))
+
+
+def _stub_whole(base: Any, answers: dict[str, Any], response: Any) -> None:
+    def request(self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
+        return self._process_response(
+            cast_to=cast_to, options=options, response=response, stream=stream, stream_cls=stream_cls
+        )
+
+    def process(self: Any, *, cast_to: Any, options: Any, response: Any, stream: bool, stream_cls: Any) -> Any:
+        if stream:
+            return stream_cls(cast_to=cast_to, response=response, client=self)
+        return answers[options.url]
+
+    # Watchers look at the signatures: the async ones are written out.
+    async def request_async(
+        self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
+    ) -> Any:
+        return await self._process_response(
+            cast_to=cast_to, options=options, response=response, stream=stream, stream_cls=stream_cls
+        )
+
+    async def process_async(
+        self: Any, *, cast_to: Any, options: Any, response: Any, stream: bool, stream_cls: Any
+    ) -> Any:
+        return process(self, cast_to=cast_to, options=options, response=response, stream=stream, stream_cls=stream_cls)
+
+    base.SyncAPIClient.request, base.SyncAPIClient._process_response = request, process
+    base.AsyncAPIClient.request, base.AsyncAPIClient._process_response = request_async, process_async
+
+
+def _stub_streams(module: Any, events: list[Any]) -> None:
+    def stream(_: Any) -> Iterator[Any]:
+        yield from events
+
+    async def stream_async(_: Any) -> AsyncIterator[Any]:
+        for event in events:
+            yield event
+
+    module.Stream.__stream__, module.AsyncStream.__stream__ = stream, stream_async
