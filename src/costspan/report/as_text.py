@@ -38,11 +38,20 @@ def console(file: IO[str] | None = None) -> Console:
 
 def show(report: Report, out: Console, *, top: int | None = None) -> None:
     """Print the report: a title, the table with its totals row, the notes."""
-    out.print(_title(report), style="bold", markup=False, highlight=False)
+    out.print(_harmless(_title(report)), style="bold", markup=False, highlight=False)
     if report.state == usage.OK:
         print_table(report, out, top=top)
     for note in notes(report):
-        out.print(note, markup=False, highlight=False, soft_wrap=True)
+        line(out, note)
+
+
+def line(out: Console, text: str) -> None:
+    """Print the text as it is, on one line where the terminal is wide enough."""
+    out.print(_harmless(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def _harmless(text: str) -> str:
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def print_table(report: Report, out: Console, *, top: int | None = None) -> None:
@@ -111,8 +120,8 @@ def name(value: str | None) -> str:
 
     if value is None:
         return NOT_SET
-    line = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in value)
-    return escape(line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}…")
+    text = _harmless(value)
+    return escape(text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…")
 
 
 def _title(report: Report) -> str:

@@ -38,13 +38,9 @@ def summary(
         as_text.print_table(report, console)
     report = ask(store, Question(), now_s)
     for note in as_text.notes(report):
-        _line(console, note)
+        as_text.line(console, note)
     if report.state == OK:
-        _line(console, f"The ledger: {store.path}")
-    _line(console, "Next:")
+        as_text.line(console, f"The ledger: {store.path}")
+    as_text.line(console, "Next:")
     for step in next_steps:
-        _line(console, f"  {step}")
-
-
-def _line(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+        as_text.line(console, f"  {step}")

@@ -1,0 +1,88 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timezone, tzinfo
+from pathlib import Path
+from typing import Final
+
+import click
+
+from costspan.facts.periods import zone
+from costspan.ledger.faults import LedgerError
+from costspan.ledger.store import Store, default_path
+from costspan.pricing import Prices
+from costspan.pricing.overrides import OverrideError
+from costspan.settings import OTEL_COSTSPAN_LEDGER, OTEL_COSTSPAN_PRICES, OTEL_COSTSPAN_TIME_ZONE
+
+
+def _zone(ctx: click.Context, param: click.Parameter, value: str) -> tzinfo:
+    try:
+        return zone(value)
+    except ValueError as fault:
+        raise click.BadParameter(str(fault), ctx, param) from fault
+
+
+def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    except ValueError as fault:
+        sentence = f"{value!r} is no time: expected a date or time such as 2026-11-03 or 2026-11-03T14:30"
+        raise click.BadParameter(sentence, ctx, param) from fault
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+
+
+ledger: Final = click.option(
+    "--ledger",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"The ledger's file.  [default: the one that {OTEL_COSTSPAN_LEDGER} names, else your own]",
+)
+time_zone: Final = click.option(
+    "--time-zone",
+    callback=_zone,
+    metavar="ZONE",
+    envvar=OTEL_COSTSPAN_TIME_ZONE,
+    default="UTC",
+    show_default=True,
+    help=f"The time zone in which days and months begin; {OTEL_COSTSPAN_TIME_ZONE} sets it too.",
+)
+as_json: Final = click.option("--json", "is_json", is_flag=True, help="Answer in JSON.")
+prices: Final = click.option(
+    "--prices",
+    "overrides",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar=OTEL_COSTSPAN_PRICES,
+    help=f"Your own prices, a YAML file; {OTEL_COSTSPAN_PRICES} sets it too.",
+)
+
+at: Final = click.option(
+    "--at",
+    "at_s",
+    callback=_moment,
+    metavar="TIME",
+    help="The moment of the call, UTC unless it names an offset.  [default: now]",
+)
+
+
+def ledger_path(chosen: Path | None) -> Path:
+    """The ledger that was asked for, or the one that programs on this machine write."""
+    return chosen or default_path(os.environ)
+
+
+def read_ledger(path: Path) -> Store:
+    """The ledger, to be read. Ends the command with a sentence where that is not possible."""
+    try:
+        return Store.read(path)
+    except LedgerError as fault:
+        raise click.ClickException(str(fault)) from fault
+
+
+def load_prices(overrides: Path | None) -> Prices:
+    """The prices in force. Ends the command with every mistake in the user's own."""
+    try:
+        return Prices.load(overrides.expanduser() if overrides else None)
+    except OverrideError as fault:
+        raise click.ClickException(str(fault)) from fault

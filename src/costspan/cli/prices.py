@@ -1,0 +1,183 @@
+"""`costspan prices`: the price table, what a call would cost, whether your own prices are sound."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from costspan.cli import options
+from costspan.facts.call import Answer
+from costspan.facts.money import Cost
+from costspan.facts.usage import UNITS, Usage
+from costspan.pricing import Explanation, Listed, Prices
+from costspan.pricing.overrides import OverrideError
+from costspan.pricing.prices import quantity_of
+from costspan.report import as_text, bill
+
+
+@click.group()
+def prices() -> None:
+    """The price table: show it, explain a price, check your own prices."""
+
+
+@prices.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--provider", help="Only models of this provider.")
+@options.at
+@options.as_json
+def show(models: tuple[str, ...], provider: str | None, at_s: float | None, *, is_json: bool) -> None:
+    """The models of the bundled table and their rates in USD.
+
+    MODEL may have stars: `costspan prices show "gpt-5*"`. Without one, all models are shown.
+    """
+    table = options.load_prices(None)
+    moment_s = time.time() if at_s is None else at_s
+    listed = [one for one in table.models(moment_s) if _is_meant(one, models, provider)]
+    if is_json:
+        click.echo(json.dumps({"price_version": table.version, "models": [_listed(one) for one in listed]}, indent=2))
+        return
+    if not listed:
+        raise click.ClickException(f'the price table {table.version} has no such model; try it with stars: "*gpt*"')
+    _print_models(listed)
+    click.echo(f"{len(listed):,} models, {table.version}. USD per million tokens unless a unit says otherwise.")
+
+
+@prices.command()
+@click.argument("provider")
+@click.argument("model")
+@click.option("--input", "input_", type=click.IntRange(min=0), metavar="N", help="Input tokens, cached ones included.")
+@click.option("--output", type=click.IntRange(min=0), metavar="N", help="Output tokens, reasoning included.")
+@click.option(
+    "--unit", "units", multiple=True, metavar="UNIT=N", help="Any other unit, such as cache_read=500 or web_searches=2."
+)
+@click.option("--host", help="The host that is called, where the price depends on it.")
+@click.option("--tier", help="The service tier, as the provider names it.")
+@click.option("--geo", help="The place of inference, as the provider names it.")
+@click.option("--speed", help="The speed class, as the provider names it.")
+@click.option("--batch", is_flag=True, help="The price in a batch.")
+@options.at
+@options.prices
+@options.as_json
+def explain(
+    provider: str,
+    model: str,
+    input_: int | None,
+    output: int | None,
+    units: tuple[str, ...],
+    host: str | None,
+    tier: str | None,
+    geo: str | None,
+    speed: str | None,
+    at_s: float | None,
+    overrides: Path | None,
+    *,
+    batch: bool,
+    is_json: bool,
+) -> None:
+    """What a call of MODEL would cost, and why.
+
+    \b
+    costspan prices explain openai gpt-5 --input 1000 --output 200 --unit cache_read=500
+    """  # noqa: D301 - \b is click's sign for "leave these lines as they are"
+    counts = {"input": input_, "output": output}
+    usage = Usage({**{unit: count for unit, count in counts.items() if count is not None}, **_counts(units)})
+    answer = Answer(usage, model, None, tier, geo, speed, "batch" if batch else None)
+    moment_s = time.time() if at_s is None else at_s
+    explanation = options.load_prices(overrides).explain(provider, host, model, answer, moment_s)
+    if is_json:
+        click.echo(json.dumps(bill.as_object(explanation), indent=2))
+    else:
+        _print_bill(explanation)
+    if not isinstance(explanation.price, Cost):
+        raise click.exceptions.Exit(1)
+
+
+@prices.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def check(file: Path) -> None:
+    """Check your own prices: every mistake is told with its line. Exit code 1 if there is one."""
+    try:
+        loaded = Prices.load(file)
+    except OverrideError as fault:
+        for mistake in fault.mistakes:
+            click.echo(mistake, err=True)
+        raise click.exceptions.Exit(1) from fault
+    click.echo(f"{file}: sound. The prices in force are then {loaded.version}.")
+
+
+def _is_meant(one: Listed, patterns: Sequence[str], provider: str | None) -> bool:
+    if provider is not None and one.provider != provider:
+        return False
+    names = (one.model.lower(), f"{one.provider}/{one.model}".lower())
+    return not patterns or any(fnmatch.fnmatchcase(name, pattern.lower()) for pattern in patterns for name in names)
+
+
+def _listed(one: Listed) -> dict[str, Any]:
+    return {
+        "provider": one.provider,
+        "model": one.model,
+        "usd": _rates(one.usd),
+        "long_prompts": [{"above_input_tokens": start, "usd": _rates(usd)} for start, usd in one.long_prompts],
+        "is_free": one.is_free,
+    }
+
+
+def _rates(usd: dict[str, Any]) -> dict[str, dict[str, str]]:
+    return {unit: {"usd": f"{amount:f}", "per": quantity_of(unit)} for unit, amount in usd.items()}
+
+
+def _print_models(listed: Iterable[Listed]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("Provider", "Model"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("Input", justify="right")
+    table.add_column("Output", justify="right")
+    table.add_column("Others")
+    for one in listed:
+        table.add_row(one.provider, one.model, *_cells(one))
+    as_text.console().print(table)
+
+
+def _cells(one: Listed) -> tuple[str, str, str]:
+    if one.is_free:
+        return "free", "free", ""
+    plain = {unit: f"{amount:f}" for unit, amount in one.usd.items()}
+    others = [_other(unit, text) for unit, text in plain.items() if unit not in {"input", "output"}]
+    others += [f"above {start:,} tokens: {_long(usd, one.usd)}" for start, usd in one.long_prompts]
+    return plain.get("input", ""), plain.get("output", ""), ", ".join(others)
+
+
+def _other(unit: str, amount: str) -> str:
+    quantity = quantity_of(unit)
+    return f"{unit} {amount}" + {"million tokens": "", "1": " each"}.get(quantity, f" per {quantity}")
+
+
+def _long(usd: dict[str, Any], plain: dict[str, Any]) -> str:
+    return " ".join(f"{unit} {amount:f}" for unit, amount in usd.items() if amount != plain.get(unit))
+
+
+def _counts(units: Iterable[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for text in units:
+        unit, _, number = text.partition("=")
+        if unit not in UNITS or not number.isdigit():
+            raise click.UsageError(f"--unit {text!r}: expected UNIT=N, the unit one of {', '.join(sorted(UNITS))}")
+        counts[unit] = int(number)
+    return counts
+
+
+def _print_bill(explanation: Explanation) -> None:
+    out = as_text.console()
+    if explanation.steps:
+        out.print(bill.table(explanation))
+    for sentence in bill.sentences(explanation):
+        as_text.line(out, sentence)

@@ -1,0 +1,81 @@
+"""The steps of a price, each unit with its rate and amount: the same for one record and for a question about a price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final
+
+from costspan.facts.money import PICO_PER_USD, Cost
+from costspan.pricing import Explanation
+from costspan.pricing.prices import quantity_of
+from costspan.report.amounts import usd
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+# How many units a rate is told for.
+_PER: Final = {"million tokens": 1_000_000, "million characters": 1_000_000, "hour": 3_600_000, "1": 1}
+
+
+def as_object(explanation: Explanation) -> dict[str, Any]:
+    """The explanation for a program: amounts in USD as decimal text."""
+    price = explanation.price
+    return {
+        "cost_usd": usd(price.nano_usd) if isinstance(price, Cost) else None,
+        "quality": price.quality if isinstance(price, Cost) else None,
+        "cost_source": price.source if isinstance(price, Cost) else None,
+        "price_version": price.version if isinstance(price, Cost) else None,
+        "unpriced_reason": None if isinstance(price, Cost) else price.reason,
+        "unpriced_detail": None if isinstance(price, Cost) else price.detail,
+        "steps": [
+            {
+                "unit": step.unit,
+                "count": step.count,
+                "usd_each": _decimal(Fraction(step.pico_usd)),
+                "usd": _decimal(Fraction(step.amount_pico_usd)),
+            }
+            for step in explanation.steps
+        ],
+        "notes": list(explanation.notes),
+        "faults": list(explanation.faults),
+    }
+
+
+def table(explanation: Explanation) -> Table:
+    """The steps as a table for people."""
+    from rich import box
+    from rich.table import Table
+
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("Unit", no_wrap=True)
+    for heading in ("Count", "USD", "per", "Amount USD"):
+        shown.add_column(heading, justify="left" if heading == "per" else "right", no_wrap=True)
+    for step in explanation.steps:
+        quantity = quantity_of(step.unit)
+        rate = _decimal(Fraction(step.pico_usd) * _PER[quantity])
+        shown.add_row(step.unit, f"{step.count:,}", rate, quantity, _decimal(Fraction(step.amount_pico_usd)))
+    return shown
+
+
+def sentences(explanation: Explanation) -> Iterator[str]:
+    """Which prices were chosen and why, what they come to, and what has no price."""
+    yield from explanation.notes
+    price = explanation.price
+    if isinstance(price, Cost):
+        told = "reported by the provider" if price.source == "provider" else "computed from the price table"
+        yield f"cost: {usd(price.nano_usd)} USD ({price.quality}, {told})"
+        if price.computed_nano_usd is not None:
+            yield f"the price table alone says {usd(price.computed_nano_usd)} USD"
+    else:
+        yield f"unpriced: {price.detail or price.reason.replace('_', ' ')}"
+    for fault in explanation.faults:
+        yield f"left out: {fault}"
+
+
+def _decimal(pico_usd: Fraction) -> str:
+    """Pico-USD as plain decimal text in USD, rounded to 20 places where it does not end."""
+    exact = Decimal(pico_usd.numerator) / Decimal(pico_usd.denominator) / PICO_PER_USD
+    text = f"{round(exact, 20):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
