@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-SOURCES := src tests examples $(wildcard benchmarks scripts)
+SOURCES := src tests examples $(wildcard benchmarks scripts stack)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup fmt lint types test docs generate demo bench lock clean
@@ -63,3 +63,5 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
+
+include stack.mk

@@ -17,9 +17,10 @@ from typing import Any, Final
 
 import click
 
+from costspan.cli import options
 from costspan.cli.run import embedded_defaults, launcher
 from costspan.ledger.store import Store, default_path
-from costspan.report import summary
+from costspan.report import as_text, summary
 
 CLIENTS: Final = ("openai", "anthropic")
 #: The example lies in the wheel beside this file, and in a checkout where people look for examples.
@@ -108,11 +109,9 @@ def _served(address: str) -> dict[str, Any]:
 
 
 def _report(path: Path, served: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    with Store.read(path) as store:
+    with options.read_ledger(path) as store:
         click.echo(_comparison(store, served) + "\n")
-        summary(store, Console(), time.time(), next_steps=_next_steps(path))
+        summary(store, as_text.console(), time.time(), next_steps=_next_steps(path))
 
 
 def _next_steps(path: Path) -> list[str]:
