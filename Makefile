@@ -30,7 +30,7 @@ test: $(READY) ## Run every test
 	$(BIN)/pytest
 
 docs: $(READY) ## Check that documentation and examples say what the code does
-	$(BIN)/pytest tests/test_docs.py tests/test_demo.py
+	$(BIN)/pytest $(wildcard tests/test_docs.py) tests/test_demo.py tests/test_setup.py
 
 generate: $(READY) ## Write the generated files again
 	$(BIN)/python scripts/compile_prices.py
