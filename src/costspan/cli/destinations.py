@@ -1,0 +1,112 @@
+"""What `costspan doctor` says about the way of the telemetry: exporters, endpoints, who listens, instance ids."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from typing import Final
+from urllib.parse import urlsplit
+
+from packaging.version import Version
+
+from costspan.cli.findings import NOTE, OK, WRONG, Finding
+from costspan.settings import has_otlp_endpoint
+
+SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
+_CARRIES: Final = {"TRACES": "spans", "METRICS": "counters, and so cost", "LOGS": "usage events"}
+_PATIENCE_S: Final = 1.0
+_PORTS: Final = {"grpc": 4317, "http": 4318}
+# The SDK gives every process an id of its own from this version on (ServiceInstanceIdResourceDetector).
+_SDK_WITH_IDS: Final = Version("1.44")
+
+
+def telemetry(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """For each signal, where it goes, and whether somebody listens there."""
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        yield Finding("telemetry", NOTE, "OTEL_SDK_DISABLED is true: no telemetry is sent; the ledger does not need it")
+        return
+    if environ.get("OTEL_CONFIG_FILE"):
+        yield Finding("telemetry", NOTE, f"OTEL_CONFIG_FILE={environ['OTEL_CONFIG_FILE']} decides where telemetry goes")
+        return
+    if not metadata.entry_points(group="opentelemetry_configurator"):
+        yield _no_configurator(environ)
+        return
+    for signal in SIGNALS:
+        yield _signal(signal, environ)
+
+
+def instances(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether every process has a `service.instance.id` of its own: without it the counters of two look like one's."""
+    topic = "instance ids"
+    said = environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    names = [pair.partition("=")[0].strip() for pair in said.split(",")]
+    version = metadata.version("opentelemetry-sdk")
+    if "service.instance.id" in names:
+        yield Finding(
+            topic, WRONG,
+            "OTEL_RESOURCE_ATTRIBUTES sets service.instance.id: every process and restart then has the same, and their "
+            "counters overwrite each other. Take it out; the SDK makes one for each process",
+        )  # fmt: skip
+    elif Version(version) < _SDK_WITH_IDS:
+        yield Finding(
+            topic, WRONG,
+            f"opentelemetry-sdk {version} sets no service.instance.id: the counters of two processes look like those of "
+            f"one. Install {_SDK_WITH_IDS} or later",
+        )  # fmt: skip
+    else:
+        yield Finding(topic, OK, f"opentelemetry-sdk {version} gives every process a service.instance.id of its own")
+    if not environ.get("OTEL_SERVICE_NAME") and "service.name" not in names:
+        yield Finding(topic, NOTE, "no service name is set (OTEL_SERVICE_NAME): the figures come from unknown_service")
+
+
+def _no_configurator(environ: Mapping[str, str]) -> Finding:
+    missing = "no package here sets up the SDK for opentelemetry-instrument: pip install opentelemetry-distro"
+    if has_otlp_endpoint(environ):
+        return Finding("telemetry", WRONG, f"an OTLP endpoint is configured, but nothing is sent: {missing}")
+    return Finding("telemetry", NOTE, f"nothing is sent unless the program sets up the SDK itself ({missing})")
+
+
+def _signal(signal: str, environ: Mapping[str, str]) -> Finding:
+    what = f"{signal.lower()} ({_CARRIES[signal]})"
+    exporters = [name.strip() for name in environ.get(f"OTEL_{signal}_EXPORTER", "otlp").split(",")]
+    if exporters == ["none"]:
+        return Finding("telemetry", NOTE, f"{what} go nowhere: OTEL_{signal}_EXPORTER is none")
+    if not any(name.startswith("otlp") for name in exporters):
+        return Finding("telemetry", OK, f"{what} go to the exporter {' and '.join(exporters)}")
+    host, port, is_chosen = endpoint(signal, environ)
+    where = f"{what} go by OTLP to {host}:{port}"
+    if listens(host, port):
+        return Finding("telemetry", OK, f"{where}, and somebody listens there")
+    if is_chosen:
+        return Finding("telemetry", WRONG, f"{where}, where nobody listens")
+    return Finding(
+        "telemetry", NOTE, f"{where}, the default, where nobody listens; `costspan run` switches such exporters off"
+    )
+
+
+def endpoint(signal: str, environ: Mapping[str, str]) -> tuple[str, int, bool]:
+    """Host and port of a signal's OTLP endpoint, and whether somebody chose it."""
+    own, common = (environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT", "").strip() for part in (f"{signal}_", ""))
+    protocol = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or environ.get(
+        "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"
+    )
+    usual = _PORTS["http" if protocol.startswith("http") else "grpc"]
+    chosen = own or common
+    if not chosen:
+        return "localhost", usual, False
+    parts = urlsplit(chosen if "//" in chosen else f"//{chosen}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    return parts.hostname or "localhost", port or {"https": 443, "http": 80}.get(parts.scheme, usual), True
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether a connection is accepted there; nothing is sent."""
+    try:
+        socket.create_connection((host, port), _PATIENCE_S).close()
+    except OSError:
+        return False
+    return True

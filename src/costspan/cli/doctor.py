@@ -1,0 +1,140 @@
+"""`costspan doctor`: is everything counted, and do the figures arrive?"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Final
+
+import click
+
+from costspan.cli import destinations, options, watching
+from costspan.cli.findings import NOTE, OK, WRONG, Finding
+from costspan.ledger.condition import Condition, examine, has_room
+from costspan.pricing import Prices
+from costspan.pricing.overrides import OverrideError
+from costspan.report import as_text
+from costspan.report.amounts import number, short_usd
+from costspan.settings import SETTINGS, Settings, has_otlp_endpoint
+
+#: Prices change every few weeks: an older table is told.
+_OLD_DAYS: Final = 60
+_DAY_S: Final = 86_400
+_PRIVATE: Final = 0o077
+
+
+@click.command()
+@options.ledger
+@options.as_json
+def doctor(ledger: Path | None, *, is_json: bool) -> None:
+    """Whether everything is counted and the figures arrive, in this Python and environment.
+
+    Looks at the client libraries installed and whether they can be watched, at other packages that watch them, where
+    the telemetry goes and whether somebody listens there, the price table, the ledger, and the settings. Imports the
+    client libraries; sends nothing. Exit code 1 if something is wrong.
+    """
+    found = list(_findings(os.environ, ledger))
+    is_well = all(finding.level != WRONG for finding in found)
+    if is_json:
+        click.echo(json.dumps({"is_well": is_well, "findings": [finding._asdict() for finding in found]}, indent=2))
+    else:
+        out = as_text.console()
+        for finding in found:
+            as_text.line(out, f"{finding.level.upper() if finding.level == WRONG else finding.level:5}  "
+                              f"{finding.topic:12}  {finding.sentence}.")  # fmt: skip
+    if not is_well:
+        raise click.exceptions.Exit(1)
+
+
+def _findings(environ: Mapping[str, str], ledger: Path | None) -> Iterator[Finding]:
+    set_ = Settings.read(environ)
+    yield from watching.launcher(environ)
+    yield from settings(set_, environ)
+    yield from watching.clients()
+    yield from watching.neighbours()
+    yield from prices(set_, time.time())
+    yield from the_ledger(examine(options.ledger_path(ledger)), set_, environ)
+    yield from destinations.telemetry(environ)
+    yield from destinations.instances(environ)
+
+
+def settings(found: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """The settings in force that are not the defaults, and the mistakes in them."""
+    for mistake in found.mistakes:
+        yield Finding("settings", WRONG, mistake)
+    if not found.enabled:
+        yield Finding("settings", NOTE, "OTEL_COSTSPAN_ENABLED switches costspan off: nothing is counted")
+    given = [f"{setting.name}={environ[setting.name]}" for setting in SETTINGS if environ.get(setting.name)]
+    yield Finding("settings", OK, ", ".join(given) if given else "all are the defaults (docs/settings.md)")
+
+
+def prices(found: Settings, now_s: float) -> Iterator[Finding]:
+    """The price table's version and age, and whether the user's own prices are sound."""
+    try:
+        table = Prices.load(Path(found.prices).expanduser() if found.prices else None)
+    except OverrideError as fault:
+        for mistake in fault.mistakes:
+            yield Finding("prices", WRONG, f"your own prices are not used: {mistake}")
+        table = Prices.load(None)
+    day = re.search(r"\d{4}-\d\d-\d\d", table.version)
+    made_s = datetime.fromisoformat(day[0]).replace(tzinfo=timezone.utc).timestamp() if day else now_s
+    age_days = max(int((now_s - made_s) // _DAY_S), 0)
+    if age_days > _OLD_DAYS:
+        yield Finding(
+            "prices", NOTE, f"{table.version} is {number(age_days, 'day')} old: pip install --upgrade costspan"
+        )
+    else:
+        yield Finding("prices", OK, f"{table.version}, {number(age_days, 'day')} old")
+
+
+def the_ledger(found: Condition, set_: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the ledger is written, where it lies, its health and its losses."""
+    topic = "ledger"
+    word = set_.ledger.lower()
+    if word == "off":
+        yield Finding(topic, NOTE, "OTEL_COSTSPAN_LEDGER is off: no ledger is written")
+    elif word == "auto" and has_otlp_endpoint(environ):
+        yield Finding(
+            topic, OK, "an OTLP endpoint is configured, so no ledger is written (OTEL_COSTSPAN_LEDGER=on does)"
+        )
+    else:
+        obstacle = has_room(found.path)
+        if obstacle:
+            yield Finding(topic, WRONG, f"records cannot be written: {obstacle}")
+    if not found.is_there:
+        yield Finding(topic, OK, f"no ledger yet at {found.path}: it begins with the first call")
+    elif found.fault:
+        yield Finding(topic, WRONG, f"{found.fault}. The next record moves a corrupt file aside and begins a new one")
+    else:
+        yield from _health(found)
+    for path in found.set_aside:
+        yield Finding(topic, NOTE, f"a corrupt ledger was moved aside to {path}: its records are in no report")
+
+
+def _health(found: Condition) -> Iterator[Finding]:
+    last = "none"
+    if found.last_ns is not None:
+        last = datetime.fromtimestamp(found.last_ns // 10**9, timezone.utc).isoformat(sep=" ")
+    yield Finding(
+        "ledger", OK,
+        f"{found.path} is sound: {number(found.records, 'record')}, {found.size_bytes / 1e6:,.1f} MB, last call {last}",
+    )  # fmt: skip
+    if found.lost_records:
+        yield Finding(
+            "ledger", WRONG,
+            f"it could not take {number(found.lost_records, 'record')} of {short_usd(found.lost_nano_usd, 6)} USD so far, "
+            f"the last because: {found.lost_reason}",
+        )  # fmt: skip
+    if found.mode & _PRIVATE:
+        yield Finding("ledger", NOTE, f"others may read it: chmod 600 {found.path}")
+    if found.journal != "wal":
+        yield Finding(
+            "ledger",
+            NOTE,
+            f"it is in {found.journal} mode, not WAL (a network file system?): slow, one writer at a time",
+        )

@@ -1,0 +1,121 @@
+"""What `costspan doctor` says about this Python: the launcher, the client libraries, what else watches them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any, Final, cast
+
+from packaging.specifiers import SpecifierSet
+
+from costspan import guard
+from costspan.calls import patching
+from costspan.calls.description import Client
+from costspan.calls.requests import Family
+from costspan.cli.findings import NOTE, OK, WRONG, Finding
+from costspan.clients import CLIENTS
+
+_LAUNCHER: Final = "opentelemetry-instrument"
+# Distributions that watch LLM calls too, by the beginning of their names.
+_NEIGHBOURS: Final = re.compile(
+    r"opentelemetry-instrumentation-(genai-|openai|anthropic|groq|together|mistral|cohere|bedrock|google-gen|vertexai|"
+    r"ollama|litellm|langchain|llamaindex|botocore)|opentelemetry-util-genai|openinference-instrumentation|traceloop-sdk|"
+    r"openlit$|logfire$|langfuse$|agentops$|litellm$|ddtrace$|opik$|langsmith$|weave$|mlflow$|braintrust$|helicone"
+)
+
+
+def launcher(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the standard launcher finds and starts costspan in this Python."""
+    topic = "launcher"
+    places = [str(Path(sys.executable).parent), environ.get("PATH", "")]
+    if not any(shutil.which(_LAUNCHER, path=place) for place in places):
+        yield Finding(topic, WRONG, f"{_LAUNCHER} is not there: pip install opentelemetry-instrumentation")
+    found = {entry.name for entry in metadata.entry_points(group="opentelemetry_instrumentor")}
+    if "costspan" not in found:
+        yield Finding(
+            topic, WRONG, f"costspan is not installed in {sys.prefix} as a package: the launcher cannot find it"
+        )
+        return
+    disabled = {name.strip() for name in environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")}
+    if disabled & {"costspan", "*"}:
+        yield Finding(topic, WRONG, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS switches costspan off")
+    else:
+        yield Finding(topic, OK, f"{_LAUNCHER} starts costspan {metadata.version('costspan')} in {sys.prefix}")
+
+
+def clients(watched: Iterable[Client] = CLIENTS) -> Iterator[Finding]:
+    """The client libraries of this Python: version, tested or not, and whether they can be watched as intended."""
+    absent: list[str] = []
+    for client in watched:
+        version = _version(client.distribution)
+        if version is None:
+            absent.append(client.distribution)
+        else:
+            yield _client(client, version)
+    if absent:
+        yield Finding("clients", NOTE, f"not installed in this Python: {', '.join(absent)}")
+
+
+def neighbours() -> Iterator[Finding]:
+    """Other packages that watch LLM calls in this Python, and what decides over the SDK."""
+    beside = sorted({name for name in _distributions() if _NEIGHBOURS.match(name)})
+    if beside:
+        yield Finding(
+            "neighbours", NOTE,
+            f"also installed: {', '.join(beside)}. Where they open a span for a call, costspan writes on it and opens none; "
+            "its counters and its ledger stay its own",
+        )  # fmt: skip
+    for group in ("opentelemetry_distro", "opentelemetry_configurator"):
+        owners = [entry.dist.name for entry in metadata.entry_points(group=group) if entry.dist]
+        if len(owners) > 1:
+            yield Finding("neighbours", NOTE, f"{' and '.join(owners)} each bring an {group}: the first one found wins")
+
+
+def _distributions() -> Iterator[str]:
+    for distribution in metadata.distributions():
+        name: str | None = distribution.metadata["Name"]
+        if name:
+            yield name.lower().replace("_", "-")
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _client(client: Client, version: str) -> Finding:
+    named = f"{client.distribution} {version}"
+    fault = _fault(client)
+    if fault:
+        return Finding("clients", WRONG, f"{named} is not watched, its calls are not counted: {fault}")
+    is_tested = SpecifierSet(client.versions).contains(version, prereleases=True)
+    kinds = " and ".join(dict.fromkeys(kind for _, kind, _ in patching.patched[client.name]))
+    points = f"{kinds} ({client.module})"
+    patching.remove(client.name)
+    if is_tested:
+        return Finding("clients", OK, f"{named} is of the tested versions ({client.versions}) and watched at {points}")
+    sentence = f"{named} is watched at {points}, but was not tested: tested are {client.versions}"
+    return Finding("clients", NOTE, sentence)
+
+
+def _fault(client: Client) -> str:
+    """Put the watch in, as costspan does in a program; why that failed."""
+    if not _import(client.module):
+        return f"its module {client.module} cannot be imported"
+    # Nobody listens: no LLM is called here.
+    patching.install(Family(client, cast("Any", None)))
+    if client.name in patching.patched:
+        return ""
+    return patching.degraded.get(client.name, "its methods are not where they were expected")
+
+
+@guard.guarded("doctor.import")
+def _import(module: str) -> bool:
+    import_module(module)
+    return True
