@@ -1,0 +1,104 @@
+"""Real Prometheus programs for the tests: found in .cache/bin or on the PATH, or the test says that they are missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+_STARTED = re.compile(r'msg="Listening on".* address=(127\.0\.0\.1:[1-9]\d*)')
+_PATIENCE_S = 60.0
+
+
+def program(name: str) -> str:
+    """The path of a program; skips the test, aloud, where it is neither built nor installed."""
+    found = shutil.which(name, path=str(ROOT / ".cache" / "bin")) or shutil.which(name)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{name} is missing: CI has to prove the rules on the real program")
+        pytest.skip(f"{name} is neither in .cache/bin nor on the PATH: the rules are not proved on this machine")
+    return found
+
+
+def promtool(*arguments: str | Path, cwd: Path | None = None) -> str:
+    """What promtool says; fails the test if it says no."""
+    done = subprocess.run(
+        [program("promtool"), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def has_real_dates(folder: Path) -> bool:
+    """Whether this promtool's tests may begin at a real date (`start_timestamp`, since 3.9)."""
+    probe = folder / "probe.yml"
+    probe.write_text("tests: [{start_timestamp: 1774746000}]\n")
+    asked = [program("promtool"), "test", "rules", str(probe)]
+    return subprocess.run(asked, capture_output=True, timeout=60, check=False).returncode == 0
+
+
+class Server:
+    """A running Prometheus."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def query(self, expression: str, moment_s: float) -> dict[tuple[tuple[str, str], ...], float]:
+        """The instant vector of an expression at a moment: values by their sorted labels."""
+        form = urllib.parse.urlencode({"query": expression, "time": f"{moment_s:.3f}"}).encode()
+        with urllib.request.urlopen(f"http://{self.address}/api/v1/query", form, timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)["data"]
+        if found["resultType"] == "scalar":
+            return {(): float(found["result"][1])}
+        return {tuple(sorted(each["metric"].items())): float(each["value"][1]) for each in found["result"]}
+
+
+@contextmanager
+def prometheus(folder: Path, samples: str = "") -> Generator[Server]:
+    """A Prometheus on a free port of this machine that holds the samples (OpenMetrics text with times)."""
+    store, settings = folder / "store", folder / "prometheus.yml"
+    store.mkdir(parents=True)
+    settings.write_text("global: {scrape_interval: 1h}\n")
+    if samples:
+        (folder / "samples.txt").write_text(samples + "# EOF\n")
+        promtool("tsdb", "create-blocks-from", "--max-block-duration=31d", "openmetrics", folder / "samples.txt", store)
+    command = [
+        program("prometheus"), f"--config.file={settings}", f"--storage.tsdb.path={store}",
+        "--storage.tsdb.retention.time=100y", "--web.listen-address=127.0.0.1:0",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield Server(_address(process))
+        finally:
+            process.terminate()
+            process.communicate(timeout=_PATIENCE_S)
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    """Where it listens, once it says that it is ready."""
+    assert process.stderr is not None
+    address, said = "", list[str]()
+    hangs = threading.Timer(_PATIENCE_S, process.kill)
+    hangs.start()
+    try:
+        for line in process.stderr:
+            said.append(line)
+            if started := _STARTED.search(line):
+                address = started[1]
+            if "Server is ready" in line:
+                return address
+    finally:
+        hangs.cancel()
+    pytest.fail("Prometheus did not start:\n" + "".join(said[-20:]))
