@@ -46,7 +46,7 @@ def demo(ledger: Path | None, *, send: bool) -> None:
         click.echo(f"$ opentelemetry-instrument python {_short(example / 'agent.py')}")
         _run_agent(example, environment(given, path, address))
         served = _served(address)
-    click.echo("\nNot a line of the calling code knows of costspan. This is what it booked:\n")
+    click.echo("\nNo call in there knows of costspan. This is what it booked:\n")
     _report(path, served)
 
 
