@@ -1,13 +1,12 @@
-# The stack without docker; the Makefile includes this file. PYTHON is the interpreter of the development environment.
-PYTHON ?= .venv/bin/python
+# The stack without docker; the Makefile includes this file and defines BIN and READY.
 
 .PHONY: binaries stack chaos
 
-binaries: ## Build or find the Collector, Prometheus, Alertmanager and their tools (minutes, once)
-	$(PYTHON) -m stack binaries
+binaries: $(READY) ## Build or find the Collector, Prometheus and Alertmanager: minutes, once
+	$(BIN)/python -m stack binaries
 
-stack: ## Run the stack of docker-compose.yml without docker, until Ctrl-C
-	$(PYTHON) -m stack run
+stack: $(READY) ## Run the stack of docker-compose.yml without docker, until Ctrl-C
+	$(BIN)/python -m stack run
 
-chaos: ## Prove by faults that no cent is lost between a call and its alert
-	$(PYTHON) -m stack chaos
+chaos: $(READY) ## Prove by faults that no cent gets lost between a call and its alert
+	$(BIN)/python -m stack chaos

@@ -92,8 +92,8 @@ def go_version(module: str) -> str:
     tools = re.search(r"^tool \(?\s*(\S+)", text, re.MULTILINE)
     pins = re.findall(r"^\s*(?:require )?(\S+) v(\d\S*)", text, re.MULTILINE)
     version = next(version for path, version in pins if tools is not None and tools[1].startswith(path))
-    prometheus = re.fullmatch(r"0\.(\d)(\d\d)\.(\d+)", version)
-    return f"{prometheus[1]}.{int(prometheus[2])}.{prometheus[3]}" if prometheus else version
+    as_library = re.fullmatch(r"0\.(\d)(\d\d)\.(\d+)", version) if module == "prometheus" else None
+    return f"{as_library[1]}.{int(as_library[2])}.{as_library[3]}" if as_library else version
 
 
 def program(name: str) -> Path:

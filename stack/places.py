@@ -66,9 +66,15 @@ class Places:
                 return home / mount.inside.name / inside[len(str(mount.inside)) :].lstrip("/")
         raise KeyError(f"docker-compose.yml mounts nothing at {inside} of {service}")
 
-    def translate(self, service: str, text: str) -> str:
-        """A command or configuration of a service, with every container's address and path replaced."""
-        text = self._translate_addresses(service, text)
+    def translate(self, service: str, text: str, *, has_own: bool = True) -> str:
+        """A command or configuration of a service, with every container's address and path replaced.
+
+        Args:
+            service: whose text it is.
+            text: the command, configuration or value.
+            has_own: False leaves 0.0.0.0 and loopback alone: there they mean this machine already.
+        """
+        text = self._translate_addresses(service, text, has_own=has_own)
         for mount in self._services[service].mounts:
             text = re.sub(
                 rf"(?<![\w./]){re.escape(str(mount.inside))}(?=[/\s\"']|$)",
@@ -77,8 +83,8 @@ class Places:
             )
         return text
 
-    def _translate_addresses(self, service: str, text: str) -> str:
-        own = {"0.0.0.0", "127.0.0.1", "localhost"}  # noqa: S104  what is written there, not what we listen on
+    def _translate_addresses(self, service: str, text: str, *, has_own: bool) -> str:
+        own = {"0.0.0.0", "127.0.0.1", "localhost"} if has_own else set[str]()  # noqa: S104  we listen on none of them
 
         def here(found: re.Match[str]) -> str:
             host, port = found["host"], int(found["port"])
@@ -88,7 +94,7 @@ class Places:
         text = re.sub(rf"(?<![\w.-])(?P<host>{hosts}):(?P<port>\d+)\b", here, text)
         # The Collector writes the address of its own metrics in two lines.
         return re.sub(
-            r"host: 0\.0\.0\.0(\s+)port: (\d+)",
+            r"host: (?:0\.0\.0\.0|127\.0\.0\.1)(\s+)port: (\d+)",
             lambda found: f"host: 127.0.0.1{found[1]}port: {self.port(service, int(found[2]))}",
             text,
         )

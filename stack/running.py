@@ -26,6 +26,7 @@ PROGRAMS: Final[dict[str, Callable[[], Path]]] = {
 }
 #: Services whose command names its program, because their image starts none by itself.
 _NAMED: Final = {"webhook"}
+_COLLECTOR: Final = "collector"
 
 
 class Stack:
@@ -43,13 +44,22 @@ class Stack:
         only: the services to start; all that can run here by default.
         fixed: True takes the ports of the compose file, False free ones.
         live: True links the configuration files instead of copying them, where nothing in them is to be translated.
+        more: further Collectors, for instance those of a fleet.
     """
 
     def __init__(
-        self, folder: Path, *, only: Iterable[str] = PROGRAMS, fixed: bool = False, live: bool = False
+        self,
+        folder: Path,
+        *,
+        only: Iterable[str] = PROGRAMS,
+        fixed: bool = False,
+        live: bool = False,
+        more: Iterable[Service] = (),
     ) -> None:
         self.folder = folder
-        self.services = services()
+        further = {service.name: service for service in more}
+        self.services = {**services(), **further}
+        only = (*only, *further)
         self.places = Places(folder, self.services, fixed=fixed)
         folder.mkdir(parents=True, exist_ok=True)
         for name in only:
@@ -68,11 +78,13 @@ class Stack:
     def command(self, name: str) -> list[str]:
         """The command line of a service on this machine."""
         words = self.services[name].command[1 if name in _NAMED else 0 :]
-        return [str(PROGRAMS[name]()), *(self.places.translate(name, word) for word in words)]
+        program = PROGRAMS.get(name, PROGRAMS[_COLLECTOR])()
+        return [str(program), *(self.places.translate(name, word) for word in words)]
 
     def environment(self, name: str) -> dict[str, str]:
         """The environment that the compose file gives a service, translated."""
-        return {key: self.places.translate(name, value) for key, value in self.services[name].environment.items()}
+        given = self.services[name].environment
+        return {key: self.places.translate(name, value, has_own=False) for key, value in given.items()}
 
     def configuration(self, name: str) -> Path:
         """The folder of a service's translated configuration."""

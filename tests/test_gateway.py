@@ -1,0 +1,176 @@
+"""The fleet for real: program -> Collector on the machine -> gateway with TLS and token -> Prometheus, event store."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import os
+from collections.abc import Generator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from opentelemetry._logs import LogRecord
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.trace import Status, StatusCode
+from stack import MissingProgramError, Stack
+from stack.compose import ROOT, Mount, Service
+
+from costspan import names
+from costspan.names import COST_USD
+from otlp_receiver import Received, attributes, over_http
+from stack_clients import new_job, program
+
+
+class Fleet(NamedTuple):
+    """A running fleet, and what came out where events and traces go."""
+
+    stack: Stack
+    received: Received
+
+
+def collector(name: str, file: str, **environment: str) -> Service:
+    """A Collector with one of the fleet's configurations."""
+    return Service(
+        name=name,
+        image="",
+        command=("--config=/etc/otelcol/allow-list.yaml", f"--config=/etc/otelcol/{file}"),
+        environment={"COSTSPAN_QUEUE": "/var/lib/otelcol", **environment},
+        mounts=(
+            Mount(PurePosixPath("/etc/otelcol"), ROOT / "collector-config", ""),
+            Mount(PurePosixPath("/var/lib/otelcol"), None, f"{name}-data"),
+        ),
+        published={},
+        health="http://127.0.0.1:13133/",
+        needs=(),
+    )
+
+
+def make_certificate(folder: Path) -> None:
+    """A certificate for 127.0.0.1 that is its own authority: cert.pem and key.pem."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.timezone.utc)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gateway")])
+    host = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([host]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Generator[Fleet]:
+    """A gateway, a machine with the right token, a machine with a wrong one, and Prometheus."""
+    folder = tmp_path_factory.mktemp("fleet")
+    make_certificate(folder)
+    (folder / "tokens").write_text("of-another-team\nright-token\n")
+    (folder / "right").write_text("right-token\n")
+    (folder / "wrong").write_text("wrong-token\n")
+    ours = {"COSTSPAN_GATEWAY": "https://gateway:4318", "COSTSPAN_CA_FILE": f"{folder}/cert.pem"}
+    with over_http() as (store, received):
+        gateway = collector(
+            "gateway", "gateway.yaml", COSTSPAN_CERT_FILE=f"{folder}/cert.pem", COSTSPAN_KEY_FILE=f"{folder}/key.pem",
+            COSTSPAN_TOKEN_FILE=f"{folder}/tokens", COSTSPAN_PROMETHEUS="http://prometheus:9090/api/v1/otlp",
+            COSTSPAN_EVENTS=store, COSTSPAN_TRACES=store,
+        )  # fmt: skip
+        machine = collector("machine", "agent.yaml", COSTSPAN_TOKEN_FILE=f"{folder}/right", **ours)
+        stranger = collector("stranger", "agent.yaml", COSTSPAN_TOKEN_FILE=f"{folder}/wrong", **ours)
+        try:
+            stack = Stack(folder / "stack", only=["prometheus"], more=[gateway, machine, stranger])
+        except MissingProgramError as fault:
+            if os.environ.get("CI"):
+                pytest.fail(str(fault))
+            pytest.skip(str(fault))
+        configuration = stack.configuration("gateway") / "gateway.yaml"
+        configuration.write_text(configuration.read_text().replace("decision_wait: 30s", "decision_wait: 1s"))
+        with stack:
+            yield Fleet(stack, received)
+
+
+def test_money_crosses_the_fleet(fleet: Fleet) -> None:
+    """Two Collectors, TLS and a token between a program and Prometheus change no figure."""
+    job = new_job()
+    with program(fleet.stack.url("machine", 4318), job) as sender:
+        sender.count(COST_USD, 12.34)
+    query = f'llm_cost_usd_total{{job="{job}"}}'
+    fleet.stack.until(lambda: fleet.stack.value(query) == 12.34, "the money is to reach Prometheus")
+
+
+def test_what_the_machine_accepted_waits_for_the_gateway(fleet: Fleet) -> None:
+    """While the gateway is away the machine's Collector keeps everything, and its own death changes nothing."""
+    job = new_job()
+    fleet.stack.stop("gateway")
+    with program(fleet.stack.url("machine", 4318), job) as sender:
+        sender.count(COST_USD, 3.5)
+    fleet.stack.kill("machine")
+    fleet.stack.start("machine", "gateway")
+    query = f'llm_cost_usd_total{{job="{job}"}}'
+    fleet.stack.until(lambda: fleet.stack.value(query) == 3.5, "the money is to reach Prometheus")
+
+
+def test_a_wrong_token_is_refused_and_counted_on_both_sides(fleet: Fleet) -> None:
+    """The gateway lets nothing in, and both Collectors say so in their own metrics."""
+    job = new_job()
+    with program(fleet.stack.url("stranger", 4318), job) as sender:
+        sender.count(COST_USD, 99.0)
+
+    def counted(name: str, metric: str) -> bool:
+        lines = fleet.stack.text(name, 8888, "/metrics").splitlines()
+        return any(line.startswith(metric) and not line.endswith(" 0") for line in lines)
+
+    refused = 'http_server_request_duration_count{http_request_method="POST",http_response_status_code="401"'
+    fleet.stack.until(lambda: counted("gateway", refused), "the gateway is to count the refusal")
+    lost = "otelcol_exporter_send_failed_metric_points"
+    fleet.stack.until(lambda: counted("stranger", lost), "the stranger is to count its loss")
+    assert fleet.stack.query(f'llm_cost_usd_total{{job="{job}"}}') == []
+
+
+def test_a_usage_event_arrives_and_no_other_log_line(fleet: Fleet) -> None:
+    """An event keeps the attributes that names.py knows; a log line, which may hold anything, is dropped."""
+    provider = LoggerProvider()
+    provider.add_log_record_processor(
+        SimpleLogRecordProcessor(OTLPLogExporter(f"{fleet.stack.url('machine', 4318)}/v1/logs"))
+    )
+    logger = provider.get_logger("costspan")
+    logger.emit(LogRecord(body="the prompt was: who are you?"))
+    known = {names.EVENT_ID: "event-1", names.SESSION: "anna", names.COST_NANO_USD: 12}
+    logger.emit(LogRecord(event_name=names.USAGE_EVENT, attributes={**known, "prompt": "who are you?"}))
+    provider.shutdown()
+    fleet.stack.until(lambda: fleet.received.events, "the event is to arrive")
+    assert [(event.event_name, attributes(event)) for event in fleet.received.events] == [
+        (names.USAGE_EVENT, known)
+    ]  # fmt: skip
+
+
+def test_a_failed_span_arrives_without_what_it_quotes(fleet: Fleet) -> None:
+    """Tail sampling keeps every failed trace; prompts in attributes, status or exception do not leave."""
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(f"{fleet.stack.url('machine', 4318)}/v1/traces")))
+    with provider.get_tracer("costspan").start_as_current_span("chat gpt-5") as span:
+        span.set_attributes({names.REQUEST_MODEL: "gpt-5", "gen_ai.input.messages": "who are you?"})
+        span.record_exception(ValueError("who are you?"))
+        span.set_status(Status(StatusCode.ERROR, "who are you?"))
+    provider.shutdown()
+    fleet.stack.until(lambda: fleet.received.spans, "the span is to arrive")
+    (arrived,) = fleet.received.spans
+    assert attributes(arrived) == {names.REQUEST_MODEL: "gpt-5"}
+    assert "who are you?" not in str(arrived)
