@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from costspan.facts import usage as u
 from costspan.facts.money import PICO_PER_NANO
-from costspan.pricing.plan import CACHED_OF, INSIDE, MEASURES, REQUESTS, TOKENS, Bucket, Plan
+from costspan.pricing.plan import CACHED_OF, INSIDE, MEASURES, REQUESTS, TOKENS, Bucket, Plan, Terms
 
 Counts = dict[str, int]
 
@@ -41,26 +41,33 @@ class Reckoning(NamedTuple):
 
 
 def quick(plan: Plan, counts: Counts) -> int | None:
-    """The sum for usage that fits together, or None if it needs a careful look."""
+    """The sum for usage that fits together, or None if it needs a careful look.
+
+    Charging every bucket for its unit less its parts is linear: each unit adds its count times a factor
+    (`plan.terms`), as long as no bucket goes below nothing. That is what the sums of parts are checked for.
+    """
     get = counts.get
-    rates = _rates_for(plan, get("input", 0)) if plan.long_prompts else plan.rates
+    terms = plan.terms if not plan.long_prompts else _terms_for(plan, get("input", 0))
     sum_ = plan.per_request
-    leaves: list[int] = []
-    for index, (unit, below) in enumerate(plan.buckets):
-        leaf = get(unit, 0)
-        for part in below:
-            leaf -= leaves[part]
-        if leaf < 0:
-            return None
-        leaves.append(leaf)
-        sum_ += leaf * rates[index]
-    known = plan.known
+    sums = [0, 0, 0, 0, 0]
     for unit, count in counts.items():
         if count:
-            total = known.get(unit, unit)
-            if total == unit or (total is not None and count > get(total, 0)):
+            term = terms.get(unit)
+            if term is None or count < 0:
                 return None
-    return None if plan.least or type(sum_) is not int else sum_
+            factor, kind, total = term
+            sum_ += count * factor
+            sums[kind] += count
+            if total is not None and count > get(total, 0):
+                return None
+    _, inputs, outputs, writes, modal = sums
+    if inputs + modal > get("input", 0) or outputs > get("output", 0) or writes > get("cache_write", 0):
+        return None
+    return None if (modal and get("cache_read")) or type(sum_) is not int else sum_
+
+
+def _terms_for(plan: Plan, prompt: int) -> Terms:
+    return next((terms for start, _, terms in plan.long_prompts if prompt > start), plan.terms)
 
 
 def half_even(dividend: int, divisor: int) -> int:
@@ -106,7 +113,7 @@ def _has_rate(plan: Plan, counts: Counts) -> bool:
 
 
 def _rates_for(plan: Plan, prompt: int) -> tuple[int, ...]:
-    return next((rates for start, rates in plan.long_prompts if prompt > start), plan.rates)
+    return next((rates for start, rates, _ in plan.long_prompts if prompt > start), plan.rates)
 
 
 def _sane(reported: Counts, faults: list[str]) -> Counts:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from fractions import Fraction
 from math import lcm
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from costspan.facts import usage as u
 from costspan.facts.money import PICO_PER_NANO, Unpriced
@@ -59,17 +60,28 @@ class Bucket(NamedTuple):
     below: tuple[int, ...]
 
 
+#: Kinds: a total or a piece; a part of the input, of the output, of the cache writes with a bucket of its own; and a
+#: part of the input that has a bucket and may overlap with the cache reads, which have one too.
+FREE, INPUT_PART, OUTPUT_PART, WRITE, MODAL = range(5)
+
+#: For each unit a factor: what one more of it adds to the sum; the kind of parts it is summed with, to see whether
+#: they fit; and, for a part without a bucket of its own, its total: such parts may overlap, not exceed it. (A plain
+#: tuple: a named one is unpacked at three times the price.)
+Terms: TypeAlias = "dict[str, tuple[int, int, str | None]]"
+
+
 class Plan(NamedTuple):
     """What the calculation needs.
 
-    `rates` are those of the buckets; `long_prompts` holds, largest first, (tokens, rates): the rates of all buckets
-    for prompts of more than so many tokens. Rates are pico-USD times a common denominator; `divisor` brings a sum of them to nano-USD. `known` are the units
+    `rates` are those of the buckets, and `terms` the same as factors of counts; `long_prompts` holds, largest first,
+    (tokens, rates, terms) for prompts of more than so many tokens. Rates are pico-USD times a common denominator; `divisor` brings a sum of them to nano-USD. `known` are the units
     that need no second look, each with the total that it must not exceed.
     """
 
     buckets: tuple[Bucket, ...]
     rates: tuple[int, ...]
-    long_prompts: tuple[tuple[int, tuple[int, ...]], ...]
+    terms: Terms
+    long_prompts: tuple[tuple[int, tuple[int, ...], Terms], ...]
     divisor: int
     known: dict[str, str | None]
     per_request: int
@@ -105,11 +117,33 @@ def denominator_of(rates: Rates) -> int:
     return lcm(*(Fraction(rate).denominator for steps in rates.values() for _, rate in steps))
 
 
-def long_prompts_of(
-    rates: Rates, buckets: tuple[Bucket, ...], denominator: int
-) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    starts = sorted({start for bucket in buckets for start, _ in rates[bucket.unit]} - {0}, reverse=True)
-    return tuple((start, rates_above(start, rates, buckets, denominator)) for start in starts)
+def terms_of(buckets: tuple[Bucket, ...], rates: tuple[int, ...], known: dict[str, str | None]) -> Terms:
+    """The factor of each unit that needs no careful look: what the bill grows by with one more of it alone."""
+    index = {bucket.unit: i for i, bucket in enumerate(buckets)}
+    factors = {unit: _factor(buckets, rates, index.get(unit)) for unit in known if unit not in index.keys() & CACHED_OF}
+    return {unit: (factor, *_kind(unit, index.keys())) for unit, factor in factors.items()}
+
+
+def _factor(buckets: tuple[Bucket, ...], rates: tuple[int, ...], one: int | None) -> int:
+    leaves: list[int] = []
+    for i, bucket in enumerate(buckets):
+        leaves.append((i == one) - sum(leaves[part] for part in bucket.below))
+    return sum(leaf * rate for leaf, rate in zip(leaves, rates, strict=True))
+
+
+def _kind(unit: str, priced: AbstractSet[str]) -> tuple[int, str | None]:
+    total = TOTAL_OF.get(unit)
+    if total is None or unit not in priced:
+        return FREE, total
+    if u.CACHE_WRITE in INSIDE[unit]:
+        return WRITE, None
+    if any(whole == unit and cached in priced for cached, whole in CACHED_OF.items()):
+        return MODAL, None
+    return (INPUT_PART if total == u.INPUT else OUTPUT_PART), None
+
+
+def starts_of(rates: Rates, buckets: tuple[Bucket, ...]) -> list[int]:
+    return sorted({start for bucket in buckets for start, _ in rates[bucket.unit]} - {0}, reverse=True)
 
 
 def rates_above(start: int, rates: Rates, buckets: tuple[Bucket, ...], denominator: int) -> tuple[int, ...]:
@@ -144,13 +178,17 @@ def plan_of(
     """Arrange rates into a plan."""
     buckets = buckets_of(rates)
     denominator = denominator_of(rates)
+    base = rates_above(0, rates, buckets, denominator)
+    longer = [(start, rates_above(start, rates, buckets, denominator)) for start in starts_of(rates, buckets)]
+    known = dict.fromkeys(u.UNITS) if is_free else known_units(rates, covers, lacks)
     request = rates.get(REQUESTS, ((0, 0),))[0][1]
     return Plan(
         buckets=buckets,
-        rates=rates_above(0, rates, buckets, denominator),
-        long_prompts=long_prompts_of(rates, buckets, denominator),
+        rates=base,
+        terms=terms_of(buckets, base, known) if not least else {},
+        long_prompts=tuple((start, long, terms_of(buckets, long, known)) for start, long in longer),
         divisor=denominator * PICO_PER_NANO,
-        known=dict.fromkeys(u.UNITS) if is_free else known_units(rates, covers, lacks),
+        known=known,
         per_request=int(request * denominator),
         least=least or {},
         quality=quality,
@@ -164,4 +202,4 @@ def plan_of(
 
 def no_plan(unpriced: Unpriced, span_s: tuple[float, float] = (-EVER, EVER)) -> Plan:
     """The plan of a model without a price."""
-    return Plan((), (), (), PICO_PER_NANO, {}, 0, {}, "", "", *span_s, (), is_free=False, unpriced=unpriced)
+    return Plan((), (), {}, (), PICO_PER_NANO, {}, 0, {}, "", "", *span_s, (), is_free=False, unpriced=unpriced)
