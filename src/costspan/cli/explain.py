@@ -121,7 +121,7 @@ def _verdict(one: Record, again: Again, prices: Prices) -> list[str]:
     if again.is_same:
         return [*lines, "These prices come to what was booked."]
     difference = (
-        f"This is not what was booked: the prices in force are {prices.version}, the record was made by "
-        f"{one['price_version'] or 'none'}. The record stays as it is."
+        f"This is not what was booked: the prices in force are {prices.version}, the record was made "
+        f"{'by ' + one['price_version'] if one['price_version'] else 'without a price'}. The record stays as it is."
     )
     return [*lines, difference]

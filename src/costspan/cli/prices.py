@@ -19,6 +19,7 @@ from costspan.pricing import Explanation, Listed, Prices
 from costspan.pricing.overrides import OverrideError
 from costspan.pricing.prices import quantity_of
 from costspan.report import as_text, bill
+from costspan.report.amounts import number
 
 
 @click.group()
@@ -45,7 +46,7 @@ def show(models: tuple[str, ...], provider: str | None, at_s: float | None, *, i
     if not listed:
         raise click.ClickException(f'the price table {table.version} has no such model; try it with stars: "*gpt*"')
     _print_models(listed)
-    click.echo(f"{len(listed):,} models, {table.version}. USD per million tokens unless a unit says otherwise.")
+    click.echo(f"{number(len(listed), 'model')}, {table.version}. USD per million tokens unless a unit says otherwise.")
 
 
 @prices.command()
@@ -168,10 +169,10 @@ def _long(usd: dict[str, Any], plain: dict[str, Any]) -> str:
 def _counts(units: Iterable[str]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for text in units:
-        unit, _, number = text.partition("=")
-        if unit not in UNITS or not number.isdigit():
+        unit, _, count = text.partition("=")
+        if unit not in UNITS or not count.isdigit():
             raise click.UsageError(f"--unit {text!r}: expected UNIT=N, the unit one of {', '.join(sorted(UNITS))}")
-        counts[unit] = int(number)
+        counts[unit] = int(count)
     return counts
 
 

@@ -117,5 +117,8 @@ def _fault(client: Client) -> str:
 
 @guard.guarded("doctor.import")
 def _import(module: str) -> bool:
-    import_module(module)
+    try:
+        import_module(module)
+    except ImportError:
+        return False
     return True

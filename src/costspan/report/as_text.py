@@ -164,12 +164,14 @@ def _state(report: Report) -> str:
 
 def _average(report: Report) -> str:
     total, days = report.total, report.days
+    requests = f"{total.requests / days:,.1f} requests"
+    over = f"over {number(days, 'day')}"
+    if not total.has_price:
+        return f"On average {requests} a day, {over}."
     a_request = short_usd(total.nano_usd // total.requests, 6)
     a_day = short_usd(total.nano_usd // days, 4)
-    return (
-        f"On average {a_request} USD a request; {total.requests / days:,.1f} requests and {a_day} USD a day, "
-        f"over {number(days, 'day')}."
-    )
+    sign = "at least " if total.is_lower_bound else ""
+    return f"On average {sign}{a_request} USD a request; {requests} and {sign}{a_day} USD a day, {over}."
 
 
 def _portion(nano_usd: int, report: Report) -> str:
