@@ -234,7 +234,7 @@ def main(arguments: list[str] | None = None) -> None:
     if asked.check:
         sys.exit(
             f"compile_prices: {table.name} is not what the installed genai-prices and scripts/price_facts.py give: "
-            "run `make prices` and look at the difference; never edit the table by hand"
+            "run `make generate` and look at the difference; never edit the table by hand"
         )
     lines = compiled(dt.datetime.now(tz=dt.timezone.utc).date().isoformat())
     table.write_text("\n".join(lines) + "\n")

@@ -235,7 +235,7 @@ class TestFreshness:
         """Nobody changes a price by hand: neither a rate, nor the day, nor the digest."""
         edited = tmp_path / "prices.jsonl"
         edited.write_text(edit(TABLE.read_text()))
-        with pytest.raises(SystemExit, match="make prices"):
+        with pytest.raises(SystemExit, match="make generate"):
             compile_prices("--check", "--table", edited)
         compile_prices("--table", edited)
         compile_prices("--check", "--table", edited)

@@ -180,3 +180,12 @@ def test_without_pyyaml_the_error_says_what_to_install(tmp_path: Path, monkeypat
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(OverrideError, match="pip install"):
         prices(tmp_path, one("match: {model: x}, multiplier: 1"))
+
+
+def test_the_example_in_the_documentation_is_accepted(tmp_path: Path) -> None:
+    documentation = (Path(__file__).parents[1] / "docs" / "pricing.md").read_text(encoding="utf-8")
+    examples = documentation.split("```yaml\n")[1:]
+    assert len(examples) == 1
+    table = prices(tmp_path, examples[0].partition("```")[0])
+    cost = table.price("azure.ai.openai", None, "our-assistant", Answer(Usage(input=1_000)), 1_795_348_800.0)
+    assert cost[:2] == (1_062_500, "override")

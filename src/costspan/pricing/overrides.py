@@ -185,7 +185,7 @@ class _Reading:
         return node.value
 
     def alias(self, node: Any) -> tuple[str, str] | None:
-        expected = "expected provider/model of the price table, such as openai/gpt-5 (see `costspan prices`)"
+        expected = "expected provider/model of the price table, such as openai/gpt-5 (see `costspan prices show`)"
         text = self.text(node, '"alias_of"', expected)
         if text is None:
             return None
