@@ -9,10 +9,13 @@ from typing import Final, TypeAlias
 
 Content: TypeAlias = "str | int | float | bool | Mapping[str, Content] | Sequence[Content] | None"
 
-# A text that no YAML version reads as anything else: it starts with a letter, holds no space and no sign of YAML.
-_PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+# A text that no YAML version reads as anything else: it starts with a letter, holds no space and no sign of YAML; or
+# it is a length of time.
+_PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|[1-9][0-9]*[smhdw]")
 # Texts that YAML 1.1 reads as a boolean or null.
 _TAKEN: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+# Between single quotes everything stands for itself.
+_SINGLE: Final = re.compile(r"[ !#-&(-~]*\"[ -&(-~]*")
 _BLOCK: Final = re.compile(r"[!-~][ -~]*(\n *[!-~][ -~]*)+")
 
 
@@ -52,5 +55,7 @@ def _item(item: Content) -> Iterator[str]:
 
 def _scalar(value: Content) -> str:
     if isinstance(value, str):
-        return value if _PLAIN.fullmatch(value) and value.lower() not in _TAKEN else json.dumps(value)
+        if _PLAIN.fullmatch(value) and value.lower() not in _TAKEN:
+            return value
+        return f"'{value}'" if _SINGLE.fullmatch(value) else json.dumps(value)
     return json.dumps(value)  # a number, true, false, null, [] or {}

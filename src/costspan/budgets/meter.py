@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from costspan.budgets.clock import TABLE_END, changes
 from costspan.budgets.policy import DAY
 from costspan.budgets.rule import CRITICAL, INFO, WARNING, Alert, group
+from costspan.budgets.rules import GROUPS
 from costspan.budgets.series import (
     COLLECTOR_LOSSES,
     COLLECTOR_QUEUE_CAPACITY,
@@ -16,7 +17,9 @@ from costspan.budgets.series import (
     EVERY_LABEL,
     LOCAL_TIME,
     PROMETHEUS_LOSSES,
+    SPEND_WINDOW,
     WEEKDAY_LABEL,
+    WINDOW_LABEL,
 )
 from costspan.budgets.spend import indented, last_minus_start
 from costspan.facts.money import ESTIMATED, INCOMPLETE
@@ -56,13 +59,14 @@ if TYPE_CHECKING:
 _EXACT_TO: Final = "1e-10"
 _RATE_LIMITED: Final = "429|.*RateLimit.*|.*TooManyRequests.*|.*Throttl.*|ResourceExhausted"
 _CLOCK_WARNING_S: Final = 180 * 86_400
+_LAST_DAY: Final = f'{WINDOW_LABEL}="1d"'
 _JOB: Final = "{{ $labels.job }}"
 
 
 def meter_rules(policy: Policy) -> Content:
     """The rule file of the meter."""
     alerts = [*_prices(), *_shares(), *_counters(), *_arrival(), *_pipeline(), *_own_faults(), *_calendar(policy)]
-    return {"groups": [group("costspan-meter", [alert.rule(policy.runbooks) for alert in alerts])]}
+    return {"groups": [group(GROUPS[2], [alert.rule(policy.runbooks) for alert in alerts])]}
 
 
 def _grown(metric: Metric, window: str, *by: str, chosen: str = "") -> str:
@@ -100,7 +104,7 @@ def _prices() -> Iterator[Alert]:
 
 
 def _shares() -> Iterator[Alert]:
-    total = f"({_grown(COST_USD, '1d')} >= 1)"
+    total = f"({_spent_in_a_day()} >= 1)"
     guessed = _grown(COST_USD, "1d", chosen=f'{{{prometheus_label(QUALITY)}=~"{ESTIMATED}|{INCOMPLETE}"}}')
     yield Alert(
         "LlmEstimatedShareHigh",
@@ -109,16 +113,18 @@ def _shares() -> Iterator[Alert]:
         "{{ $value | humanizePercentage }} of the spend of the last day is estimated or incomplete",
         "Streams that were cut short, and units without a price of their own, are booked as estimates or lower bounds.",
     )
-    nobody = f'!~"|{UNKNOWN}"'
-    named = ", ".join(f"{prometheus_label(word)}{nobody}" for word in (TEAM, TASK_TYPE))
-    attributed = f"({_grown(COST_USD, '1d', chosen=f'{{{named}}}')} or {total} * 0)"
+    attributed = _spent_in_a_day(*(f'{prometheus_label(word)}!~"|{UNKNOWN}"' for word in (TEAM, TASK_TYPE)))
     yield Alert(
         "LlmUnattributedShareHigh",
-        f"round(1 - {attributed} / {total}, {_EXACT_TO}) >= 0.2",
+        f"round(1 - ({attributed} or {total} * 0) / {total}, {_EXACT_TO}) >= 0.2",
         INFO,
         "{{ $value | humanizePercentage }} of the spend of the last day has no team or no task type",
         "No budget with a team or task type in its scope sees this spend.",
     )
+
+
+def _spent_in_a_day(*chosen: str) -> str:
+    return f"sum ({SPEND_WINDOW.name}{{{', '.join([_LAST_DAY, *chosen])}}})"
 
 
 def _counters() -> Iterator[Alert]:

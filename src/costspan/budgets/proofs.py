@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from costspan.budgets.clock import TABLE_START, offset_s
 from costspan.budgets.policy import DAY, DIMENSIONS, TOKENS
-from costspan.budgets.rules import THRESHOLD_ALERT, THRESHOLD_LABEL, each_label, number
+from costspan.budgets.rules import GROUPS, THRESHOLD_ALERT, THRESHOLD_LABEL, each_label, number
 from costspan.budgets.series import BUDGET_LABEL, BUDGET_SPEND_TOKENS, BUDGET_SPEND_USD, PERIOD_LABEL, WEEKDAY_LABEL
 from costspan.facts.periods import zone
 from costspan.names import (
@@ -55,7 +55,12 @@ def budget_tests(policy: Policy, rule_file: str) -> Content:
     """The test file for the budgets of a policy; `rule_file` is the path of the rules as seen from it."""
     ahead_min = offset_s(zone(policy.time_zone), round(TABLE_START.timestamp())) // 60
     tests = [_crossings(budget, (_START_MIN - ahead_min) // _STEP_MIN) for budget in policy.budgets]
-    return {"rule_files": [rule_file], "evaluation_interval": f"{_STEP_MIN}m", "tests": tests}
+    return {
+        "rule_files": [rule_file],
+        "evaluation_interval": f"{_STEP_MIN}m",
+        "group_eval_order": list(GROUPS[:2]),
+        "tests": tests,
+    }
 
 
 def _crossings(budget: Budget, start: int) -> Content:

@@ -18,8 +18,6 @@ INFO: Final = "info"
 BUDGET_COMPONENT: Final = "llm-budget"
 METER_COMPONENT: Final = "llm-meter"
 
-EVALUATED_EVERY: Final = "1m"
-
 
 class Alert(NamedTuple):
     """One alerting rule. `held` and `kept` are `for` and `keep_firing_for`; the runbook page has the alert's name."""
@@ -60,4 +58,4 @@ def recording(series: Series, expression: str, labels: Mapping[str, str] | None 
 
 def group(name: str, rules: list[Content]) -> Content:
     """A group: its rules are evaluated in order, at one moment, each seeing what those before it recorded."""
-    return {"name": name, "interval": EVALUATED_EVERY, "rules": rules}
+    return {"name": name, "rules": rules}

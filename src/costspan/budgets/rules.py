@@ -49,6 +49,9 @@ THRESHOLD_LABEL: Final = "threshold"
 OWNER_LABEL: Final = "owner"
 
 THRESHOLD_ALERT: Final = "LlmBudgetThreshold"
+#: The groups in the order in which each reads what those before it recorded.
+GROUPS: Final = ("costspan-budgets", "costspan-rates", "costspan-meter")
+
 FORECAST_ALERT: Final = "LlmBudgetForecast"
 BURN_ALERT: Final = "LlmBudgetBurnRate"
 
@@ -92,7 +95,7 @@ def budget_rules(policy: Policy) -> Content:
     budgets = [*_calendar(policy.time_zone), *_spend(units), *_recorded(policy, units), *_alerts(policy)]
     rates = [*_windows(units), *_burn(policy), *anomaly.recorded()]
     rates += [alert.rule(policy.runbooks) for alert in (*_burn_alerts(policy), anomaly.alert(policy.anomaly))]
-    return {"groups": [group("costspan-budgets", budgets), group("costspan-rates", rates)]}
+    return {"groups": [group(GROUPS[0], budgets), group(GROUPS[1], rates)]}
 
 
 def _calendar(time_zone: str) -> Iterator[Content]:
