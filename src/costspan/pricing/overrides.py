@@ -22,14 +22,14 @@ from collections.abc import Collection
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from costspan.facts.money import PICO_PER_USD
 from costspan.facts.usage import CACHE_READ, PIECES, UNITS
 from costspan.pricing.catalog import EVER, Catalog, Rates
 from costspan.pricing.lookup import table_name
 from costspan.pricing.plan import CACHED_OF, INSIDE, REQUESTS, TOKENS
-from costspan.pricing.rule import WORDS, Pattern, Rule
+from costspan.pricing.rule import WORDS, OverrideError, Overrides, Pattern, Rule
 
 _RULE_KEYS: Final = (
     "match",
@@ -46,22 +46,7 @@ _UNITS_TOKENS: Final = sorted(UNITS - PIECES | {"characters"})
 MILLION: Final = 1_000_000
 
 
-class OverrideError(ValueError):
-    """A file of prices that cannot be used. `mistakes` are all of them, each with file, line and what was expected."""
-
-    def __init__(self, mistakes: list[str]) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = tuple(mistakes)
-
-
-class Overrides(NamedTuple):
-    """The rules of a file, in its order, and a digest of its text."""
-
-    rules: tuple[Rule, ...] = ()
-    digest: str = ""
-
-
-def load(path: Path, catalog: Catalog) -> Overrides:
+def read_overrides(path: Path, catalog: Catalog | None = None) -> Overrides:
     """Read a file of prices. Raises OverrideError with every mistake in it."""
     try:
         import yaml
@@ -76,7 +61,7 @@ def load(path: Path, catalog: Catalog) -> Overrides:
         raise OverrideError([f"{path}: is not UTF-8 text: a YAML file is expected"]) from None
     except yaml.YAMLError as fault:
         raise OverrideError([_syntax_mistake(path, fault)]) from None
-    reading = _Reading(path.name, catalog)
+    reading = _Reading(path.name, catalog or Catalog.bundled())
     rules = reading.file(root)
     if reading.mistakes:
         raise OverrideError(sorted(reading.mistakes, key=lambda mistake: int(mistake.split(":")[1])))

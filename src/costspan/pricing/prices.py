@@ -14,10 +14,9 @@ from costspan.facts.money import Cost, Line, Price, Unpriced
 from costspan.facts.usage import PIECES, Usage
 from costspan.pricing.calculate import Reckoning, Step, careful, half_even, quick
 from costspan.pricing.catalog import Catalog, Rates, day_start_s
-from costspan.pricing.overrides import Overrides, load
 from costspan.pricing.plan import TOKENS, Plan
 from costspan.pricing.resolve import resolve
-from costspan.pricing.rule import Asked
+from costspan.pricing.rule import Asked, Overrides
 
 PLANS_KEPT: Final = 4_096
 _RANK: Final = {quality: rank for rank, quality in enumerate(money.QUALITIES)}
@@ -58,7 +57,11 @@ class Prices:
         Raises OverrideError, with every mistake, where that file cannot be used.
         """
         catalog = Catalog.bundled()
-        return cls(catalog, load(overrides, catalog) if overrides is not None else None)
+        if overrides is None:
+            return cls(catalog)
+        from costspan.pricing.overrides import read_overrides  # most programs have no prices of their own
+
+        return cls(catalog, read_overrides(overrides, catalog))
 
     def price(self, provider: str, host: str | None, request_model: str | None, answer: Answer, at_s: float) -> Price:
         """What an answer cost that was asked for at `at_s` (seconds since the epoch)."""

@@ -64,6 +64,21 @@ class Rule(NamedTuple):
         return all(word in later.match and pattern.covers(later.match[word]) for word, pattern in self.match.items())
 
 
+class Overrides(NamedTuple):
+    """The rules of a file, in its order, and a digest of its text."""
+
+    rules: tuple[Rule, ...] = ()
+    digest: str = ""
+
+
+class OverrideError(ValueError):
+    """A file of prices that cannot be used. `mistakes` are all of them, each with file, line and what was expected."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
 def values_of(asked: Asked) -> dict[str, tuple[str, ...]]:
     """What a call has to offer for each word of a match."""
     provider, host, request_model, model, tier, geo, _, _ = asked
