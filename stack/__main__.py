@@ -1,4 +1,4 @@
-"""The verbs of the Makefile: `python -m stack binaries`, `python -m stack run`, `python -m stack allow-list`."""
+"""The verbs of the Makefile: `python -m stack binaries`, `python -m stack run`, `python -m stack generate`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from stack import MissingProgramError, Stack, allow_list
+from stack import MissingProgramError, Stack, allow_list, routes
 from stack.binaries import families, program
 from stack.compose import ROOT
 from stack.running import PROGRAMS
@@ -21,6 +21,12 @@ def binaries() -> None:
     for family in families().values():
         for name in family.programs:
             print(f"{name:14} {family.version:10} {program(name)}", flush=True)
+
+
+def generate() -> None:
+    """Write the files that are made from others."""
+    allow_list.write()
+    routes.write()
 
 
 def run(folder: Path, for_s: float) -> None:
@@ -48,7 +54,7 @@ Send here      OTEL_EXPORTER_OTLP_ENDPOINT={stack.url("collector", 4318)} OTEL_E
 Data and logs  {stack.folder}
 Only by docker {left_out}
 
-Running for {for_s / 3600:g} h; Ctrl-C stops it."""
+Running for {for_s:g} s; Ctrl-C stops it."""
 
 
 def main() -> None:
@@ -56,7 +62,7 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="python -m stack", description=__doc__)
     verbs = options.add_subparsers(dest="verb", required=True)
     verbs.add_parser("binaries", help="build or find the programs")
-    verbs.add_parser("allow-list", help="write the names of names.py into collector-config/allow-list.yaml")
+    verbs.add_parser("generate", help="write allow-list.yaml from names.py, alertmanager.yml from the example budgets")
     runs = verbs.add_parser("run", help="run the stack of docker-compose.yml without docker")
     runs.add_argument("--folder", type=Path, default=ROOT / ".cache" / "stack", help="data, configurations, logs")
     runs.add_argument("--for", dest="for_s", type=float, default=_FOR_S, metavar="SECONDS", help="stop by itself after")
@@ -65,7 +71,7 @@ def main() -> None:
         if chosen.verb == "run":
             run(chosen.folder, chosen.for_s)
         else:
-            {"binaries": binaries, "allow-list": allow_list.write}[chosen.verb]()
+            {"binaries": binaries, "generate": generate}[chosen.verb]()
     except (MissingProgramError, RuntimeError, TimeoutError) as fault:
         sys.exit(f"{fault}")
 

@@ -18,13 +18,19 @@ _PORTS: Final = range(20_000, 32_000)
 def free_port() -> int:
     """A port of this machine on which nobody listens."""
     for port in random.sample(_PORTS, 200):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if _is_free(port):
             return port
     raise RuntimeError(f"no free port among 200 tried between {_PORTS.start} and {_PORTS.stop} on 127.0.0.1")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class Places:
@@ -98,6 +104,10 @@ class Places:
             lambda found: f"host: 127.0.0.1{found[1]}port: {self.port(service, int(found[2]))}",
             text,
         )
+
+    def taken(self) -> list[str]:
+        """The addresses handed out on which somebody listens."""
+        return [f"127.0.0.1:{port}" for port in self._ports.values() if not _is_free(port)]
 
     def prepare(self, service: str, *, live: bool) -> None:
         """Make the service's folders, and lay out its configuration translated.

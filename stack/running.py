@@ -97,6 +97,10 @@ class Stack:
         return self.places.path(name, str(mount.inside))
 
     def __enter__(self) -> Stack:  # noqa: PYI034  typing.Self is of Python 3.11
+        if taken := self.places.taken():
+            raise RuntimeError(
+                f"somebody listens already on {', '.join(taken)}: a stack that runs, by docker or without?"
+            )
         try:
             self.start(*self.running)
         except BaseException:

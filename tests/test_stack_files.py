@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from stack import MissingProgramError, allow_list, compose
+from stack import MissingProgramError, allow_list, compose, routes
 from stack.binaries import families, go_version, program
 from stack.compose import ROOT
 from stack.places import Places, free_port
@@ -36,7 +37,9 @@ def ours(name: str) -> str:
 
 def accepts(*command: str | Path, **environment: str) -> None:
     """The program says yes."""
-    done = subprocess.run([*map(str, command)], env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*map(str, command)], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -48,7 +51,7 @@ def read(path: str) -> Any:
 
 
 def test_the_allow_list_has_the_names_of_names_py() -> None:
-    """What may pass is what costspan emits; `python -m stack allow-list` writes it."""
+    """What may pass is what costspan emits; `python -m stack generate` writes it."""
     text = allow_list.FILE.read_text(encoding="utf-8")
     assert allow_list.written(text) == text
 
@@ -176,6 +179,11 @@ def test_alertmanager_takes_its_configuration() -> None:
     accepts(ours("amtool"), "check-config", ROOT / "prometheus" / "alertmanager.yml")
 
 
+def test_alertmanager_s_configuration_is_fresh() -> None:
+    """It is compiled from the example budgets and receivers.yml; `make generate` writes it."""
+    assert routes.written() == routes.FILE.read_text(encoding="utf-8")
+
+
 def test_no_secret_stands_in_the_receivers() -> None:
     """Every secret is named by the file that holds it."""
     text = (ROOT / "prometheus" / "receivers.example.yml").read_text(encoding="utf-8")
@@ -238,3 +246,12 @@ def test_the_webhook_remembers_over_a_restart_and_shows_no_markup(tmp_path: Path
     again = Notifications(kept)
     assert [body["alerts"] for body in again.last] == [[alert]]
     assert "&lt;script&gt;" in page(again)
+
+
+def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+    """Whoever starts the stack twice is told so."""
+    places = Places(tmp_path, compose.services(), fixed=False)
+    address = places.address("prometheus", 9090)
+    assert places.taken() == []
+    with socket.create_server(("127.0.0.1", int(address.rpartition(":")[2]))):
+        assert places.taken() == [address]
