@@ -252,7 +252,7 @@ def test_the_command(tmp_path: Path) -> None:
     quiet = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "XDG_"))}
     command = [str(Path(sys.executable).parent / "costspan"), "doctor", "--json"]
     environ = {**quiet, "HOME": str(tmp_path), "OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=1"}
-    ran = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=120)
+    ran = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=300)
     said = json.loads(ran.stdout)
     assert (ran.returncode, said["is_well"]) == (1, False), ran.stderr
     assert {finding["topic"] for finding in said["findings"]} >= {

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -478,7 +479,8 @@ def test_a_fork_in_the_middle_of_a_write(path: Path) -> None:
     ids = booked(path)
     assert (len(ids), lost) == (written + 25, 0)
     assert {f"child {number}" for number in range(25)} <= set(ids)
-    assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 KILLED = """
