@@ -15,6 +15,13 @@ FILE: Final = ROOT / "collector-config" / "allow-list.yaml"
 #: The SDK's own mark of a counter that had too many sets of labels: an alert watches it.
 _OVERFLOW: Final = "otel.metric.overflow"
 
+#: Attributes of a resource that may stay: enough to tell processes apart, no command line, no environment.
+RESOURCE: Final = (
+    "deployment.environment.name", "host.name", "k8s.cluster.name", "k8s.namespace.name", "k8s.pod.name", "process.pid",
+    "service.instance.id", "service.name", "service.namespace", "service.version", "telemetry.sdk.language",
+    "telemetry.sdk.name", "telemetry.sdk.version",
+)  # fmt: skip
+
 
 def metrics() -> list[str]:
     """Every metric that may pass."""
@@ -27,17 +34,21 @@ def labels() -> list[str]:
 
 
 def attributes() -> list[str]:
-    """Every attribute that may stay on a span or usage event."""
-    return sorted(attribute.name for attribute in names.ATTRIBUTES if not attribute.name.startswith("costspan."))
+    """Every attribute that may stay on a span or usage event, or on their resource: redaction looks at both."""
+    ours = (attribute.name for attribute in names.ATTRIBUTES if not attribute.name.startswith("costspan."))
+    return sorted((*ours, *RESOURCE))
 
 
 def written(text: str) -> str:
-    """The file with its three lists as they should be."""
+    """The file with its lists as they should be."""
     text = _replace(
         text, r'(?: +metric\.name == "[^"]+"(?: or)?\n)+', _lines(metrics(), '{0}metric.name == "{1}" or', 12)
     )
     text = _replace(
         text, r"(?<=keep_keys\(datapoint\.attributes, \[\n)[^\]]+\n(?= +\])", _lines(labels(), '{0}"{1}",', 14)
+    )
+    text = _replace(
+        text, r"(?<=keep_keys\(resource\.attributes, \[\n)[^\]]+\n(?= +\])", _lines(RESOURCE, '{0}"{1}",', 14)
     )
     return _replace(text, r"(?<=    allowed_keys:\n)(?: +- \S+\n)+", _lines(attributes(), "{0}- {1}", 6))
 

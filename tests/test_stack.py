@@ -9,6 +9,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry._logs import LogRecord
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+from opentelemetry.sdk.resources import Resource
 from stack import MissingProgramError, Stack
 
 from costspan import names
@@ -160,6 +165,22 @@ def test_a_poisoned_point_costs_nobody_else_a_cent(
     assert stack.value(f'last_over_time(llm_cost_usd_total{{job="{bad}"}}[1h])') == value, what
     teams = [row["metric"].get("llm_team", "") for row in stack.query(f'{{job="{bad}"}}')]
     assert all(len(team) <= 200 for team in teams)
+
+
+def test_a_usage_event_is_kept_with_its_sender(stack: Stack) -> None:
+    """The row behind the sums: what names.py knows of the call, who sent it, and no free text."""
+    job = new_job()
+    provider = LoggerProvider(resource=Resource({"service.name": job, "process.command_line": "secret"}))
+    exporter = OTLPLogExporter(f"{collector(stack)}/v1/logs")
+    provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    logger = provider.get_logger("costspan")
+    logger.emit(LogRecord(event_name=names.USAGE_EVENT, attributes={names.SESSION: "anna", "prompt": "secret"}))
+    provider.shutdown()
+    file = stack.data("collector") / "events" / "usage.jsonl"
+    stack.until(lambda: job in file.read_text(), "the event is to be in the file")
+    (line,) = [line for line in file.read_text().splitlines() if job in line]
+    assert "secret" not in line
+    assert '{"key":"session.id","value":{"stringValue":"anna"}}' in line
 
 
 def test_an_alert_reaches_the_webhook_once(stack: Stack) -> None:
