@@ -342,7 +342,9 @@ def test_the_table_shows_a_lower_bound_and_what_is_unpriced(store: Store) -> Non
     assert "A lower bound: without a price are 1 call with 10 tokens (own of openai: unknown model)." in text
     assert "A lower bound: 0.2500 USD (2.6 %) is of calls with a unit that has no price." in text
     assert "Estimated: 0.5000 USD (5.1 %) is of streams that were cut short." in text
-    assert "On average at least 1.392857 USD a request; 0.3 requests and at least 0.4239 USD a day, over 23 days." in text
+    assert (
+        "On average at least 1.392857 USD a request; 0.3 requests and at least 0.4239 USD a day, over 23 days." in text
+    )
 
 
 def test_top_folds_the_rest_into_one_row(store: Store) -> None:
