@@ -1,20 +1,22 @@
-"""Environments of the contenders: made by uv when first needed, under .envs/, which git ignores."""
+"""Environments of the contenders: made by uv when first needed, under .envs/bench-3.12/, which git ignores."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from benchmarks.contenders import ENVIRONMENTS, ROOT
 
-FOLDER: Final = ROOT / ".envs"
 #: The interpreter to build the environments on; by default the one that runs the benchmark.
 PYTHON: Final = os.environ.get("COSTSPAN_BENCH_PYTHON") or sys.executable
 
@@ -22,12 +24,13 @@ PYTHON: Final = os.environ.get("COSTSPAN_BENCH_PYTHON") or sys.executable
 @cache
 def python_of(environment: str) -> Path:
     """The interpreter of an environment, which is made first where it is missing or its requirements have changed."""
-    folder = FOLDER / environment
+    folder = _home() / environment
     stamp = folder / "made-from"
     wanted = _fingerprint(ENVIRONMENTS[environment])
-    if not stamp.exists() or stamp.read_text() != wanted:
-        _make(folder, ENVIRONMENTS[environment])
-        stamp.write_text(wanted)
+    with _alone():
+        if not stamp.exists() or stamp.read_text() != wanted:
+            _make(folder, ENVIRONMENTS[environment])
+            stamp.write_text(wanted)
     return folder / "bin" / "python"
 
 
@@ -36,6 +39,24 @@ def versions_in(environment: str) -> dict[str, str]:
     """The version of each distribution in an environment."""
     listed = _uv("pip", "list", "--format", "json", "--python", str(python_of(environment)))
     return {row["name"]: row["version"] for row in json.loads(listed)}
+
+
+@cache
+def _home() -> Path:
+    """One folder for each version of Python."""
+    tell = "import sys; print('%d.%d' % sys.version_info[:2])"
+    version = subprocess.run([PYTHON, "-c", tell], capture_output=True, text=True, check=True).stdout.strip()
+    home = ROOT / ".envs" / f"bench-{version}"
+    home.mkdir(parents=True, exist_ok=True)
+    return home
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two benchmarks at a time do not make the same environment."""
+    with (_home() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _make(folder: Path, requirements: tuple[str, ...]) -> None:

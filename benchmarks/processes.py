@@ -29,7 +29,7 @@ def environment_of(contender: Contender, scratch: str, more: Mapping[str, str] |
     return {**kept, **_QUIET, **own, **(more or {})}
 
 
-def ask(
+def run_in_environment(
     contender: Contender,
     module: str,
     *arguments: str,
@@ -37,19 +37,23 @@ def ask(
     before: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
     timeout_s: float = 300,
-) -> dict[str, Any]:
-    """Run a module of the benchmark in a contender's environment; its answer, or `{"fault": what it said}`."""
+) -> subprocess.CompletedProcess[str]:
+    """Run a module of the benchmark in a contender's environment; `before` stands in front of the command."""
     python = str(python_of(environment or contender.environment))
     with tempfile.TemporaryDirectory() as scratch:
-        command = [*(word.format(scratch=scratch) for word in before), python, "-m", module, *arguments]
-        try:
-            done = subprocess.run(
-                command, cwd=ROOT, env=environment_of(contender, scratch, variables),
-                capture_output=True, text=True, timeout=timeout_s, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return {"fault": f"no answer within {timeout_s:.0f} s"}
-    return answer_in(done)
+        return subprocess.run(
+            [*before, python, "-m", module, *arguments],
+            cwd=ROOT, env=environment_of(contender, scratch, variables),
+            capture_output=True, text=True, timeout=timeout_s, check=False,
+        )  # fmt: skip
+
+
+def ask(contender: Contender, module: str, *arguments: str, timeout_s: float = 300, **more: Any) -> dict[str, Any]:
+    """The same for a module that answers in a line of JSON; `{"fault": what it said}` where it does not."""
+    try:
+        return answer_in(run_in_environment(contender, module, *arguments, timeout_s=timeout_s, **more))
+    except subprocess.TimeoutExpired:
+        return {"fault": f"no answer within {timeout_s:.0f} s"}
 
 
 def answer_in(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def _logfire(telemetry: Telemetry, libraries: frozenset[str]) -> Drain:
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
     # logfire makes providers of its own; the benchmark's exporters are put behind them.
-    telemetry.reader = PeriodicExportingMetricReader(telemetry.points, export_interval_millis=60_000)
+    telemetry.reader = PeriodicExportingMetricReader(telemetry.points, export_interval_millis=3_600_000)
     logfire.configure(
         send_to_logfire=False,
         console=False,

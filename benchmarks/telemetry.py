@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry import metrics, trace
 from opentelemetry._logs import set_logger_provider
@@ -21,6 +21,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
+
+#: The queues are drained and the metrics collected when the benchmark says so, not in the midst of a measurement.
+_NEVER_BY_ITSELF_MS: Final = 3_600_000
 
 
 class Spans(SpanExporter):
@@ -78,15 +81,17 @@ class Telemetry:
         resource = Resource.create({"service.name": "benchmark"})
         self.sampled = sampled
         self.spans, self.points, self.records = Spans(keep=keep), Points(), Records()
-        self.span_processor = BatchSpanProcessor(self.spans)
+        self.span_processor = BatchSpanProcessor(self.spans, schedule_delay_millis=_NEVER_BY_ITSELF_MS)
         self.tracer_provider = TracerProvider(
             resource=resource, sampler=ParentBased(ALWAYS_ON if sampled else ALWAYS_OFF), shutdown_on_exit=False
         )
         self.tracer_provider.add_span_processor(self.span_processor)
-        self.reader = PeriodicExportingMetricReader(self.points, export_interval_millis=60_000)
+        self.reader = PeriodicExportingMetricReader(self.points, export_interval_millis=_NEVER_BY_ITSELF_MS)
         self.meter_provider = MeterProvider([self.reader], resource=resource, shutdown_on_exit=False)
         self.logger_provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
-        self.logger_provider.add_log_record_processor(BatchLogRecordProcessor(self.records))
+        self.logger_provider.add_log_record_processor(
+            BatchLogRecordProcessor(self.records, schedule_delay_millis=_NEVER_BY_ITSELF_MS)
+        )
         trace.set_tracer_provider(self.tracer_provider)
         metrics.set_meter_provider(self.meter_provider)
         set_logger_provider(self.logger_provider)

@@ -30,46 +30,49 @@ def judge(contender: Contender, way: Way, answer: dict[str, Any], bills: list[Bi
     """The cell for what a worker answered, against what the provider billed."""
     if "fault" in answer:
         return Cell(right=False, text="does not run")
-    spans, metrics = Figures(**answer["spans"]), Figures(**answer["metrics"])
-    cells = [_compare(contender, way, source, bills[0]) for source in (spans, metrics) if source]
-    cell = _worst(cells) if cells else Cell(right=False, text="nothing")
+    sources = [figures for name in ("spans", "metrics") if (figures := Figures(**answer[name]))]
+    cell = _compare(contender, way, sources, bills[0])
     if answer["complaints"]:
         return Cell(right=False, text=f"{cell}; the caller gets {'; '.join(answer['complaints'])}")
     return cell
 
 
-def _worst(cells: list[Cell]) -> Cell:
-    """A figure that is wrong anywhere is wrong; of those that are right, the one that says most."""
-    wrong = [cell for cell in cells if not cell.right]
-    return max(wrong or cells, key=lambda cell: len(cell.text))
-
-
-def _compare(contender: Contender, way: Way, found: Figures, bill: Bill) -> Cell:
-    if found.quality == ESTIMATED and way.may_be_estimated:
-        return _estimate(found, bill)
-    if (found.input, found.output) != (bill.input, bill.output):
-        return Cell(right=False, text=_tokens(found))
-    if bill.nano_usd is None:
-        return _unpriced(contender, found)
+def _compare(contender: Contender, way: Way, sources: list[Figures], bill: Bill) -> Cell:
+    """What any source says wrongly is wrong; what one leaves out, another may say."""
+    wrong = [fault for found in sources if (fault := _fault(way, found, bill))]
+    if wrong:
+        return Cell(right=False, text=max(wrong, key=len))
+    whole = [found for found in sources if None not in (found.input, found.output)]
+    if not whole:
+        return Cell(right=False, text=_tokens(sources[0]) if sources else "nothing")
     if not contender.has_cost:
         return Cell(right=True, text="tokens")
-    if found.cost_usd is None:
+    costs = [found.cost_usd for found in sources if found.cost_usd is not None]
+    if bill.nano_usd is None:
+        is_said = any(found.quality == UNPRICED for found in sources)
+        return Cell(right=True, text="no cost, and says so" if is_said else "no cost")
+    if not costs:
         return Cell(right=False, text="tokens, no cost")
-    right = abs(found.cost_usd * 1e9 - bill.nano_usd) < 1
-    return Cell(right=right, text="" if right else _usd(found.cost_usd))
+    is_estimate = any(found.quality == ESTIMATED for found in sources)
+    return Cell(right=True, text=f"≈ {_usd(costs[0])}" if is_estimate else "")
 
 
-def _unpriced(contender: Contender, found: Figures) -> Cell:
+def _fault(way: Way, found: Figures, bill: Bill) -> str | None:
+    """The figures, if one of them is wrong."""
+    if found.quality == ESTIMATED and way.may_be_estimated:
+        return None if _is_near(found, bill) else f"≈ {_usd(found.cost_usd or 0)}"
+    if found.input not in (None, bill.input) or found.output not in (None, bill.output):
+        return _tokens(found)
     if found.cost_usd is None:
-        said = "no cost, and says so" if found.quality == UNPRICED else "no cost"
-        return Cell(right=True, text=said if contender.has_cost else "tokens")
-    return Cell(right=False, text=f"books {_usd(found.cost_usd)}")
+        return None
+    if bill.nano_usd is None:
+        return f"books {_usd(found.cost_usd)}"
+    return None if abs(found.cost_usd * 1e9 - bill.nano_usd) < 1 else _usd(found.cost_usd)
 
 
-def _estimate(found: Figures, bill: Bill) -> Cell:
+def _is_near(found: Figures, bill: Bill) -> bool:
     truth = (bill.nano_usd or 0) / 1e9
-    near = found.cost_usd is not None and truth / ESTIMATE_WITHIN <= found.cost_usd <= truth * ESTIMATE_WITHIN
-    return Cell(right=near, text=f"≈ {_usd(found.cost_usd or 0)}")
+    return found.cost_usd is not None and truth / ESTIMATE_WITHIN <= found.cost_usd <= truth * ESTIMATE_WITHIN
 
 
 def _tokens(found: Figures) -> str:

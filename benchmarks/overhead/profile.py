@@ -1,11 +1,11 @@
 """Where a contender's work goes: cProfile over stubbed calls, less what the client does unwatched.
 
-    .envs/costspan/bin/python -m benchmarks.overhead.profile costspan [--scenario sync] [--calls 300] [--top 40]
+    python -m benchmarks.overhead.profile costspan [--scenario sync] [--calls 300] [--top 40]
 
 cProfile makes Python functions dearer than C functions: read shares and numbers of calls, not microseconds.
 """
 
-# ruff: noqa: PLC0415, SLF001  # it reaches into costspan, where that is what is profiled
+# ruff: noqa: SLF001  # it reaches into costspan, where that is what is profiled
 from __future__ import annotations
 
 import argparse
@@ -13,6 +13,7 @@ import cProfile
 import os
 import pstats
 import re
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 from benchmarks.contenders import CONTENDERS
 from benchmarks.overhead.measured import Measured
 from benchmarks.overhead.scenarios import SCENARIOS, Scenario
-from benchmarks.processes import environment_of
+from benchmarks.processes import run_in_environment
 
 Function = tuple[str, int, str]
 
@@ -55,8 +56,16 @@ def main() -> None:
     parser.add_argument("--scenario", default="sync", choices=list(SCENARIOS))
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument("--top", type=int, default=40)
+    parser.add_argument("--worker", action="store_true", help="this is the contender's environment already")
     arguments = parser.parse_args()
-    os.environ.update(environment_of(CONTENDERS[arguments.contender], "/tmp"))  # noqa: S108  # a ledger to throw away
+    if arguments.worker:
+        in_worker(arguments)
+    else:
+        print(run_in_environment(CONTENDERS[arguments.contender], __spec__.name, *sys.argv[1:], "--worker").stdout)
+
+
+def in_worker(arguments: argparse.Namespace) -> None:
+    """Profile, and print the table."""
     measured, scenario = (
         Measured(arguments.contender, [arguments.scenario], stubbed=True),
         SCENARIOS[arguments.scenario],
