@@ -1,0 +1,43 @@
+"""What every test gets: faults raised instead of stopped, no network but loopback, and a watched process."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("ANTHROPIC_OPEN_TELEMETRY", "false")  # its own spans: only where a test asks for them
+
+from costspan import guard
+from watching import Watched
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@pytest.fixture(autouse=True)
+def faults_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of ours fails the test that met it."""
+    monkeypatch.setattr(guard, "raise_again", True)
+
+
+@pytest.fixture(autouse=True)
+def no_network_but_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test leaves the machine."""
+    connect = socket.socket.connect
+
+    def connect_to_loopback(self: socket.socket, address: Any) -> Any:
+        if isinstance(address, tuple) and address[0] not in _LOOPBACK:
+            raise AssertionError(f"a test connects to {address}: tests stay on loopback")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_to_loopback)
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    """This process with costspan installed, and everything it emits in memory."""
+    with Watched() as process:
+        yield process

@@ -1,0 +1,156 @@
+"""Recorded provider traffic, served on loopback to the real client libraries.
+
+The recordings are no part of this project: COSTSPAN_CORPUS says where they lie (default: ../shared/corpus beside the
+checkout). Without them the tests that need them are skipped, and say so.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+FOLDER = Path(os.environ.get("COSTSPAN_CORPUS") or Path(__file__).parents[2] / "shared" / "corpus")
+_TEXT = [{"role": "user", "content": "the server answers from a recording, whatever is asked"}]
+
+needs_recordings = pytest.mark.skipif(
+    not (FOLDER / "replay.py").exists(),
+    reason=f"no recorded traffic at {FOLDER}: set COSTSPAN_CORPUS to where it lies",
+)
+
+
+class Api(NamedTuple):
+    """Which library asks for an API, and by which of its methods."""
+
+    library: str
+    operation: str
+    provider: str
+
+
+OPENAI_SHAPED = {
+    "chat": "chat", "openai_chat": "chat", "completions": "completions", "responses": "responses",
+    "responses_compact": "compact", "responses_retrieve": "retrieve", "embeddings": "embeddings",
+    "audio_transcriptions": "transcription", "audio_translations": "translation", "audio_speech": "speech",
+    "images": "images", "moderations": "moderations",
+}  # fmt: skip
+_BY_HOST = {
+    "openai": "openai", "azure": "azure.ai.openai", "openrouter": "openrouter", "deepseek": "deepseek", "xai": "x_ai",
+    "perplexity": "perplexity",
+}  # fmt: skip
+_OWN = {"groq": "groq", "together": "together", "cerebras": "cerebras"}
+
+
+def api_of(name: str) -> Api | None:
+    """How an API of the recordings is asked, or None for one that no watched library asks for."""
+    provider, _, operation = name.partition(".")
+    if name in {"anthropic.messages", "vertex.anthropic_messages"}:
+        return Api("anthropic", "messages", "anthropic")
+    asked = OPENAI_SHAPED.get(operation)
+    if asked is None:
+        return None
+    if provider in _OWN and asked in {"chat", "completions", "transcription"}:
+        return Api(_OWN[provider], asked, _OWN[provider])
+    return Api("openai", asked, _BY_HOST[provider]) if provider in _BY_HOST else None
+
+
+@functools.cache
+def _exchanges() -> dict[str, dict[str, Any]]:
+    if not (FOLDER / "replay.py").exists():
+        return {}
+    sys.path.insert(0, str(FOLDER))
+    found = importlib.import_module("replay").load([str(FOLDER)])
+    gc.freeze()  # a million small objects that no collection need look at again
+    return found
+
+
+def server() -> Any:
+    """The replay server over all recordings; a context manager."""
+    exchanges = _exchanges()
+    return importlib.import_module("replay").Replay(exchanges=exchanges)
+
+
+def recordings() -> list[dict[str, Any]]:
+    """All recorded exchanges that a watched library can be asked for."""
+    return [x for x in _exchanges().values() if api_of(x["api"]) is not None and not _is_left_out(x)]
+
+
+def _is_left_out(exchange: dict[str, Any]) -> bool:
+    # A multipart request without its file, or a body that the recorder left out, cannot be asked for again.
+    return exchange["response"].get("omitted_bytes") is not None
+
+
+CLASSES = {
+    "openai": ("openai", "OpenAI"),
+    "azure": ("openai", "AzureOpenAI"),
+    "anthropic": ("anthropic", "Anthropic"),
+    "groq": ("groq", "Groq"),
+    "together": ("together", "Together"),
+    "cerebras": ("cerebras.cloud.sdk", "Cerebras"),
+}
+
+
+def transport(api: Api, *, is_async: bool) -> Any:
+    """An HTTP client of the flavour that the library is built on, to be shared: making one costs 30 ms."""
+    module = importlib.import_module(f"{CLASSES[api.library][0]}._base_client")
+    flavour = getattr(module, "httpx2", None) or module.httpx
+    return flavour.AsyncClient(verify=False) if is_async else flavour.Client(verify=False)  # noqa: S501  # loopback
+
+
+def client(exchange: dict[str, Any], base_url: str, http_client: Any, *, is_async: bool) -> Any:
+    """A client of the library that asks for this exchange, pointed at the replay server."""
+    api = api_of(exchange["api"])
+    assert api is not None
+    is_azure = api.provider == "azure.ai.openai"
+    module, name = CLASSES["azure" if is_azure else api.library]
+    kind = getattr(importlib.import_module(module), f"Async{name}" if is_async else name)
+    more: dict[str, Any] = {"http_client": http_client}
+    if is_azure:
+        more["api_version"] = "2025-01-01-preview"
+    if api.library == "cerebras":
+        more["warm_tcp_connection"] = False
+    prefix = {"groq": "/openai/v1", "together": "/v1", "cerebras": "/v1"}.get(api.library, "")
+    return kind(api_key="local", base_url=base_url.removesuffix(prefix), max_retries=0, **more)
+
+
+def method(api: Api, owner: Any, exchange: dict[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The public method of a client (or of its raw variant) and the arguments that ask for this exchange."""
+    expected = exchange["expected"]
+    model = expected.get("request_model") or "some-model"
+    asked: dict[str, tuple[str, dict[str, Any]]] = {
+        "chat": ("chat.completions.create", {"messages": _TEXT}),
+        "messages": ("messages.create", {"messages": _TEXT, "max_tokens": 64}),
+        "completions": ("completions.create", {"prompt": "x"}),
+        "responses": ("responses.create", {"input": "x"}),
+        "compact": ("responses.compact", {"input": "x"}),
+        "retrieve": ("responses.retrieve", {"response_id": exchange["path"].rsplit("/", 1)[-1]}),
+        "embeddings": ("embeddings.create", {"input": "x", "encoding_format": "float"}),
+        "transcription": ("audio.transcriptions.create", {"file": ("a.wav", b"RIFF")}),
+        "translation": ("audio.translations.create", {"file": ("a.wav", b"RIFF")}),
+        "speech": ("audio.speech.create", {"input": "x", "voice": "alloy"}),
+        "images": ("images.generate", {"prompt": "x"}),
+        "moderations": ("moderations.create", {"input": "x"}),
+    }
+    path, arguments = asked[api.operation]
+    if api.operation != "retrieve":
+        arguments["model"] = model
+    if exchange["response"]["stream"] is not None:
+        arguments["stream"] = True
+        _ask_as_recorded(exchange, arguments)
+    found = owner
+    for name in path.split("."):
+        found = getattr(found, name)
+    return found, arguments
+
+
+def _ask_as_recorded(exchange: dict[str, Any], arguments: dict[str, Any]) -> None:
+    options = (exchange["request"].get("json") or {}).get("stream_options")
+    if options:
+        # Not every library declares it: Groq's does not.
+        arguments["extra_body"] = {"stream_options": options}
