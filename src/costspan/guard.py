@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 _log: Final = logging.getLogger("costspan")
-_lock: Final = threading.Lock()
+_lock = threading.Lock()
 _R = TypeVar("_R")
 
 #: Faults by place since the start of the process (health metric `costspan.errors`).
@@ -38,6 +38,13 @@ def tell_once(key: str, sentence: str, *words: object) -> bool:
         _told.add(key)
     _log.warning(sentence, *words)
     return True
+
+
+def forget() -> None:
+    """In a forked child: the faults were the parent's, and the lock may be held by a thread that is not here."""
+    global _lock  # noqa: PLW0603  # one lock a process
+    _lock = threading.Lock()
+    faults.clear()
 
 
 def guarded(place: str) -> Callable[[Callable[..., _R]], Callable[..., _R | None]]:

@@ -36,6 +36,11 @@ class Clerk:
         self._stop = threading.Event()
         self._draining = threading.RLock()
         self._thread: threading.Thread | None = None
+        self._most_waiting = _MOST_WAITING
+
+    def also(self, place: str, taker: Taker) -> None:
+        """Pass calls on to one more."""
+        self._takers.append((place, guard.guarded(place)(taker)))
 
     def put(self, call: Call) -> None:
         """Take over one finished call."""
@@ -45,7 +50,7 @@ class Clerk:
             if self._thread is None:
                 self._begin()
             self._signal.set()
-        elif len(self._waiting) > _MOST_WAITING:
+        elif len(self._waiting) > self._most_waiting:
             self.drain()
 
     @guard.guarded("emit.clerk")
@@ -73,12 +78,13 @@ class Clerk:
                     take(batch)
 
     def close(self) -> None:
-        """Pass on everything and end the thread."""
+        """Pass on everything and end the thread. From then on callers pass on their calls themselves: there may be some."""
         self._stop.set()
         self._signal.set()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=5)
+        self._most_waiting, self._is_signalled = 0, True
         self.drain()
 
     def forget(self) -> None:

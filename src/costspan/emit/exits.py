@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Final, Protocol
 
@@ -15,14 +15,18 @@ import wrapt
 
 from costspan import guard
 
-_PATIENCE_S: Final = 10.0
+#: How long an end may be put off for delivering. Docker kills ten seconds after SIGTERM, Kubernetes after thirty.
+_PATIENCE_S: Final = 8.0
+#: How long a program that was told to end is held at first, and how long it may then go on to let go of a lock.
+_MOMENT_S: Final = 1.0
+_BREATH_S: Final = 0.05
 
 
 class Ending(Protocol):
     """What has to be closed at an end and forgotten in a child."""
 
     def close(self) -> None:
-        """Deliver what is held; nothing more comes."""
+        """Pass on what is held. What comes later is passed on as it comes."""
 
     def deliver(self) -> None:
         """Close, and have the SDK's providers deliver too: their own exit handlers will not run."""
@@ -32,14 +36,17 @@ class Ending(Protocol):
 
 
 _current: Ending | None = None
+#: The process whose calls `_current` holds: no other may deliver them, a child least of all.
+_owner = 0
+_deliverer: threading.Thread | None = None
 _is_registered = False
 
 
 def watch_exits(ending: Ending, *, on_sigterm: bool) -> None:
     """Have an ending told of the ways this process may end."""
-    global _current, _is_registered  # noqa: PLW0603  # one process, one end
-    _current = ending
-    close_first()
+    global _current, _owner, _is_registered  # noqa: PLW0603  # one process, one end
+    _current, _owner = ending, os.getpid()
+    _be_first()
     if on_sigterm:
         _take_sigterm()
     if _is_registered:
@@ -47,13 +54,9 @@ def watch_exits(ending: Ending, *, on_sigterm: bool) -> None:
     _is_registered = True
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_forget)
+    _before_the_exit_handlers(_be_first)
     _when_imported("multiprocessing.util", _take_multiprocessing)
-
-
-def close_first() -> None:
-    """Be the first of the exit handlers: the last one registered. The SDK's providers register when they are made."""
-    atexit.unregister(_close)
-    atexit.register(_close)
+    _when_imported("celery.signals", _take_celery)
 
 
 def unwatch_exits() -> None:
@@ -61,24 +64,88 @@ def unwatch_exits() -> None:
     global _current  # noqa: PLW0603
     _current = None
     atexit.unregister(_close)
+    if signal.getsignal(signal.SIGTERM) is _terminated and _is_main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _be_first() -> None:
+    """Be the first of the exit handlers: the last one registered. The SDK's providers register when they are made."""
+    if _current is not None:
+        atexit.unregister(_close)
+        atexit.register(_close)
+
+
+def _before_the_exit_handlers(act: Callable[[], None]) -> None:
+    """`concurrent.futures` knows this moment too. Without it, providers made after costspan close before it."""
+    register = getattr(threading, "_register_atexit", None)
+    if register is not None:
+        guard.guarded("exit.order")(register)(act)
 
 
 @guard.guarded("exit.close")
 def _close() -> None:
-    if _current is not None:
+    if _current is not None and _owner == os.getpid():
         _current.close()
 
 
 @guard.guarded("exit.deliver")
 def _deliver() -> None:
-    if _current is not None:
+    if _current is not None and _owner == os.getpid():
         _current.deliver()
 
 
-@guard.guarded("exit.forget")
-def _forget() -> None:
-    if _current is not None:
-        _current.forget()
+def _begin_to_deliver() -> threading.Thread:
+    # On another thread: it can be given up, and this one may hold a lock that delivering needs.
+    deliverer = threading.Thread(target=_deliver, name="costspan-exit", daemon=True)
+    deliverer.start()
+    return deliverer
+
+
+@guard.guarded("exit.thread")
+def _deliver_in_time(after: Sequence[threading.Thread] = ()) -> None:
+    for thread in after:
+        thread.join()
+    _begin_to_deliver().join(_PATIENCE_S)
+
+
+def _deliver_last() -> None:
+    """A child of `multiprocessing` comes here before its threads have ended: what they still do counts too."""
+    others = [each for each in threading.enumerate() if not each.daemon and each is not threading.current_thread()]
+    if others:
+        threading.Thread(target=_deliver_in_time, args=(others,), name="costspan-exit").start()
+    else:
+        _deliver_in_time()
+
+
+@guard.guarded("exit.multiprocessing")
+def _take_multiprocessing(util: Any) -> None:
+    """A child of `multiprocessing` ends by `os._exit`: no exit handler runs there, but its finalizers do."""
+
+    def finalize(_: object) -> None:
+        util.Finalize(None, guard.guarded("exit.multiprocessing")(_deliver_last), exitpriority=_AFTER_ALL_OTHERS)
+
+    util.register_after_fork(_MARK, finalize)
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        finalize(_MARK)
+
+
+class _Mark:
+    """What `register_after_fork` keeps a weak reference to: it lives as long as this module."""
+
+
+_MARK: Final = _Mark()
+_AFTER_ALL_OTHERS: Final = -1_000
+
+
+@guard.guarded("exit.celery")
+def _take_celery(signals: Any) -> None:
+    """A worker of Celery's prefork pool ends by `os._exit` and runs no finalizers, but it sends this signal."""
+    signals.worker_process_shutdown.connect(_worker_ends, weak=False)
+
+
+def _worker_ends(**_: Any) -> None:
+    _deliver_in_time()
 
 
 def _when_imported(module: str, act: Callable[[Any], None]) -> None:
@@ -88,31 +155,41 @@ def _when_imported(module: str, act: Callable[[Any], None]) -> None:
         wrapt.register_post_import_hook(act, module)
 
 
-@guard.guarded("exit.multiprocessing")
-def _take_multiprocessing(util: Any) -> None:
-    """A child of `multiprocessing` ends by `os._exit`: no exit handler runs there, but its finalizers do."""
-    util.register_after_fork(_MARK, lambda _: util.Finalize(None, _deliver, exitpriority=100))
-
-
-class _Mark:
-    """What `register_after_fork` keeps a weak reference to: it lives as long as this module."""
-
-
-_MARK: Final = _Mark()
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 @guard.guarded("exit.sigterm")
 def _take_sigterm() -> None:
     """SIGTERM ends a process without exit handlers, where the program does not handle it itself."""
-    is_free = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if is_free and threading.current_thread() is threading.main_thread():
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL and _is_main_thread():
         signal.signal(signal.SIGTERM, _terminated)
 
 
 def _terminated(number: int, _: FrameType | None) -> None:
-    # On another thread: this one may hold a lock that delivering needs.
-    deliverer = threading.Thread(target=_deliver, name="costspan-exit", daemon=True)
-    deliverer.start()
-    deliverer.join(_PATIENCE_S)
+    global _deliverer  # noqa: PLW0603
+    if _deliverer is None:
+        _deliverer = _begin_to_deliver()
+        _deliverer.join(_MOMENT_S)
+        if _deliverer.is_alive():
+            _come_again(number)
+            return
+    _deliverer.join(_PATIENCE_S)
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
+
+
+def _come_again(number: int) -> None:
+    """The interrupted line may hold the lock that delivering waits for: it goes on for a breath and lets go of it."""
+    breath = threading.Timer(_BREATH_S, os.kill, (os.getpid(), number))
+    breath.daemon = True
+    breath.start()
+
+
+@guard.guarded("exit.forget")
+def _forget() -> None:
+    global _owner, _deliverer  # noqa: PLW0603
+    _deliverer = None
+    if _current is not None:
+        _current.forget()
+        _owner = os.getpid()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
@@ -16,9 +15,9 @@ from costspan.calls.ratelimits import RateLimits
 from costspan.emit.cells import Cells
 from costspan.emit.clerk import Clerk
 from costspan.emit.events import Events
-from costspan.emit.exits import close_first
 from costspan.emit.fanout import Fanout
 from costspan.emit.health import LedgerHealth, observe_health, observe_rate_limits
+from costspan.emit.inherited import disown, readers_of
 from costspan.emit.metrics import Durations, observe_cells
 from costspan.emit.pricer import Pricer
 from costspan.emit.sessions import Sessions
@@ -78,12 +77,11 @@ class Pipeline:
     def _ride(self, _: Sequence[Call]) -> None:
         """Join metric readers that have appeared since: a program may set its providers up after costspan."""
         provider = self._providers[1] or otel_metrics.get_meter_provider()
-        for reader in _readers_of(provider):
+        for reader in readers_of(provider):
             if self.sessions is not None and id(reader) not in self._ridden:
                 from costspan.emit.rider import Rider
 
                 self._ridden[id(reader)] = Rider(self.sessions, reader)
-                close_first()
 
     # --- the end, and the child -----------------------------------------------------------------------------------
 
@@ -103,53 +101,35 @@ class Pipeline:
             self.ledger.close()
 
     def deliver(self) -> None:
-        """Close, and have the SDK's providers deliver."""
+        """Close, and have the SDK's providers deliver: counters first, and those only where there was a call."""
         self.close()
-        tracers, meters, loggers = self._providers
-        for provider in (
-            meters or otel_metrics.get_meter_provider(), tracers or trace.get_tracer_provider(),
-            loggers or get_logger_provider(),
-        ):  # fmt: skip
+        meters, tracers, loggers = self._own_providers()
+        for provider in (meters if self.cells.cells else None, tracers, loggers):
             flush = getattr(provider, "force_flush", None)
             if flush is not None:
                 guard.guarded("exit.flush")(flush)(_PATIENCE_MS)
 
     def forget(self) -> None:
         """In a forked child: the parent's sums, queue and calls are the parent's."""
+        guard.forget()
         engine.forget_all()
         self.clerk.forget()
         self.cells.clear()
         self.rate_limits.forget()
         self.fanout.pending.clear()
+        self.fanout.prices.forget()
         if self.sessions is not None:
             self.sessions.clear()
+        for rider in self._ridden.values():
+            rider.forget()
         if self.ledger is not None:
             self.ledger.forget()
-        provider = self._providers[1] or otel_metrics.get_meter_provider()
-        for reader in _readers_of(provider):
-            _renew(reader)
-        _forget_sums(provider)
+        disown(*self._own_providers())
 
-
-def _readers_of(provider: Any) -> list[Any]:
-    """The metric readers of an SDK meter provider (the name is of SDK 1.43 and later); none for any other."""
-    found: Sequence[Any] | None = getattr(provider, "_metric_readers", None)
-    return [reader for reader in found or () if hasattr(reader, "_receive_metrics")]
-
-
-def _renew(reader: Any) -> None:
-    """The SDK does not renew this lock in a child: forked during an export, the child would never export (SDK 1.45)."""
-    if hasattr(reader, "_export_lock"):
-        reader._export_lock = threading.Lock()  # noqa: SLF001
-
-
-@guard.guarded("emit.fork")
-def _forget_sums(provider: Any) -> None:
-    """The SDK hands the parent's sums on to the child: drop those of our own instruments (SDK 1.43 to 1.45)."""
-    consumer = getattr(provider, "_measurement_consumer", None)
-    for storage in getattr(consumer, "_reader_storages", {}).values():
-        matches = getattr(storage, "_instrument_view_instrument_matches", None)
-        for instrument in list(matches or ()):
-            scope = getattr(instrument, "instrumentation_scope", None)
-            if matches is not None and scope is not None and scope.name == names.SCOPE:
-                del matches[instrument]
+    def _own_providers(self) -> tuple[Any, Any, Any]:
+        tracers, meters, loggers = self._providers
+        return (
+            meters or otel_metrics.get_meter_provider(),
+            tracers or trace.get_tracer_provider(),
+            loggers or get_logger_provider(),
+        )

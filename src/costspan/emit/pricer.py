@@ -33,3 +33,7 @@ class Pricer:
             if self._prices is None:
                 self._prices = Prices.load(self._overrides)
         return self._prices
+
+    def forget(self) -> None:
+        """In a forked child: the lock may be held by a thread that is not here."""
+        self._loading = threading.Lock()

@@ -37,6 +37,11 @@ class Rider:
 
         reader._receive_metrics = receive_with_sessions  # noqa: SLF001
 
+    def forget(self) -> None:
+        """In a forked child: nothing was reported yet."""
+        self._sent.clear()
+        self._since_ns = time_ns()
+
     def joined(self, metrics_data: Any) -> Any:
         """The reader's data with the session counters added, or as it was where there is nothing to add."""
         return self._join(metrics_data) or metrics_data
