@@ -16,6 +16,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|[1-9][0-9]*[smhdw]")
 _TAKEN: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 # Between single quotes everything stands for itself.
 _SINGLE: Final = re.compile(r"[ !#-&(-~]*\"[ -&(-~]*")
+_LAST_SHORT: Final = 0xFFFF
 _BLOCK: Final = re.compile(r"[!-~][ -~]*(\n *[!-~][ -~]*)+")
 
 
@@ -57,5 +58,17 @@ def _scalar(value: Content) -> str:
     if isinstance(value, str):
         if _PLAIN.fullmatch(value) and value.lower() not in _TAKEN:
             return value
-        return f"'{value}'" if _SINGLE.fullmatch(value) else json.dumps(value)
+        return f"'{value}'" if _SINGLE.fullmatch(value) else _quoted(value)
     return json.dumps(value)  # a number, true, false, null, [] or {}
+
+
+def _quoted(text: str) -> str:
+    """Between double quotes, with escapes for all that cannot be seen."""
+    return "".join(_escaped(character) for character in json.dumps(text, ensure_ascii=False))
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= _LAST_SHORT else f"\\U{code:08x}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -103,6 +104,8 @@ def write(files: Mapping[str, str], folder: Path) -> None:
         for path, text in files.items():
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
             drafts.append((_draft(target, text), target))
         for draft, target in drafts:
             Path(draft).replace(target)

@@ -1,0 +1,226 @@
+"""budgets/policy.py: a good file is read as written, a bad one is refused with every mistake and its line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from costspan.budgets.policy import Anomaly, Budget, Policy, PolicyError, load, parse, receivers
+from json_schema import violations
+
+EXAMPLES = sorted((Path(__file__).parent.parent / "examples" / "budgets").glob("*.yaml"))
+SCHEMA: dict[str, Any] = json.loads((files("costspan.budgets") / "budgets.schema.json").read_text())
+
+
+def one(*lines: str) -> str:
+    """A file with one budget: a name, a period, a limit, unless a line says otherwise."""
+    said = {line.split(":")[0] for line in lines}
+    limit = () if said & {"limit_usd", "limit_tokens"} else ("limit_usd: 5",)
+    usual = [line for line in ("name: a", "period: day", *limit) if line.split(":")[0] not in said]
+    return "budgets:\n" + "".join(f"  {'-' if n == 0 else ' '} {line}\n" for n, line in enumerate([*usual, *lines]))
+
+
+READ = [
+    (one(), Policy((Budget("a", "day", "usd", Decimal(5)),))),
+    (one("limit_usd: 0.1"), Policy((Budget("a", "day", "usd", Decimal("0.1")),))),
+    (one("limit_usd: 0"), Policy((Budget("a", "day", "usd", Decimal(0)),))),
+    (one("limit_tokens: 5_000_000", "period: month"), Policy((Budget("a", "month", "tokens", Decimal(5_000_000)),))),
+    (one("thresholds: [79.9]"), Policy((Budget("a", "day", "usd", Decimal(5), thresholds=(Decimal("79.9"),)),))),
+    (one("owner: finance"), Policy((Budget("a", "day", "usd", Decimal(5), owner="finance"),))),
+    (one("each: team"), Policy((Budget("a", "day", "usd", Decimal(5), each="team"),))),
+    (
+        one("scope: {team: search, model: [gpt-5, 'o3']}"),
+        Policy((Budget("a", "day", "usd", Decimal(5), scope={"team": ("search",), "model": ("gpt-5", "o3")}),)),
+    ),
+    (
+        "time_zone: Europe/Berlin\nrunbooks: https://wiki.example\nanomaly: {factor: 2.5}\n" + one(),
+        Policy(
+            (Budget("a", "day", "usd", Decimal(5)),), "Europe/Berlin", Anomaly(Decimal("2.5")), "https://wiki.example"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "policy"), READ)
+def test_a_good_file_is_read_as_written(content: str, policy: Policy) -> None:
+    """Amounts are exact, and what is not said has its default."""
+    assert parse(content) == policy
+    assert violations(SCHEMA, yaml.safe_load(content)) == []
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_are_good(path: Path) -> None:
+    """Every example is taken by the checker and by the schema."""
+    assert load(path).budgets
+    assert violations(SCHEMA, yaml.safe_load(path.read_text())) == []
+
+
+SCHEMA_TOO = True
+CHECKER_ONLY = False  # what a schema cannot say, or YAML has hidden from it
+REFUSED = [
+    # content, what the message says, whether the schema refuses it, too
+    ("", "b:1: file: is no mapping", SCHEMA_TOO),
+    ("- a", "b:1: file: is no mapping", SCHEMA_TOO),
+    ("{}", "b:1: budgets: is missing", SCHEMA_TOO),
+    ("budgets: []", "b:1: budgets: is a list: expected a list with at least one", SCHEMA_TOO),
+    ("budgets: 5", "b:1: budgets: is '5': expected a list", SCHEMA_TOO),
+    ("budgets: [x]", "b:1: budgets[0]: is 'x': expected a budget with name", SCHEMA_TOO),
+    ("budget: []\n" + one(), "b:1: budget: is no key here: expected one of time_zone, budgets", SCHEMA_TOO),
+    (one("owner: x", "colour: red"), "b:6: budgets[0].colour: is no key here", SCHEMA_TOO),
+    (one("hard: true"), "b:5: budgets[0].hard: is no key here", SCHEMA_TOO),
+    (one("limit_tokens: 1", "limit_usd: 1"), "b:2: budgets[0]: has 2 limits", SCHEMA_TOO),
+    (
+        "budgets:\n  - name: a\n    period: day\n",
+        "b:2: budgets[0]: has no limits: expected either limit_usd",
+        SCHEMA_TOO,
+    ),
+    ("budgets:\n  - period: day\n    limit_usd: 1\n", "b:2: budgets[0].name: is missing", SCHEMA_TOO),
+    (one("name: Big Spender"), "b:4: budgets[0].name: is 'Big Spender': expected 1 to 63 small letters", SCHEMA_TOO),
+    (one("name: ''"), "b:4: budgets[0].name: is empty", SCHEMA_TOO),
+    (one("name: 7"), "budgets[0].name: is '7': expected a text (in quotes: \"7\")", SCHEMA_TOO),
+    (one() + one().removeprefix("budgets:\n"), "b:5: budgets[1].name: 'a' stands already in line 2", CHECKER_ONLY),
+    (one("period: week"), "b:4: budgets[0].period: is 'week': expected one of day, month", SCHEMA_TOO),
+    (one("period: [day]"), "b:4: budgets[0].period: is a list: expected one of day, month", SCHEMA_TOO),
+    (one("limit_usd: -5"), "b:4: budgets[0].limit_usd: is -5: expected an amount of USD from 0", SCHEMA_TOO),
+    (one("limit_usd: 5 USD"), "b:4: budgets[0].limit_usd: is '5 USD': expected an amount", SCHEMA_TOO),
+    (one("limit_usd: '5'"), "b:4: budgets[0].limit_usd: is '5': expected an amount of USD", SCHEMA_TOO),
+    (one("limit_usd: .nan"), "b:4: budgets[0].limit_usd: is '.nan': expected an amount", CHECKER_ONLY),
+    (one("limit_usd: .inf"), "b:4: budgets[0].limit_usd: is '.inf': expected an amount", SCHEMA_TOO),
+    (one("limit_usd: true"), "b:4: budgets[0].limit_usd: is 'true': expected an amount", SCHEMA_TOO),
+    (one("limit_usd:"), "b:4: budgets[0].limit_usd: is empty: expected an amount", SCHEMA_TOO),
+    (one("limit_usd: 1e9"), "b:4: budgets[0].limit_usd: is '1e9': expected an amount", SCHEMA_TOO),
+    (one("limit_usd: 2_000_000_000"), "b:4: budgets[0].limit_usd: is 2_000_000_000: expected an amount", SCHEMA_TOO),
+    (one("limit_usd: 0o7"), "b:4: budgets[0].limit_usd: is '0o7': expected an amount", SCHEMA_TOO),
+    (one("limit_usd: 010"), "b:4: budgets[0].limit_usd: is '010': expected an amount", CHECKER_ONLY),
+    (one("limit_usd: 1:30"), "b:4: budgets[0].limit_usd: is '1:30': expected an amount", CHECKER_ONLY),
+    (one("limit_tokens: 1.5"), "b:4: budgets[0].limit_tokens: is 1.5: expected a whole number", SCHEMA_TOO),
+    (one("limit_tokens: -1"), "b:4: budgets[0].limit_tokens: is -1: expected a whole number", SCHEMA_TOO),
+    (one("scope: search"), "b:5: budgets[0].scope: is 'search': expected one or more of team, task_type", SCHEMA_TOO),
+    (one("scope: {}"), "b:5: budgets[0].scope: is a mapping: expected one or more", SCHEMA_TOO),
+    (one("scope: {tema: x}"), "b:5: budgets[0].scope.tema: is no key here: expected one of team", SCHEMA_TOO),
+    (one("scope: {team: []}"), "b:5: budgets[0].scope.team: is an empty list", SCHEMA_TOO),
+    (one("scope: {team: [a, a]}"), "b:5: budgets[0].scope.team: has a value twice", SCHEMA_TOO),
+    (one("scope: {team: [a, 3]}"), "b:5: budgets[0].scope.team[1]: is '3': expected a text", SCHEMA_TOO),
+    (one("scope: {team: no}"), "b:5: budgets[0].scope.team: is 'no': expected a text (in quotes: \"no\")", SCHEMA_TOO),
+    (one("each: account"), "b:5: budgets[0].each: is 'account': expected one of team, task_type", SCHEMA_TOO),
+    (one("thresholds: 80"), "b:5: budgets[0].thresholds: is '80': expected a list of percentages", SCHEMA_TOO),
+    (one("thresholds: []"), "b:5: budgets[0].thresholds: is a list: expected a list of percentages", SCHEMA_TOO),
+    (one("thresholds: [0]"), "b:5: budgets[0].thresholds[0]: is 0: expected a percentage above 0", SCHEMA_TOO),
+    (one("thresholds: [1001]"), "b:5: budgets[0].thresholds[0]: is 1001: expected a percentage", SCHEMA_TOO),
+    (one("thresholds: [80%]"), "b:5: budgets[0].thresholds[0]: is '80%': expected a percentage", SCHEMA_TOO),
+    (one("thresholds: [80, 50]"), "b:5: budgets[0].thresholds: are not in order", CHECKER_ONLY),
+    (one("thresholds: [80, 80]"), "b:5: budgets[0].thresholds: are not in order", SCHEMA_TOO),
+    (one("owner: ''"), "b:5: budgets[0].owner: is empty: expected 1 to 200 printable", SCHEMA_TOO),
+    (one(f"owner: {'x' * 201}"), "b:5: budgets[0].owner: is 'xxx", SCHEMA_TOO),
+    (one("owner: '{{ x }}'"), "b:5: budgets[0].owner: is '{{ x }}': expected 1 to 200", SCHEMA_TOO),
+    (one('owner: "a\\nb"'), "b:5: budgets[0].owner: is 'a\\nb': expected 1 to 200 printable", CHECKER_ONLY),
+    (one("owner: x", "owner: y"), "b:6: budgets[0].owner: comes twice", CHECKER_ONLY),
+    ("time_zone: Europe/Atlantis\n" + one(), "b:1: time_zone: 'Europe/Atlantis' is no known time zone", CHECKER_ONLY),
+    ("time_zone: 1\n" + one(), "b:1: time_zone: is '1': expected a text", SCHEMA_TOO),
+    ("anomaly: 3\n" + one(), "b:1: anomaly: is '3': expected the keys factor, floor_usd", SCHEMA_TOO),
+    ("anomaly: {factor: 1}\n" + one(), "b:1: anomaly.factor: is 1: expected a factor above 1", SCHEMA_TOO),
+    ("anomaly: {floor_usd: -1}\n" + one(), "b:1: anomaly.floor_usd: is -1: expected an amount", SCHEMA_TOO),
+    ("budgets:\n  - name: a\n   period: day\n", "b:3: yaml: is not valid YAML", None),
+    ("budgets: [\n", "b:2: yaml: is not valid YAML", None),
+    ("a: 1\n---\nb: 2\n", "b:2: yaml: is not valid YAML", None),
+    ("budgets: \x07\n", "b:1: yaml: is not valid YAML", None),
+    ("[" * 5_000, "b:1: yaml: is nested too deeply", None),
+    ("budgets: &a [*a]\n", "b:1: budgets[0]: is a list: expected a budget", None),
+]
+
+
+@pytest.mark.parametrize(("content", "said", "_"), REFUSED, ids=[repr(row[1]) for row in REFUSED])
+def test_a_mistake_is_refused_with_its_line_its_key_and_what_was_expected(content: str, said: str, _: object) -> None:
+    """One mistake, one line of message."""
+    with pytest.raises(PolicyError) as refused:
+        parse(content, "b")
+    assert said in str(refused.value)
+    assert re.fullmatch(r"b:\d+: [^ ]+: .{10,}", str(refused.value).splitlines()[0])
+    assert len(refused.value.mistakes) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "is_refused"), [(row[0], row[2]) for row in REFUSED if row[2] is not None], ids=repr
+)
+def test_the_schema_refuses_what_the_checker_refuses(content: str, is_refused: bool) -> None:  # noqa: FBT001
+    """Schema and checker agree, but for what a schema cannot say."""
+    assert bool(violations(SCHEMA, yaml.safe_load(content))) is is_refused
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_lines() -> None:
+    """Nobody has to run the checker five times."""
+    content = "time_zone: Mars\nbudgets:\n  - name: A\n    period: week\n    limit_usd: x\n    scope: 1\n  - 3\n"
+    with pytest.raises(PolicyError) as refused:
+        parse(content, "b")
+    assert [mistake.line for mistake in refused.value.mistakes] == [1, 3, 4, 5, 6, 7]
+
+
+UNREADABLE: list[tuple[Callable[[Path], object], str]] = [
+    (lambda path: path.parent.exists(), "cannot be read: No such file"),
+    (lambda path: path.mkdir(), "cannot be read: Is a directory"),
+    (lambda path: path.write_bytes(b"\xff\xfe\xff"), "is not valid YAML"),
+    (lambda path: path.write_bytes(b"# " + b"x" * 1_000_001), "has more than 1,000,000 bytes"),
+]
+
+
+@pytest.mark.parametrize(("make", "said"), UNREADABLE)
+def test_a_file_that_cannot_be_read_is_refused_with_its_name(
+    make: Callable[[Path], object], said: str, tmp_path: Path
+) -> None:
+    """Missing, a folder, not a text, too large: told like any other mistake."""
+    path = tmp_path / "budgets.yaml"
+    make(path)
+    with pytest.raises(PolicyError) as refused:
+        load(path)
+    assert str(refused.value).startswith(f"{path}:1: ")
+    assert said in str(refused.value)
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
+        st.sampled_from(["budgets", "name", "period", "limit_usd", "limit_tokens", "scope", "team", "thresholds"]),
+        inner, max_size=5),
+    max_leaves=12,
+))  # fmt: skip
+def test_whatever_stands_in_the_file_it_is_read_or_refused(content: Any) -> None:
+    """No content raises anything but a PolicyError, and what the schema refuses the checker refuses, too."""
+    text = yaml.safe_dump(content)
+    try:
+        parse(text)
+    except PolicyError:
+        return
+    assert violations(SCHEMA, yaml.safe_load(text)) == []
+
+
+RECEIVERS = "receivers:\n  - name: default\n  - name: finance\n"
+
+
+def test_the_names_of_receivers_are_read() -> None:
+    """Owners are told by the receiver of their name."""
+    assert receivers(RECEIVERS, "r") == ("default", "finance")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "r:1: receivers: expected a list of receivers with one named `default`"),
+        ("receivers: [{name: x}]", "r:1: receivers: expected a list of receivers with one named `default`"),
+        (RECEIVERS + "route: {}\n", "r:4: route: is written by costspan"),
+        (RECEIVERS + "inhibit_rules: []\n", "r:4: inhibit_rules: is written by costspan"),
+    ],
+)
+def test_a_file_of_receivers_with_a_mistake_is_refused(content: str, said: str) -> None:
+    """Routes are compiled, and the default receiver has to exist."""
+    with pytest.raises(PolicyError, match=re.escape(said)):
+        receivers(content, "r")
