@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from datetime import datetime
@@ -18,9 +17,10 @@ from costspan.budgets import compiled as files
 from costspan.budgets.policy import TOKENS, Policy, PolicyError, load, receivers
 from costspan.budgets.rules import told
 from costspan.budgets.status import Standing, standings
+from costspan.cli import options
 from costspan.facts.periods import NS_PER_S, zone
 from costspan.ledger.faults import LedgerError, NoLedger
-from costspan.ledger.store import Store, default_path
+from costspan.ledger.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,14 +72,14 @@ def compile_file(file: Path, out: Path, receivers_file: Path | None, *, is_check
 
 @budgets.command()
 @_FILE
-@click.option("--ledger", type=click.Path(path_type=Path, dir_okay=False), help="The ledger, if it lies elsewhere.")
+@options.ledger
 @click.option("--at", "moment", help="A moment in ISO 8601 instead of now, e.g. 2026-11-22T12:00.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def status(file: Path, ledger: Path | None, moment: str | None, *, as_json: bool) -> None:
+@options.as_json
+def status(file: Path, ledger: Path | None, moment: str | None, *, is_json: bool) -> None:
     """Show what is spent of each budget in FILE, from the ledger."""
     policy = _read(file)
-    found = _standings(policy, ledger or default_path(os.environ), _now_ns(moment, policy))
-    if as_json:
+    found = _standings(policy, options.ledger_path(ledger), _now_ns(moment, policy))
+    if is_json:
         click.echo(json.dumps([_record(each) for each in found], indent=2, ensure_ascii=False))
     else:
         Console().print(_table(found, policy))

@@ -1,0 +1,146 @@
+"""`costspan budgets status`: what the ledger says of each budget, to the nano-dollar and by the calendar of the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from costspan.budgets.policy import DAY, MONTH
+from costspan.budgets.status import span
+from costspan.cli.budgets import budgets
+from costspan.facts.money import Cost
+from costspan.facts.periods import NS_PER_S, zone
+from ledger_calls import UNPRICED, USAGE, at_ns, call, write
+
+FILE = """\
+time_zone: Europe/Berlin
+budgets:
+  - {name: day, period: day, limit_usd: 5}
+  - {name: month, period: month, limit_usd: 100, owner: finance}
+  - {name: tokens, period: month, limit_tokens: 10_000, scope: {source: heartbeat}, thresholds: [9.08, 9.081]}
+  - {name: team, period: month, limit_usd: 2, each: team}
+  - {name: few, period: month, limit_usd: 1, scope: {model: [gpt-5, o3], team: search}}
+  - {name: none, period: month, limit_usd: 0, scope: {provider: acme}}
+"""
+
+
+def dollars(usd: float, **changed: Any) -> Any:
+    """A call of that cost."""
+    return call(price=Cost(round(usd * 10**9), "exact"), **changed)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """A ledger with calls on both sides of midnight and of the month's beginning in Berlin."""
+    path = tmp_path / "ledger.db"
+    write(
+        path,
+        dollars(50, started_ns=at_ns("2026-10-31 22:59:59")),  # still October in Berlin
+        dollars(1.5, started_ns=at_ns("2026-10-31 23:00")),  # the first second of November
+        dollars(0.25, started_ns=at_ns("2026-11-14 22:59:59"), request_model="gpt-5"),
+        dollars(
+            4, started_ns=at_ns("2026-11-14 23:00"), team="ads", source="heartbeat"
+        ),  # the first second of the 15th
+        dollars(0.000000001, started_ns=at_ns("2026-11-15 10:00"), team=None),
+        call(price=UNPRICED, started_ns=at_ns("2026-11-15 10:00"), team="ads", provider="acme"),
+        dollars(9, started_ns=at_ns("2026-11-30 23:00")),  # December
+    )
+    return path
+
+
+def status(folder: Path, ledger: Path, *words: str) -> Result:
+    """`costspan budgets status` for noon of the fifteenth."""
+    file = folder / "budgets.yaml"
+    file.write_text(FILE)
+    command = ["status", str(file), "--ledger", str(ledger), "--at", "2026-11-15T12:00", *words]
+    return CliRunner().invoke(budgets, command, catch_exceptions=False, env={"COLUMNS": "120"})
+
+
+ROWS = [
+    # budget, value, spent, used, crossed, calls, unpriced
+    ("day",    None,     4.000000001,  0.8000000002,  "80",   3, 1),
+    ("month",  None,     5.750000001,  0.0575,        None,   5, 1),
+    ("tokens", None,     908,          0.0908,        "9.08", 1, 0),
+    ("team",   "ads",    4.0,          2.0,           "100",  2, 1),
+    ("team",   "search", 1.75,         0.875,         "80",   2, 0),
+    ("few",    None,     0.25,         0.25,          None,   1, 0),
+    ("none",   None,     0.0,          None,          None,   1, 1),
+]  # fmt: skip
+
+
+def test_each_budget_is_read_from_the_ledger_to_the_nano_dollar(tmp_path: Path, ledger: Path) -> None:
+    """Days and months begin where the file's time zone says; scopes and values pick their calls and no others."""
+    assert USAGE.get("input") + USAGE.get("output") == 908
+    told = json.loads(status(tmp_path, ledger, "--json").output)
+    words = ("budget", "value", "spent", "used", "crossed", "calls", "unpriced")
+    assert [tuple(each[word] for word in words) for each in told] == ROWS
+    assert {each["period"] for each in told if each["budget"] == "day"} == {"20261115"}
+    assert {each["period"] for each in told if each["budget"] != "day"} == {"202611"}
+
+
+def test_the_projection_goes_on_at_the_pace_of_the_period(tmp_path: Path, ledger: Path) -> None:
+    """At noon half of the day is over, and 14.5 of 30 days of the month."""
+    told = {each["budget"]: each for each in json.loads(status(tmp_path, ledger, "--json").output)}
+    assert told["day"]["projected"] == pytest.approx(8.000000002)
+    assert told["month"]["projected"] == pytest.approx(5.750000001 * 30 / 14.5)
+
+
+def test_the_table_tells_state_and_lower_bounds(tmp_path: Path, ledger: Path) -> None:
+    """A crossed threshold and an unpriced call are said in words."""
+    lines = {line.split("│")[1].strip(): line for line in status(tmp_path, ledger).output.splitlines() if "│" in line}
+    assert "over 80 %, 1 unpriced: a lower bound" in lines["day"]
+    assert "4.00 USD" in lines["day"]
+    assert "over 100 %" in lines["team (ads)"]
+    assert "908 tokens" in lines["tokens"]
+
+
+def test_without_a_ledger_nothing_is_spent_and_that_is_said(tmp_path: Path) -> None:
+    """A machine on which nothing ran yet shows the limits."""
+    done = status(tmp_path, tmp_path / "none.db", "--json")
+    assert done.exit_code == 0
+    assert "no ledger yet" in done.stderr
+    told = json.loads(done.stdout)
+    assert [(each["budget"], each["spent"], each["calls"]) for each in told] == [
+        (name, 0, 0) for name in ("day", "month", "tokens", "few", "none")
+    ]
+
+
+def test_a_file_that_is_no_ledger_is_told(tmp_path: Path) -> None:
+    """The command ends with 1 and a sentence."""
+    (tmp_path / "ledger.db").write_text("not a database, " * 100)
+    done = status(tmp_path, tmp_path / "ledger.db")
+    assert done.exit_code == 1
+    assert "cannot be read" in done.output
+
+
+def test_a_moment_that_is_none_is_refused(tmp_path: Path, ledger: Path) -> None:
+    """The command line is mistaken: exit code 2."""
+    done = status(tmp_path, ledger, "--at", "noon")
+    assert done.exit_code == 2
+    assert "expected e.g. 2026-11-22T12:00" in done.output
+
+
+SPANS = [
+    # moment and start are in UTC; how many hours the period has
+    ("Europe/Berlin",    DAY,   "2027-03-28 12:00", "2027-03-27 23:00", 23),
+    ("Europe/Berlin",    DAY,   "2026-10-25 12:00", "2026-10-24 22:00", 25),
+    ("Europe/Berlin",    MONTH, "2026-10-31 22:59", "2026-09-30 22:00", 31 * 24 + 1),
+    ("America/New_York", MONTH, "2026-11-15 00:00", "2026-11-01 04:00", 30 * 24 + 1),
+    ("UTC",              MONTH, "2026-12-31 23:59", "2026-12-01 00:00", 31 * 24),
+    ("UTC",              MONTH, "2028-02-10 00:00", "2028-02-01 00:00", 29 * 24),
+    ("Africa/Cairo",     DAY,   "2027-04-30 09:00", "2027-04-29 22:00", 23),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "period", "moment", "start", "hours"), SPANS)
+def test_a_period_begins_and_ends_by_the_clock_of_its_zone(
+    name: str, period: str, moment: str, start: str, hours: int
+) -> None:
+    """Days of 23 and 25 hours, and the months with them."""
+    start_ns, end_ns, _ = span(zone(name), period, at_ns(moment))
+    assert start_ns == at_ns(start)
+    assert end_ns - start_ns == hours * 3_600 * NS_PER_S
