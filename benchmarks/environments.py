@@ -42,11 +42,15 @@ def versions_in(environment: str) -> dict[str, str]:
 
 
 @cache
-def _home() -> Path:
-    """One folder for each version of Python."""
+def python_version() -> str:
+    """Major and minor version of the environments' Python: instructions are comparable within one only."""
     tell = "import sys; print('%d.%d' % sys.version_info[:2])"
-    version = subprocess.run([PYTHON, "-c", tell], capture_output=True, text=True, check=True).stdout.strip()
-    home = ROOT / ".envs" / f"bench-{version}"
+    return subprocess.run([PYTHON, "-c", tell], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@cache
+def _home() -> Path:
+    home = ROOT / ".envs" / f"bench-{python_version()}"
     home.mkdir(parents=True, exist_ok=True)
     return home
 

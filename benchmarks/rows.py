@@ -1,26 +1,40 @@
-"""The raw rows of a measurement, kept between runs under .cache/benchmarks/, which git ignores."""
+"""The raw rows of a measurement, kept between runs under .cache/benchmarks/<version of Python>, which git ignores."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Collection, Iterator
-from typing import Any, Final
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from benchmarks.contenders import ROOT
-
-FOLDER: Final = ROOT / ".cache" / "benchmarks"
+from benchmarks.environments import python_version
 
 
 class Rows:
     """The rows of one measurement, one JSON object a line."""
 
     def __init__(self, name: str) -> None:
-        self.path = FOLDER / f"{name}.jsonl"
+        self._name = name
+
+    @property
+    def path(self) -> Path:
+        """The file of the rows."""
+        folder = ROOT / ".cache" / "benchmarks" / python_version()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{self._name}.jsonl"
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self.path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def add(self, **row: Any) -> None:
         """Append a row."""
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as lines:
+        with self._alone(), self.path.open("a") as lines:
             lines.write(json.dumps(row) + "\n")
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -29,8 +43,8 @@ class Rows:
 
     def forget(self, **fields: object) -> None:
         """Drop the rows that have all of these values, so that a repeated measurement replaces them."""
-        kept = [row for row in self if not all(_fits(row.get(name), wanted) for name, wanted in fields.items())]
-        if self.path.exists():
+        with self._alone():
+            kept = [row for row in self if not all(_fits(row.get(name), wanted) for name, wanted in fields.items())]
             self.path.write_text("".join(json.dumps(row) + "\n" for row in kept))
 
 

@@ -193,7 +193,7 @@ def _take_five(events: Iterable[Any]) -> None:
 
 
 def _unlike(found: object, expected: object) -> Complaints:
-    return [] if found == expected else [f"got {str(found)[:60]!r}"]
+    return [] if found == expected else [f"{str(found)[:60]!r}"]
 
 
 def _foreign(stream: object) -> Complaints:

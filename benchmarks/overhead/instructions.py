@@ -35,11 +35,15 @@ Counts = dict[str, float]
 
 
 def measure(
-    contender: Contender, scenarios: Sequence[str], *, sampled: bool = True, net: bool = False
+    contender: Contender, scenarios: Sequence[str], *, sampled: bool = True, net: bool = False, times: int = 1
 ) -> dict[str, Counts]:
-    """Thousands of instructions per call that a contender adds, by scenario: `caller`, `process`, and the `client`'s own."""
-    caller = _run(contender, scenarios, sampled=sampled, net=net, threads_apart=True)
-    process = _run(contender, scenarios, sampled=sampled, net=net, threads_apart=False)
+    """Thousands of instructions per call that a contender adds, by scenario: `caller`, `process`, and the `client`'s own.
+
+    `times` the usual number of calls are made, for a contender that does some of its work once in many calls.
+    """
+    switches = [*(["--net"] if net else []), *([] if sampled else ["--unsampled"]), "--times", str(times)]
+    caller = _run(contender, scenarios, switches, threads_apart=True)
+    process = _run(contender, scenarios, switches, threads_apart=False)
     return {
         name: {
             "caller": caller[name, "on", "calls"] - caller[name, "off", "calls"],
@@ -55,13 +59,17 @@ def _both(counts: dict[tuple[str, str, str], float], name: str, state: str) -> f
 
 
 def _run(
-    contender: Contender, scenarios: Sequence[str], *, sampled: bool, net: bool, threads_apart: bool
+    contender: Contender, scenarios: Sequence[str], switches: Sequence[str], *, threads_apart: bool
 ) -> dict[tuple[str, str, str], float]:
     with tempfile.TemporaryDirectory() as folder:
         valgrind = (
-            "valgrind", "--tool=callgrind", "-q", "--instr-atstart=no", f"--callgrind-out-file={folder}/out",
-            f"--separate-threads={'yes' if threads_apart else 'no'}")  # fmt: skip
-        switches = [*(["--net"] if net else []), *([] if sampled else ["--unsampled"])]
+            "valgrind",
+            "--tool=callgrind",
+            "-q",
+            "--instr-atstart=no",
+            f"--callgrind-out-file={folder}/out",
+            f"--separate-threads={'yes' if threads_apart else 'no'}",
+        )
         answer = ask(
             contender, "benchmarks.overhead.worker", "count", contender.name, "--scenarios", ",".join(scenarios),
             "--shim", str(shim()), *switches, before=valgrind, timeout_s=1_800)  # fmt: skip

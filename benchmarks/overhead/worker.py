@@ -28,7 +28,7 @@ def main() -> None:
     if arguments.what == "count":
         shim = _shim(arguments.shim)
         for scenario in measured.scenarios:
-            count(measured, scenario, shim)
+            count(measured, scenario, scenario.counted * arguments.times, shim)
     elif arguments.what == "time":
         answer |= {scenario.name: timed(measured, scenario) for scenario in measured.scenarios}
     else:
@@ -44,27 +44,28 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scenarios", default=",".join(SCENARIOS))
     parser.add_argument("--net", action="store_true", help="the whole client on a fake network")
     parser.add_argument("--unsampled", action="store_true")
+    parser.add_argument("--times", type=int, default=1, help="so many times the scenario's number of calls")
     parser.add_argument("--shim", default="", help="the compiled shim.c")
     return parser.parse_args()
 
 
-def count(measured: Measured, scenario: Scenario, shim: ctypes.CDLL) -> None:
+def count(measured: Measured, scenario: Scenario, calls: int, shim: ctypes.CDLL) -> None:
     """Dump callgrind's counts of a block of calls, unwatched and watched, and of draining the queues after each.
 
     The label of a dump is `scenario:off|on:calls|drain:number of calls`.
     """
     for state in ("off", "on"):
         measured.toggle.switch(on=state == "on")
-        measured.call(scenario, max(2, scenario.counted // 2))
-        measured.call(scenario, max(2, scenario.counted // 2))
+        measured.call(scenario, max(1, scenario.counted // 2))
+        measured.call(scenario, max(1, scenario.counted // 2))
         measured.drain()
         gc.collect()
         gc.disable()  # a collection in one block and not in the other would be the biggest difference
         shim.counting_start()
-        measured.call(scenario, scenario.counted)
-        shim.counting_dump(f"{scenario.name}:{state}:calls:{scenario.counted}".encode())
+        measured.call(scenario, calls)
+        shim.counting_dump(f"{scenario.name}:{state}:calls:{calls}".encode())
         measured.drain()
-        shim.counting_dump(f"{scenario.name}:{state}:drain:{scenario.counted}".encode())
+        shim.counting_dump(f"{scenario.name}:{state}:drain:{calls}".encode())
         shim.counting_stop()
         gc.enable()
 
