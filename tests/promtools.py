@@ -73,7 +73,9 @@ def prometheus(folder: Path, samples: str = "") -> Generator[Server]:
     settings.write_text("global: {scrape_interval: 1h}\n")
     if samples:
         (folder / "samples.txt").write_text(samples + "# EOF\n")
-        promtool("tsdb", "create-blocks-from", "--max-block-duration=31d", "openmetrics", folder / "samples.txt", store)
+        promtool(
+            "tsdb", "create-blocks-from", "--max-block-duration=744h", "openmetrics", folder / "samples.txt", store
+        )
     command = [
         program("prometheus"), f"--config.file={settings}", f"--storage.tsdb.path={store}",
         "--storage.tsdb.retention.time=100y", "--web.listen-address=127.0.0.1:0",

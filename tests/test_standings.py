@@ -93,9 +93,9 @@ def test_the_table_tells_state_and_lower_bounds(tmp_path: Path, ledger: Path) ->
     """A crossed threshold and an unpriced call are said in words."""
     lines = {line.split("│")[1].strip(): line for line in status(tmp_path, ledger).output.splitlines() if "│" in line}
     assert "over 80 %, 1 unpriced: a lower bound" in lines["day"]
-    assert "4.00 USD" in lines["day"]
+    assert "4.00" in lines["day"]
     assert "over 100 %" in lines["team (ads)"]
-    assert "908 tokens" in lines["tokens"]
+    assert "10,000 tokens" in lines["tokens"]
 
 
 def test_without_a_ledger_nothing_is_spent_and_that_is_said(tmp_path: Path) -> None:

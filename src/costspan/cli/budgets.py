@@ -153,10 +153,10 @@ def _record(standing: Standing) -> dict[str, object]:
 
 def _table(found: list[Standing], policy: Policy) -> Table:
     table = Table(title=f"Budgets ({policy.time_zone})", title_justify="left")
-    for column in ("Budget", "Period"):
-        table.add_column(column)
+    table.add_column("Budget", overflow="fold")
+    table.add_column("Period", no_wrap=True)
     for column in ("Spent", "Limit", "Used", "Projected"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column("State")
     for standing in found:
         table.add_row(*_row(standing))
@@ -168,12 +168,12 @@ def _row(standing: Standing) -> tuple[str, ...]:
     name = f"{budget.name} ({standing.value})" if standing.value is not None else budget.name
     used = "-" if standing.used is None else f"{standing.used:.1%}"
     projected = "-" if standing.projected is None else _amount(standing.projected, budget.unit)
-    spent, limit = _amount(standing.spent, budget.unit), _amount(standing.limit, budget.unit)
-    return name, standing.period, spent, limit, used, projected, _state(standing)
+    limit = f"{_amount(standing.limit, budget.unit)} {'tokens' if budget.unit == TOKENS else 'USD'}"
+    return name, standing.period, _amount(standing.spent, budget.unit), limit, used, projected, _state(standing)
 
 
 def _amount(amount: float, unit: str) -> str:
-    return f"{amount:,.0f} tokens" if unit == TOKENS else f"{amount:,.2f} USD"
+    return f"{amount:,.0f}" if unit == TOKENS else f"{amount:,.2f}"
 
 
 def _state(standing: Standing) -> str:
