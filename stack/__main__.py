@@ -1,8 +1,9 @@
-"""The verbs of the Makefile: `python -m stack binaries`, `python -m stack run`, `python -m stack generate`."""
+"""The verbs of the Makefile: `python -m stack binaries`, `run`, `generate`, `chaos`."""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
 import threading
@@ -27,6 +28,16 @@ def generate() -> None:
     """Write the files that are made from others."""
     allow_list.write()
     routes.write()
+
+
+def chaos() -> None:
+    """Prove by faults; logs and data stay in .cache/chaos until the next time."""
+    from stack.chaos import proof  # its parts import costspan and take a second
+
+    folder = ROOT / ".cache" / "chaos"
+    shutil.rmtree(folder, ignore_errors=True)
+    if not proof.main(folder):
+        sys.exit(1)
 
 
 def run(folder: Path, for_s: float) -> None:
@@ -63,6 +74,7 @@ def main() -> None:
     verbs = options.add_subparsers(dest="verb", required=True)
     verbs.add_parser("binaries", help="build or find the programs")
     verbs.add_parser("generate", help="write allow-list.yaml from names.py, alertmanager.yml from the example budgets")
+    verbs.add_parser("chaos", help="play every fault under load, and compare what everyone says it cost")
     runs = verbs.add_parser("run", help="run the stack of docker-compose.yml without docker")
     runs.add_argument("--folder", type=Path, default=ROOT / ".cache" / "stack", help="data, configurations, logs")
     runs.add_argument("--for", dest="for_s", type=float, default=_FOR_S, metavar="SECONDS", help="stop by itself after")
@@ -71,7 +83,7 @@ def main() -> None:
         if chosen.verb == "run":
             run(chosen.folder, chosen.for_s)
         else:
-            {"binaries": binaries, "generate": generate}[chosen.verb]()
+            {"binaries": binaries, "generate": generate, "chaos": chaos}[chosen.verb]()
     except (MissingProgramError, RuntimeError, TimeoutError) as fault:
         sys.exit(f"{fault}")
 
