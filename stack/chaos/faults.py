@@ -114,20 +114,22 @@ def prometheus_killed(stage: Stage) -> Callable[[], None]:
     return lambda: stage.stack.start("prometheus")
 
 
-def both_killed(stage: Stage) -> Callable[[], None]:
-    """The Collector is back first: it starts with a queue on disk and nobody to send it to."""
-    stage.stack.kill("prometheus", "collector")
-
-    def mend() -> None:
-        stage.stack.start("collector")
-        stage.stack.start("prometheus")
-
-    return mend
-
-
 def alertmanager_restarted(stage: Stage) -> Callable[[], None]:
     stage.stack.stop("alertmanager")
     return lambda: stage.stack.start("alertmanager")
+
+
+def both_killed(stage: Stage, case: str) -> None:
+    """Prometheus is killed, a process ends, then the Collector is killed: only its queue knows that last word."""
+    agents = _cast(stage, case)
+    _all_call(agents)
+    stage.stack.kill("prometheus")
+    _short_life(stage, case).ended()
+    stage.stack.kill("collector")
+    _all_call(agents)
+    stage.stack.start("collector")
+    stage.stack.start("prometheus")
+    _finish(agents)
 
 
 def queue_full(stage: Stage, case: str) -> None:
@@ -203,7 +205,7 @@ FAULTS: Final = (
     Fault("alertmanager-restarted", "Alertmanager is away for a while", _during(alertmanager_restarted)),
     Fault("prometheus-stopped", "Prometheus is away for a while", _during(prometheus_stopped)),
     Fault("prometheus-killed", "Prometheus is killed and reads its log again", _during(prometheus_killed)),
-    Fault("both-killed", "Prometheus and Collector are killed together", _during(both_killed)),
+    Fault("both-killed", "Prometheus is killed, a process ends, then the Collector is killed", both_killed),
     Fault("queue-full", "the disk of the Collector's queue is full while Prometheus is away", queue_full),
     Fault("sampled", "one trace in a hundred is kept", sampled),
     Fault("month-over", "the clocks go over the beginning of a month", month_over),
