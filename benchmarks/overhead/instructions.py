@@ -2,8 +2,8 @@
 
     python -m benchmarks.overhead.instructions [--only none,minimum,costspan] [--scenarios sync,stream] [--unsampled]
 
-A contender runs twice: once with the counts of the calling thread kept apart (`caller`: what the caller waits for),
-once with all threads in one count, queues drained (`process`: what the machine pays).
+`caller` is what the process does between a call and its return: what the caller waits for. `process` adds the draining
+of the queues: what the machine pays.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.processes import ask
 from benchmarks.rows import Rows
 
 ROWS: Final = Rows("instructions")
-_SHIM: Final = ROOT / ".cache" / "benchmarks" / "shim.so"
+_SHIM: Final = ROOT / ".cache" / "benchmarks" / "shim-2.so"
 _LABEL: Final = re.compile(
     r"desc: Trigger: Client Request: (?P<scenario>[^:]+):(?P<state>\w+):(?P<phase>\w+):(?P<calls>\d+)"
 )
@@ -42,34 +42,18 @@ def measure(
     `times` the usual number of calls are made, for a contender that does some of its work once in many calls.
     """
     switches = [*(["--net"] if net else []), *([] if sampled else ["--unsampled"]), "--times", str(times)]
-    caller = _run(contender, scenarios, switches, threads_apart=True)
-    process = _run(contender, scenarios, switches, threads_apart=False)
-    return {
-        name: {
-            "caller": caller[name, "on", "calls"] - caller[name, "off", "calls"],
-            "process": _both(process, name, "on") - _both(process, name, "off"),
-            "client": caller[name, "off", "calls"],
-        }
-        for name in scenarios
-    }
+    counts = _run(contender, scenarios, switches)
+    return {name: _summary(name, counts) for name in scenarios}
 
 
-def _both(counts: dict[tuple[str, str, str], float], name: str, state: str) -> float:
-    return counts[name, state, "calls"] + counts[name, state, "drain"]
+def _summary(name: str, counts: dict[tuple[str, str, str], float]) -> Counts:
+    caller, drain = (counts[name, "on", phase] - counts[name, "off", phase] for phase in ("calls", "drain"))
+    return {"caller": caller, "process": caller + drain, "client": counts[name, "off", "calls"]}
 
 
-def _run(
-    contender: Contender, scenarios: Sequence[str], switches: Sequence[str], *, threads_apart: bool
-) -> dict[tuple[str, str, str], float]:
+def _run(contender: Contender, scenarios: Sequence[str], switches: Sequence[str]) -> dict[tuple[str, str, str], float]:
     with tempfile.TemporaryDirectory() as folder:
-        valgrind = (
-            "valgrind",
-            "--tool=callgrind",
-            "-q",
-            "--instr-atstart=no",
-            f"--callgrind-out-file={folder}/out",
-            f"--separate-threads={'yes' if threads_apart else 'no'}",
-        )
+        valgrind = ("valgrind", "--tool=callgrind", "-q", "--instr-atstart=no", f"--callgrind-out-file={folder}/out")
         answer = ask(
             contender, "benchmarks.overhead.worker", "count", contender.name, "--scenarios", ",".join(scenarios),
             "--shim", str(shim()), *switches, before=valgrind, timeout_s=1_800)  # fmt: skip
