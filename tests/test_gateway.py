@@ -7,7 +7,7 @@ import ipaddress
 import os
 from collections.abc import Generator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from cryptography import x509
@@ -22,12 +22,18 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import Status, StatusCode
 from stack import MissingProgramError, Stack
+from stack.chaos.load import Agent
+from stack.chaos.provider import Bill, serving
 from stack.compose import ROOT, Mount, Service
 
 from costspan import names
 from costspan.names import COST_USD
 from otlp_receiver import Received, attributes, over_http
 from stack_clients import new_job, program
+
+#: The team and service of the program whose traces are sampled.
+SAMPLED = "sampled"
+CALLS = 40
 
 
 class Fleet(NamedTuple):
@@ -106,6 +112,12 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Generator[Fleet]:
             yield Fleet(stack, received)
 
 
+def counted(fleet: Fleet, name: str, metric: str) -> float:
+    """What a Collector says of itself: the sum of the lines that begin so."""
+    lines = fleet.stack.text(name, 8888, "/metrics").splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(metric))
+
+
 def test_money_crosses_the_fleet(fleet: Fleet) -> None:
     """Two Collectors, TLS and a token between a program and Prometheus change no figure."""
     job = new_job()
@@ -133,14 +145,10 @@ def test_a_wrong_token_is_refused_and_counted_on_both_sides(fleet: Fleet) -> Non
     with program(fleet.stack.url("stranger", 4318), job) as sender:
         sender.count(COST_USD, 99.0)
 
-    def counted(name: str, metric: str) -> bool:
-        lines = fleet.stack.text(name, 8888, "/metrics").splitlines()
-        return any(line.startswith(metric) and not line.endswith(" 0") for line in lines)
-
     refused = 'http_server_request_duration_count{http_request_method="POST",http_response_status_code="401"'
-    fleet.stack.until(lambda: counted("gateway", refused), "the gateway is to count the refusal")
+    fleet.stack.until(lambda: counted(fleet, "gateway", refused), "the gateway is to count the refusal")
     lost = "otelcol_exporter_send_failed_metric_points"
-    fleet.stack.until(lambda: counted("stranger", lost), "the stranger is to count its loss")
+    fleet.stack.until(lambda: counted(fleet, "stranger", lost), "the stranger is to count its loss")
     assert fleet.stack.query(f'llm_cost_usd_total{{job="{job}"}}') == []
 
 
@@ -155,8 +163,13 @@ def test_a_usage_event_arrives_and_no_other_log_line(fleet: Fleet) -> None:
     known = {names.EVENT_ID: "event-1", names.SESSION: "anna", names.COST_NANO_USD: 12}
     logger.emit(LogRecord(event_name=names.USAGE_EVENT, attributes={**known, "prompt": "who are you?"}))
     provider.shutdown()
-    fleet.stack.until(lambda: fleet.received.events, "the event is to arrive")
-    assert [(event.event_name, attributes(event)) for event in fleet.received.events] == [
+
+    def arrived() -> list[tuple[str, dict[str, object]]]:
+        events = [(event.event_name, attributes(event)) for event in fleet.received.events]
+        return [event for event in events if event[1].get(names.TEAM) != SAMPLED]
+
+    fleet.stack.until(arrived, "the event is to arrive")
+    assert arrived() == [
         (names.USAGE_EVENT, known)
     ]  # fmt: skip
 
@@ -170,7 +183,43 @@ def test_a_failed_span_arrives_without_what_it_quotes(fleet: Fleet) -> None:
         span.record_exception(ValueError("who are you?"))
         span.set_status(Status(StatusCode.ERROR, "who are you?"))
     provider.shutdown()
-    fleet.stack.until(lambda: fleet.received.spans, "the span is to arrive")
-    (arrived,) = fleet.received.spans
+
+    def failed() -> list[Any]:
+        return [span for span in fleet.received.spans if span.name == "chat gpt-5"]
+
+    fleet.stack.until(failed, "the span is to arrive")
+    (arrived,) = failed()
     assert attributes(arrived) == {names.REQUEST_MODEL: "gpt-5"}
     assert "who are you?" not in str(arrived)
+
+
+def test_tail_sampling_changes_no_figure(fleet: Fleet, tmp_path: Path) -> None:
+    """The gateway keeps one good trace in a hundred; counters and usage events still say all that was served."""
+    bill = Bill()
+    with serving(bill) as provider:
+        agent = Agent(
+            {
+                "CHAOS_CASE": SAMPLED,
+                "CHAOS_PROVIDER": provider,
+                "OTEL_SERVICE_NAME": SAMPLED,
+                "OTEL_EXPORTER_OTLP_ENDPOINT": fleet.stack.url("machine", 4318),
+                "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+                "OTEL_COSTSPAN_ASK_USAGE": "always",
+            },
+            tmp_path / "agent.log",
+        )
+        agent.do("call", CALLS)
+        agent.leave()
+        agent.ended()
+    served = bill.of(SAMPLED)
+
+    def events() -> dict[str, int]:
+        said = [attributes(event) for event in fleet.received.events]
+        return {one[names.EVENT_ID]: one[names.COST_NANO_USD] for one in said if one.get(names.TEAM) == SAMPLED}
+
+    fleet.stack.until(lambda: len(events()) == CALLS, "an event of each call is to arrive")
+    assert sum(events().values()) == served
+    query = f'sum(llm_cost_usd_total{{job="{SAMPLED}"}})'
+    fleet.stack.until(lambda: fleet.stack.value(query) == pytest.approx(served / 1e9, rel=1e-9), "the sum is to arrive")
+    dropped = 'otelcol_processor_tail_sampling_global_count_traces_sampled{decision="not_sampled"'
+    fleet.stack.until(lambda: counted(fleet, "gateway", dropped) > CALLS / 2, "most traces are to be dropped")
