@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from benchmarks.contenders import CONTENDERS
 from benchmarks.overhead import instructions, price, sessions, startup
@@ -74,7 +74,7 @@ def _sessions() -> dict[str, float]:
 
 
 @cache
-def _price() -> dict[str, float]:
+def _price() -> dict[str, Any]:
     return price.measure()
 
 
@@ -107,7 +107,7 @@ FIGURES: Final = (
     Figure("start-up, openai is imported", lambda: _startup()["costspan"]["openai_loaded"], 0.0, ""),
     Figure("sessions, growth from 1,000 to 1,000,000", lambda: _sessions()["growth_mb"], 40.0, "MB"),
     Figure("sessions, totals are wrong", lambda: _sessions()["totals_wrong"], 0.0, ""),
-    Figure("price, warm", lambda: _price()["price_us"], 5.0, "us"),
+    Figure("price, warm, the dearest kind", lambda: max(_price()["price_us"].values()), 5.0, "us"),
     Figure("price, first with the table", lambda: _price()["load_ms"], 20.0, "ms"),
 )
 

@@ -63,20 +63,17 @@ class Figures:
         self.quality = quality or self.quality
 
     def __bool__(self) -> bool:
-        return (self.input, self.output, self.cost_usd) != (None, None, None)
+        return asdict(self) != asdict(Figures())
 
 
 def recorded(telemetry: Telemetry) -> dict[str, Any]:
-    """The figures in spans and in metrics, and the number of spans that speak of tokens or money."""
-    spans, metrics, speaking = Figures(), Figures(), 0
+    """The figures in spans and in metrics."""
+    spans, metrics = Figures(), Figures()
     for span in telemetry.spans.kept:
-        one = Figures()
-        _read_span(span.attributes or {}, one)
-        speaking += bool(one)
-        spans.add(**asdict(one))
+        _read_span(span.attributes or {}, spans)
     for name, point in telemetry.data_points():
         _read_point(name, point, metrics)
-    return {"spans": asdict(spans), "metrics": asdict(metrics), "speaking": speaking}
+    return {"spans": asdict(spans), "metrics": asdict(metrics)}
 
 
 def _read_span(attributes: Mapping[str, Any], figures: Figures) -> None:
