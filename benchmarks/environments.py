@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -56,7 +56,7 @@ def _home() -> Path:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _alone() -> Generator[None]:
     """Two benchmarks at a time do not make the same environment."""
     with (_home() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

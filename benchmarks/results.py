@@ -13,6 +13,7 @@ from typing import Any, Final
 from benchmarks.contenders import CONTENDERS, ROOT, taking_part_in
 from benchmarks.correctness.ways import WAYS
 from benchmarks.environments import python_of, versions_in
+from benchmarks.markdown import section, table
 from benchmarks.overhead.replies import EVENTS
 from benchmarks.overhead.scenarios import SCENARIOS
 from benchmarks.rows import Rows
@@ -37,7 +38,7 @@ def _head() -> str:
 
 Written by `python -m benchmarks` on {today}: {machine}. What is measured, and how, stands in [README.md](README.md).
 
-{_table(["contender", "what it is", "version", "with"], _versions())}"""
+{table(["contender", "what it is", "version", "with"], _versions())}"""
 
 
 def _versions() -> Iterator[list[str]]:
@@ -66,7 +67,7 @@ def _figures() -> str:
     rows = [
         [row["name"], f"{row['found']:.2f}", f"{row['limit']:g}", row["unit"], _reached(row)] for row in Rows("gate")
     ]
-    return _section(
+    return section(
         "Figures promised",
         "`python -m benchmarks.gate` fails when one is missed. kIr: thousands of instructions.",
         ["figure", "found", "at most", "unit", ""],
@@ -106,7 +107,7 @@ def _counts_table(what: str, title: str, counts: dict[Any, dict[str, float]]) ->
         "*the client itself*",
         *[_thousands(counts.get(("none", scenario, s)), "client") for scenario, _, s in columns],
     ]
-    return _section(
+    return section(
         title,
         f"Added to the call, in thousands; in brackets as a multiple of `{_YARDSTICK}`. A stream has {EVENTS} events.",
         ["contender", *[title for _, title, _ in columns]],
@@ -132,7 +133,7 @@ def _events_table(counts: dict[Any, dict[str, float]]) -> str:
         found = [(counts.get((name, stream, True)), counts.get((name, call, True))) for stream, call in pairs]
         if name != "none" and all(stream and call for stream, call in found):
             lines.append([name, *[f"{(s['caller'] - c['caller']) / EVENTS:.2f}" for s, c in found if s and c]])
-    return _section(
+    return section(
         "Instructions per event of a stream",
         "In thousands, in the caller's thread: the stream less a call, by its events.",
         ["contender", *[stream for stream, _ in pairs]],
@@ -148,7 +149,7 @@ def _times() -> str:
         for name in _present(row["contender"] for row in rows)
     ]
     client = [_median_of((row[s]["client"]["caller"] for row in rows if s in row), "{:,.0f}") for s in scenarios]
-    return _section(
+    return section(
         "Time per call",
         "Microseconds of the caller's CPU added to a call of the whole client on a fake network: the median of all pairs "
         "of watched and unwatched blocks, and the middle half of them. `none` shows the noise.",
@@ -175,7 +176,7 @@ def _throughput() -> str:
             line.append(_median_of((row[kind]["on"] for row in own), "{:,.0f}"))
             line.append(_median_of((row[kind]["on"] / row[kind]["off"] - 1 for row in own), "{:+.0%}"))
         lines.append(line)
-    return _section(
+    return section(
         "Calls per second in one process",
         "Eight threads, and two hundred asyncio tasks; the change is against the same process unwatched.",
         ["contender", "threads", "change", "tasks", "change"],
@@ -196,7 +197,7 @@ def _startup() -> str:
         ]
         for row in Rows("startup")
     ]  # fmt: skip
-    return _section(
+    return section(
         "Starting up under `opentelemetry-instrument`",
         "CPU milliseconds until the program's first line (the median; what is added, of the fastest starts), and what "
         "the process holds then. `costspan` with its ledger on, as it is by default.",
@@ -214,7 +215,7 @@ def _sessions() -> str:
         for row in Rows("sessions")
         if "fault" not in row
     ]  # fmt: skip
-    return _section(
+    return section(
         "Many sessions through one process",
         "One call each. Resident memory; CPU per call; how many of the input tokens the last collection still shows "
         "by model, task type and source.",
@@ -236,7 +237,7 @@ def _price() -> str:
             *[[kind, f"{us:.2f}"] for kind, us in row["price_us"].items()],
         )
     ]
-    return _section("The price of a price", "CPU time to price a call.", ["call", "microseconds"], lines)
+    return section("The price of a price", "CPU time to price a call.", ["call", "microseconds"], lines)
 
 
 # --- correctness -----------------------------------------------------------------------------------------------------
@@ -247,7 +248,7 @@ def _correctness() -> str:
     names = _present(contender for contender, _ in cells)
     lines = [[way, *[_cell(cells.get((name, way))) for name in names]] for way in WAYS]
     right = [f"**{sum(bool(cells.get((n, w), {}).get('right')) for w in WAYS)} of {len(WAYS)}**" for n in names]
-    return _section(
+    return section(
         "Are the figures right?",
         "What each contender records of one call whose bill the provider knows: 1,000 input tokens (600 cached), 200 "
         "output, $0.00375. ✓: tokens and cost are right; ✓ tokens: it records no cost by design; ≈: an estimate that "
@@ -263,9 +264,6 @@ def _cell(row: dict[str, Any] | None) -> str:
     return f"✓ {row['text']}".strip() if row["right"] else row["text"]
 
 
-# --- Markdown --------------------------------------------------------------------------------------------------------
-
-
 def _present(names: Iterable[str]) -> list[str]:
     found = set(names)
     return [contender.name for contender in (*taking_part_in("overhead"), *_rest()) if contender.name in found]
@@ -274,20 +272,6 @@ def _present(names: Iterable[str]) -> list[str]:
 def _rest() -> list[Any]:
     overhead = {contender.name for contender in taking_part_in("overhead")}
     return [contender for contender in taking_part_in("correctness") if contender.name not in overhead]
-
-
-def _section(title: str, text: str, head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    return f"## {title}\n\n{text}\n\n" + (_table(head, lines) if lines else "Not measured yet.")
-
-
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    body = [list(line) for line in lines]
-    rule = ["---:" if all(_is_number(cell) for cell in column) else "---" for column in zip(*body, strict=True)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
-
-
-def _is_number(cell: str) -> bool:
-    return cell[:1] in "+-0123456789"
 
 
 if __name__ == "__main__":

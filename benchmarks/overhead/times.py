@@ -20,7 +20,7 @@ ROWS: Final = Rows("times")
 TIMED: Final = ("sync", "async", "stream", "async stream", "200 kB prompt", "responses", "embeddings", "anthropic")
 
 
-def run(contenders: Sequence[Contender], rounds: int) -> None:
+def run(contenders: list[Contender], rounds: int) -> None:
     """Measure in turns, keep the rows, and print them."""
     ROWS.forget(contender=[contender.name for contender in contenders])
     for number in range(rounds):
