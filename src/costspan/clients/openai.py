@@ -60,14 +60,12 @@ CLIENT = Client(
         (".api.aws", "aws.bedrock"),
         (":11434", "ollama"),
     ),
+    # Not OpenRouter, DeepSeek and Groq: they report usage to those who do not ask, too.
     asks_usage_of=(
         "api.openai.com",
         ".openai.azure.com",
         ".services.ai.azure.com",
-        "openrouter.ai",
-        "api.deepseek.com",
         "api.x.ai",
-        "api.groq.com",
         "api.together.xyz",
         "api.together.ai",
         "api.fireworks.ai",

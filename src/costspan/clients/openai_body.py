@@ -17,93 +17,107 @@ from costspan.facts.usage import Usage, count
 
 _TICK_PICO_USD = 100  # xAI: one tick is 1e-10 USD
 
-_INPUT_DETAILS = (
-    ("cached_tokens", units.CACHE_READ),
-    ("cache_read_input_tokens", units.CACHE_READ),
-    ("cache_write_tokens", units.CACHE_WRITE),
-    ("audio_tokens", units.INPUT_AUDIO),
-    ("image_tokens", units.INPUT_IMAGE),
-    ("video_tokens", units.INPUT_VIDEO),
-)
-_OUTPUT_DETAILS = (
-    ("reasoning_tokens", units.REASONING),
-    ("audio_tokens", units.OUTPUT_AUDIO),
-    ("image_tokens", units.OUTPUT_IMAGE),
-    ("rejected_prediction_tokens", units.OUTPUT_REJECTED),
-)
-_WRITE_DETAILS = (("ttl_30m_tokens", units.CACHE_WRITE_30M), ("ttl_12h_tokens", units.CACHE_WRITE_12H))
-# Reported beside the details: DeepSeek, Moonshot and Together; Perplexity; OpenAI-shaped gateways to Anthropic.
-_BESIDE = (
-    ("prompt_cache_hit_tokens", units.CACHE_READ),
-    ("cached_tokens", units.CACHE_READ),
-    ("cache_creation_input_tokens", units.CACHE_WRITE),
-    ("reasoning_tokens", units.REASONING),
-    ("citation_tokens", units.OUTPUT_CITATION),
-    ("num_search_queries", units.WEB_SEARCHES),
-)
-
-
-def _take(counts: dict[str, int], source: Mapping[str, Any], names: tuple[tuple[str, str], ...]) -> None:
-    for name, unit in names:
-        value = source.get(name)
-        if value is not None and unit not in counts:
-            number = count(value)
-            if number is not None:
-                counts[unit] = number
+# What each part of a usage object says, by the names of its fields; fields that are not named here say nothing.
+_TOTALS = {
+    "prompt_tokens": units.INPUT,
+    "input_tokens": units.INPUT,
+    "completion_tokens": units.OUTPUT,
+    "output_tokens": units.OUTPUT,
+    # Beside the details: DeepSeek, Moonshot and Together; Perplexity; OpenAI-shaped gateways to Anthropic.
+    "prompt_cache_hit_tokens": units.CACHE_READ,
+    "cached_tokens": units.CACHE_READ,
+    "cache_creation_input_tokens": units.CACHE_WRITE,
+    "reasoning_tokens": units.REASONING,
+    "citation_tokens": units.OUTPUT_CITATION,
+    "num_search_queries": units.WEB_SEARCHES,
+}
+_INPUT_DETAILS = {
+    "cached_tokens": units.CACHE_READ,
+    "cache_read_input_tokens": units.CACHE_READ,
+    "cache_write_tokens": units.CACHE_WRITE,
+    "audio_tokens": units.INPUT_AUDIO,
+    "image_tokens": units.INPUT_IMAGE,
+    "video_tokens": units.INPUT_VIDEO,
+}
+_OUTPUT_DETAILS = {
+    "reasoning_tokens": units.REASONING,
+    "audio_tokens": units.OUTPUT_AUDIO,
+    "image_tokens": units.OUTPUT_IMAGE,
+    "rejected_prediction_tokens": units.OUTPUT_REJECTED,
+}
+_DETAILS = {
+    "prompt_tokens_details": _INPUT_DETAILS,
+    "input_tokens_details": _INPUT_DETAILS,
+    "input_token_details": _INPUT_DETAILS,
+    "completion_tokens_details": _OUTPUT_DETAILS,
+    "output_tokens_details": _OUTPUT_DETAILS,
+    "cache_write_tokens_details": {
+        "ttl_30m_tokens": units.CACHE_WRITE_30M,
+        "ttl_12h_tokens": units.CACHE_WRITE_12H,
+    },
+    "server_tool_use_details": {"web_search_requests": units.WEB_SEARCHES},
+}
 
 
 def usage(body: Any) -> Usage | None:
-    """The usage object of chat, completions, responses, embeddings, transcriptions and images."""
-    said = fields(body)
-    if not said:
-        return None
+    """The usage object of chat, completions, responses, embeddings, transcriptions and images.
+
+    What the details say goes before what stands beside them.
+    """
     counts: dict[str, int] = {}
-    _take(counts, said, (("prompt_tokens", units.INPUT), ("input_tokens", units.INPUT)))
-    _take(counts, said, (("completion_tokens", units.OUTPUT), ("output_tokens", units.OUTPUT)))
-    details = said.get("prompt_tokens_details") or said.get("input_tokens_details") or said.get("input_token_details")
-    if details is not None:
-        _take(counts, fields(details), _INPUT_DETAILS)
-    details = said.get("completion_tokens_details") or said.get("output_tokens_details")
-    if details is not None:
-        _take(counts, fields(details), _OUTPUT_DETAILS)
-    details = said.get("cache_write_tokens_details")
-    if details is not None:
-        _take(counts, fields(details), _WRITE_DETAILS)
-    _take(counts, said, _BESIDE)
-    _add_reasoning_beside(counts, said)
-    _take_seconds(counts, said)
-    _take(counts, fields(said.get("server_tool_use_details")), (("web_search_requests", units.WEB_SEARCHES),))
+    details: list[tuple[Any, Mapping[str, str]]] = []
+    said = fields(body)
+    for name, value in said.items():
+        if value is None:
+            continue
+        unit = _TOTALS.get(name)
+        if unit is not None:
+            number = value if type(value) is int and value >= 0 else count(value)
+            if number is not None:
+                counts[unit] = number
+        elif name in _DETAILS:
+            details.append((value, _DETAILS[name]))
+        elif name == "seconds" and isinstance(value, int | float) and value >= 0:
+            counts[units.INPUT_AUDIO_MS] = round(value * 1000)
+    for value, names in details:
+        _take(counts, fields(value), names)
+    if counts.get(units.REASONING):
+        _add_reasoning_beside(counts, said)
     return Usage(counts) if counts else None
 
 
+def _take(counts: dict[str, int], said: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    for name, value in said.items():
+        if value is not None and name in names:
+            number = value if type(value) is int and value >= 0 else count(value)
+            if number is not None:
+                counts[names[name]] = number
+
+
 def _add_reasoning_beside(counts: dict[str, int], said: Mapping[str, Any]) -> None:
-    reasoning = counts.get(units.REASONING)
-    if not reasoning:
-        return
-    output, total = counts.get(units.OUTPUT, 0), count(said.get("total_tokens"))
-    beside = total == counts.get(units.INPUT, 0) + output + reasoning if total is not None else False
-    if beside or reasoning > output:
+    reasoning, output = counts[units.REASONING], counts.get(units.OUTPUT, 0)
+    total = count(said.get("total_tokens"))
+    if reasoning > output or total == counts.get(units.INPUT, 0) + output + reasoning:
         counts[units.OUTPUT] = output + reasoning
-
-
-def _take_seconds(counts: dict[str, int], said: Mapping[str, Any]) -> None:
-    seconds = said.get("seconds")
-    if isinstance(seconds, int | float) and seconds >= 0:
-        counts[units.INPUT_AUDIO_MS] = round(seconds * 1000)
 
 
 def reported_nano_usd(body: Any) -> int | None:
     """The cost in the usage itself: OpenRouter and gateways (USD), Perplexity (an object), xAI (ticks of 1e-10 USD)."""
     said = fields(body)
-    ticks = count(said.get("cost_in_usd_ticks"))
-    if ticks is not None:
-        return nano_from_pico(ticks * _TICK_PICO_USD)
+    if "cost_in_usd_ticks" in said:
+        ticks = count(said["cost_in_usd_ticks"])
+        if ticks is not None:
+            return nano_from_pico(ticks * _TICK_PICO_USD)
     cost = said.get("cost")
-    if cost is None or isinstance(cost, bool):
+    return None if cost is None else _nano_usd(cost, said)
+
+
+def _nano_usd(cost: Any, said: Mapping[str, Any]) -> int | None:
+    if isinstance(cost, bool):
         return None
     if not isinstance(cost, int | float | str):
-        cost = fields(cost).get("total_cost")
-        return None if cost is None else nano_from_usd(cost)
+        total = fields(cost).get("total_cost")
+        return None if total is None else nano_from_usd(total)
     amount = nano_from_usd(cost)
     if amount is not None and said.get("is_byok") is True:
         # With the user's own key OpenRouter's cost is its fee alone; the upstream bills the rest.
@@ -177,7 +191,7 @@ _TOOL_ITEMS = {
 
 def _take_tools(counts: dict[str, int], said: Mapping[str, Any]) -> None:
     used = fields(said.get("tool_usage"))
-    _take(counts, fields(used.get("web_search")), (("num_requests", units.WEB_SEARCHES),))
+    _take(counts, fields(used.get("web_search")), {"num_requests": units.WEB_SEARCHES})
     found: dict[str, int] = {}
     for item in listed(said.get("output")):
         kind = fields(item).get("type")

@@ -14,7 +14,6 @@ from costspan.emit.labels import Capped
 from costspan.facts import usage as units
 from costspan.facts.call import Call
 from costspan.facts.money import Cost
-from costspan.facts.usage import Usage
 from costspan.names import OTHER, UNKNOWN
 
 _Raw: TypeAlias = tuple[str | None, ...]
@@ -25,16 +24,22 @@ _MOST_DAYS: Final = 1_900
 _MOST_KEYS: Final = 4_096
 _TEXT, _AUDIO, _IMAGE, _VIDEO = "text", "audio", "image", "video"
 
-# unit of the total -> (metric, the parts by modality)
-_TOKENS: Final = (
-    (names.INPUT_TOKENS.name, units.INPUT, (
-        (units.INPUT_AUDIO, _AUDIO), (units.INPUT_IMAGE, _IMAGE), (units.INPUT_VIDEO, _VIDEO))),
-    (names.OUTPUT_TOKENS.name, units.OUTPUT, ((units.OUTPUT_AUDIO, _AUDIO), (units.OUTPUT_IMAGE, _IMAGE))),
-    (names.CACHE_READ_TOKENS.name, units.CACHE_READ, (
-        (units.CACHE_READ_AUDIO, _AUDIO), (units.CACHE_READ_IMAGE, _IMAGE), (units.CACHE_READ_VIDEO, _VIDEO))),
-    (names.CACHE_WRITE_TOKENS.name, units.CACHE_WRITE, ()),
-    (names.REASONING_TOKENS.name, units.REASONING, ()),
-)  # fmt: skip
+_AUDIO_IN: Final = ((units.INPUT_AUDIO, _AUDIO), (units.INPUT_IMAGE, _IMAGE), (units.INPUT_VIDEO, _VIDEO))
+_AUDIO_READ: Final = (
+    (units.CACHE_READ_AUDIO, _AUDIO),
+    (units.CACHE_READ_IMAGE, _IMAGE),
+    (units.CACHE_READ_VIDEO, _VIDEO),
+)
+_AUDIO_OUT: Final = ((units.OUTPUT_AUDIO, _AUDIO), (units.OUTPUT_IMAGE, _IMAGE))
+
+#: Metric, the unit of its total, the parts of that by modality. The order is that of `Cell.tokens`.
+TOKENS: Final = (
+    (names.INPUT_TOKENS, units.INPUT, _AUDIO_IN),
+    (names.OUTPUT_TOKENS, units.OUTPUT, _AUDIO_OUT),
+    (names.CACHE_READ_TOKENS, units.CACHE_READ, _AUDIO_READ),
+    (names.CACHE_WRITE_TOKENS, units.CACHE_WRITE, ()),
+    (names.REASONING_TOKENS, units.REASONING, ()),
+)
 
 
 class Cell:
@@ -46,10 +51,8 @@ class Cell:
         self.labels = labels
         self.outcomes: dict[str, int] = {}
         self.cost: dict[str, int] = {}
-        self.tokens: dict[tuple[str, str], int] = {
-            (names.INPUT_TOKENS.name, UNKNOWN): 0,
-            (names.OUTPUT_TOKENS.name, UNKNOWN): 0,
-        }
+        # By modality. Input and output are there from the first call on, also where it failed: the series exist.
+        self.tokens: tuple[dict[str, int], ...] = ({UNKNOWN: 0}, {UNKNOWN: 0}, {}, {}, {})
         self.unpriced: dict[str, list[int]] = {}  # reason: requests, tokens
         self.days: dict[str, Day] = {}
 
@@ -58,7 +61,7 @@ class Cell:
         self.outcomes[call.outcome] = self.outcomes.get(call.outcome, 0) + 1
         usage = call.answer.usage
         if usage is not None:
-            _add_tokens(self.tokens, usage)
+            _add_tokens(self.tokens, usage.counts)
         price = call.price
         if isinstance(price, Cost):
             self.cost[price.quality] = self.cost.get(price.quality, 0) + price.nano_usd
@@ -88,23 +91,19 @@ class Day:
             self.output += usage.get(units.OUTPUT)
 
 
-def _add_tokens(tokens: dict[tuple[str, str], int], usage: Usage) -> None:
-    counts = usage.counts
-    for metric, unit, parts in _TOKENS:
+def _add_tokens(tokens: tuple[dict[str, int], ...], counts: dict[str, int]) -> None:
+    for (_, unit, parts), by_modality in zip(TOKENS, tokens, strict=True):
         total = counts.get(unit)
-        if not total:
-            continue
-        rest, is_split = total, False
-        for part, modality in parts:
-            share = counts.get(part)
-            if share is not None:
-                is_split = True
-                share = min(share, rest)
-                if share:
-                    rest -= share
-                    tokens[metric, modality] = tokens.get((metric, modality), 0) + share
-        modality = _TEXT if is_split else UNKNOWN
-        tokens[metric, modality] = tokens.get((metric, modality), 0) + rest
+        if total:
+            modality = UNKNOWN
+            for part, kind in parts:
+                if part in counts:
+                    modality = _TEXT  # the provider tells modalities apart, so the rest is text
+                    share = min(counts[part], total)
+                    if share:
+                        total -= share
+                        by_modality[kind] = by_modality.get(kind, 0) + share
+            by_modality[modality] = by_modality.get(modality, 0) + total
 
 
 class Cells:

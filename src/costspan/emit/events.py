@@ -2,47 +2,62 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber
 from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from opentelemetry.trace import TraceFlags
 
 from costspan import names
 from costspan.emit import spans
 from costspan.facts.call import Call
 from costspan.facts.money import Cost
 
+_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
+# Not empty: for an empty context the API takes the current one.
+_NO_SPAN: Final = Context({"costspan": True})
+
 
 class Events:
     """Writes the usage event of finished calls."""
 
     def __init__(self, provider: LoggerProvider) -> None:
-        self._logger = provider.get_logger(names.SCOPE)
+        self._logger: Any = provider.get_logger(names.SCOPE)
+        self._slim: Any = None
 
     def take(self, calls: Sequence[Call]) -> None:
         """Write one record for each call."""
+        emit, made = self._logger.emit, self._made_by()
         for call in calls:
-            self._logger.emit(
-                LogRecord(
-                    timestamp=call.started_ns + int(call.duration_s * 1e9),
-                    context=_context(call),
-                    severity_number=SeverityNumber.INFO,
-                    event_name=names.USAGE_EVENT,
-                    attributes=_attributes(call),
-                )
-            )
+            record = _record(call)
+            emit(made(self._logger, record) if made else record)
+
+    def _made_by(self) -> Any:
+        """What makes the SDK's record around ours the cheap way, where the SDK is known; see emit/slim.py."""
+        if self._slim is None:
+            self._slim = False
+            if "opentelemetry.sdk._logs" in sys.modules:
+                from costspan.emit import slim
+
+                self._slim = slim.written if slim.is_known_logger(self._logger) else False
+        return self._slim
 
 
-def _context(call: Call) -> Context:
-    if not call.trace_id:
-        return Context()
-    return trace.set_span_in_context(
-        NonRecordingSpan(SpanContext(call.trace_id, call.span_id, is_remote=False, trace_flags=TraceFlags(1))),
-        Context(),
+def _record(call: Call) -> LogRecord:
+    ended_ns = call.started_ns + int(call.duration_s * 1e9)
+    record = LogRecord(
+        timestamp=ended_ns,
+        observed_timestamp=ended_ns,
+        context=_NO_SPAN,
+        severity_number=SeverityNumber.INFO,
+        event_name=names.USAGE_EVENT,
+        attributes=_attributes(call),
     )
+    if call.trace_id:
+        record.trace_id, record.span_id, record.trace_flags = call.trace_id, call.span_id, _SAMPLED
+    return record
 
 
 def _attributes(call: Call) -> dict[str, Any]:
@@ -54,5 +69,5 @@ def _attributes(call: Call) -> dict[str, Any]:
     if isinstance(call.price, Cost):
         said[names.COST_NANO_USD] = call.price.nano_usd
     if call.answer.usage is not None:
-        said[names.USAGE_UNITS] = spans.units_text(call.answer.usage)
+        said[names.USAGE_UNITS] = call.answer.usage.as_json()
     return said

@@ -14,11 +14,12 @@ from costspan.calls import engine
 from costspan.calls.ratelimits import RateLimits
 from costspan.emit.cells import Cells
 from costspan.emit.clerk import Clerk
+from costspan.emit.durations import Durations, is_default
 from costspan.emit.events import Events
 from costspan.emit.fanout import Fanout
 from costspan.emit.health import LedgerHealth, observe_health, observe_rate_limits
 from costspan.emit.inherited import disown, readers_of
-from costspan.emit.metrics import Durations, observe_cells
+from costspan.emit.metrics import observe_cells
 from costspan.emit.pricer import Pricer
 from costspan.emit.sessions import Sessions
 from costspan.emit.spans import Spans
@@ -56,32 +57,39 @@ class Pipeline:
         observe_health(meter, ledger)
         observe_rate_limits(meter, self.rate_limits)
         self._ridden: dict[int, Any] = {}
-        self.clerk = Clerk(self._takers(settings, Durations(meter, self.cells), logger_provider))
+        self.durations = Durations(meter, self.cells, self._may_ride)
+        self.clerk = Clerk(self._takers(settings, logger_provider))
         tracer = trace.get_tracer(names.SCOPE, tracer_provider=tracer_provider)
         self.fanout = Fanout(
             prices=prices, periods=Periods(settings.time_zone), cells=self.cells, sessions=self.sessions,
             spans=Spans(tracer) if settings.spans else None, clerk=self.clerk, rate_limits=self.rate_limits,
         )  # fmt: skip
 
-    def _takers(self, settings: Settings, durations: Durations, logger_provider: Any) -> list[tuple[str, Any]]:
+    def _takers(self, settings: Settings, logger_provider: Any) -> list[tuple[str, Any]]:
         takers: list[tuple[str, Any]] = []
         if self.ledger is not None:
             takers.append(("ledger", self.ledger.take))  # before telemetry: it is the book
-        takers.append(("emit.durations", durations.take))
+        takers.append(("emit.ride", self._ride))
+        takers.append(("emit.durations", self.durations.take))
         if settings.events:
             takers.append(("emit.events", Events(logger_provider or get_logger_provider()).take))
-        if self.sessions is not None:
-            takers.append(("emit.sessions", self._ride))
         return takers
 
     def _ride(self, _: Sequence[Call]) -> None:
         """Join metric readers that have appeared since: a program may set its providers up after costspan."""
         provider = self._providers[1] or otel_metrics.get_meter_provider()
         for reader in readers_of(provider):
-            if self.sessions is not None and id(reader) not in self._ridden:
+            if id(reader) not in self._ridden:
                 from costspan.emit.rider import Rider
 
-                self._ridden[id(reader)] = Rider(self.sessions, reader)
+                self._ridden[id(reader)] = Rider(self.sessions, self.durations, reader)
+
+    def _may_ride(self) -> bool | None:
+        """Whether our own histograms reach every metric reader as the SDK's would; None before there is any."""
+        provider = self._providers[1] or otel_metrics.get_meter_provider()
+        if not readers_of(provider):
+            return None
+        return is_default(provider) and all(rider.is_plain for rider in self._ridden.values())
 
     # --- the end, and the child -----------------------------------------------------------------------------------
 
@@ -120,6 +128,7 @@ class Pipeline:
         self.fanout.prices.forget()
         if self.sessions is not None:
             self.sessions.clear()
+        self.durations.forget()
         for rider in self._ridden.values():
             rider.forget()
         if self.ledger is not None:

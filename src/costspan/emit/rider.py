@@ -1,6 +1,7 @@
-"""The session counters on their way out: they ride with the data that a metric reader is about to hand on.
+"""Points of our own on their way out: they ride with the data that a metric reader is about to hand on.
 
-Same exporter, same resource, same flush and shutdown as every other metric, and only what changed since the last time.
+Session counters and durations: same exporter, same resource, same flush and shutdown as every other metric. Of the
+sessions, only those that changed since the last time.
 """
 
 from __future__ import annotations
@@ -12,57 +13,77 @@ from time import time_ns
 from typing import Any
 
 from opentelemetry.sdk.metrics import Counter
-from opentelemetry.sdk.metrics.export import AggregationTemporality, Metric, NumberDataPoint, ScopeMetrics, Sum
+from opentelemetry.sdk.metrics import Histogram as SdkHistogram
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    NumberDataPoint,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.metrics.view import DefaultAggregation, ExplicitBucketHistogramAggregation
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from costspan import guard, names
+from costspan.emit.durations import Durations, Spread
 from costspan.emit.sessions import Key, Sessions, Spent
 from costspan.facts.money import NANO_PER_USD
 
 
 class Rider:
-    """Adds the session counters to what one metric reader hands on."""
+    """Adds session counters (where they are wanted) and durations to what one metric reader hands on."""
 
-    def __init__(self, sessions: Sessions, reader: Any) -> None:
+    def __init__(self, sessions: Sessions | None, durations: Durations, reader: Any) -> None:
         self._sessions = sessions
+        self._durations = durations
+        self._reported: dict[tuple[int, int], tuple[int, float, list[int]]] = {}
         self._clock = 0
         self._sent: dict[Key, tuple[int, int, int]] = {}
         self._is_delta = _prefers_delta(reader)
+        #: Whether this reader aggregates histograms into explicit buckets, in the temporality of its counters.
+        self.is_plain = _has_plain_histograms(reader)
         self._since_ns = time_ns()
         receive = weakref.WeakMethod(reader._receive_metrics)  # noqa: SLF001  # what a reader subclass implements
 
-        def receive_with_sessions(metrics_data: Any, *args: Any, **kwargs: Any) -> Any:
+        def receive_with_ours(metrics_data: Any, *args: Any, **kwargs: Any) -> Any:
             own = receive()
             return own(self.joined(metrics_data), *args, **kwargs) if own is not None else None
 
-        reader._receive_metrics = receive_with_sessions  # noqa: SLF001
+        reader._receive_metrics = receive_with_ours  # noqa: SLF001
 
     def forget(self) -> None:
         """In a forked child: nothing was reported yet."""
         self._sent.clear()
+        self._reported.clear()
         self._since_ns = time_ns()
 
     def joined(self, metrics_data: Any) -> Any:
-        """The reader's data with the session counters added, or as it was where there is nothing to add."""
+        """The reader's data with ours added, or as it was where there is nothing to add."""
         return self._join(metrics_data) or metrics_data
 
     @guard.guarded("emit.sessions")
     def _join(self, metrics_data: Any) -> Any:
-        resources = list(getattr(metrics_data, "resource_metrics", ()))
+        resources: list[Any] = list(getattr(metrics_data, "resource_metrics", ()))
         if not resources:
             return None
-        self._clock, changed = self._sessions.changed_since(self._clock)
-        if not changed:
+        now = time_ns()
+        metrics = [*self._of_sessions(now), *self._of_durations(now)]
+        self._since_ns = now
+        if not metrics:
             return None
-        own = ScopeMetrics(
-            scope=InstrumentationScope(f"{names.SCOPE}.sessions"), metrics=list(self._metrics(changed)), schema_url=""
-        )
+        own = ScopeMetrics(scope=InstrumentationScope(names.SCOPE), metrics=metrics, schema_url="")
         first = resources[0]
         resources[0] = replace(first, scope_metrics=[*first.scope_metrics, own])
         return replace(metrics_data, resource_metrics=resources)
 
-    def _metrics(self, changed: list[tuple[Key, Spent]]) -> Iterator[Any]:
-        now = time_ns()
+    def _of_sessions(self, now: int) -> Iterator[Any]:
+        if self._sessions is None:
+            return
+        self._clock, changed = self._sessions.changed_since(self._clock)
+        if not changed:
+            return
         cost: list[Any] = []
         tokens: list[Any] = []
         for key, spent in changed:
@@ -75,7 +96,29 @@ class Rider:
         for metric, points in ((names.SESSION_COST_USD, cost), (names.SESSION_TOKENS, tokens)):
             data = Sum(data_points=points, aggregation_temporality=kind, is_monotonic=True)
             yield Metric(metric.name, metric.description, metric.unit, data)
-        self._since_ns = now
+
+    def _of_durations(self, now: int) -> Iterator[Any]:
+        kind = AggregationTemporality.DELTA if self._is_delta else AggregationTemporality.CUMULATIVE
+        for which, metric in enumerate((names.DURATION_S, names.FIRST_CHUNK_S)):
+            with self._durations.lock:
+                points = [self._spread(which, key, spread, now) for key, spread in self._durations.own[which].items()]
+            found = [point for point in points if point is not None]
+            if found:
+                data = Histogram(data_points=found, aggregation_temporality=kind)
+                yield Metric(metric.name, metric.description, metric.unit, data)
+
+    def _spread(self, which: int, key: int, spread: Spread, now: int) -> HistogramDataPoint | None:
+        since, count, total, buckets = spread.started_ns, spread.count, spread.total, list(spread.buckets)
+        if self._is_delta:
+            before = self._reported.get((which, key), (0, 0.0, [0] * len(buckets)))
+            self._reported[which, key] = (count, total, buckets)
+            since, count, total = max(since, self._since_ns), count - before[0], total - before[1]
+            buckets = [after - former for former, after in zip(before[2], buckets, strict=True)]
+            if not count:
+                return None
+        return HistogramDataPoint(
+            spread.labels, since, now, count, total, buckets, names.DURATION_BUCKETS_S, spread.least, spread.most
+        )
 
     def _portion(self, key: Key, spent: Spent) -> tuple[int, int, int, int]:
         """Start, and what to report: everything since the start, or what came since the last report."""
@@ -85,9 +128,16 @@ class Rider:
         before = self._sent.pop(key, (0, 0, 0))
         before = before if all(a <= b for a, b in zip(before, now, strict=True)) else (0, 0, 0)
         self._sent[key] = now
-        while len(self._sent) > 2 * self._sessions.limit:
+        while self._sessions is not None and len(self._sent) > 2 * self._sessions.limit:
             del self._sent[next(iter(self._sent))]
         return (self._since_ns, *(b - a for a, b in zip(before, now, strict=True)))  # type: ignore[return-value]
+
+
+def _has_plain_histograms(reader: Any) -> bool:
+    chosen = getattr(reader, "_instrument_class_aggregation", {}).get(SdkHistogram)
+    temporality = getattr(reader, "_instrument_class_temporality", {})
+    is_same = temporality.get(SdkHistogram) == temporality.get(Counter)
+    return is_same and isinstance(chosen, DefaultAggregation | ExplicitBucketHistogramAggregation)
 
 
 def _prefers_delta(reader: Any) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import NoOpTracer, ProxyTracer, Span, SpanKind, Status, StatusCode, Tracer
 
 from costspan import names
 from costspan.calls.engine import Watch
@@ -47,6 +47,7 @@ class Spans:
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
+        self._slim: Any = None  # the module that makes spans for this tracer, False where none does
         self._starts: dict[tuple[Any, ...], tuple[str, dict[str, Any]]] = {}
 
     def began(self, watch: Watch, context: otel_context.Context) -> Span | None:
@@ -59,7 +60,26 @@ class Spans:
             watch.span = current
             return None
         name, attributes = self._start(watch.call)
-        return self._tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=watch.call.started_ns)
+        started_ns = watch.call.started_ns
+        if self._slim is None:
+            self._choose()
+        if self._slim:
+            return self._slim.start_span(self._tracer, name, context, current, attributes, started_ns)
+        return self._tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=started_ns)
+
+    def _choose(self) -> None:
+        """Once the program has set its tracer provider up: may the spans of its tracer be made the cheap way?"""
+        tracer = self._tracer
+        if isinstance(tracer, ProxyTracer):
+            tracer = tracer._tracer  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # what it stands for by now
+            if isinstance(tracer, NoOpTracer):
+                return  # not set up yet
+            self._tracer = tracer
+        self._slim = False
+        if "opentelemetry.sdk.trace" in sys.modules:
+            from costspan.emit import slim
+
+            self._slim = slim if slim.is_known(tracer) else False
 
     def _start(self, call: Call) -> tuple[str, dict[str, Any]]:
         key = (
@@ -88,7 +108,8 @@ class Spans:
             if watch.borrowed:
                 attributes = {**attribution_attributes(call.attribution), **attributes}
                 _add_to_former(span, attributes)
-            span.set_attributes(attributes)
+            fill = getattr(span, "fill", span.set_attributes)  # ours takes clean attributes as they are
+            fill(attributes)
             if call.outcome == ERROR and not watch.borrowed:
                 span.set_status(Status(StatusCode.ERROR, call.error_type))
         if not watch.borrowed:
@@ -177,8 +198,3 @@ def add_price(said: dict[str, Any], call: Call) -> None:
         said[names.PRICE_VERSION] = price.version
     elif price is not None:
         said[names.UNPRICED_REASON] = price.reason
-
-
-def units_text(usage: Usage) -> str:
-    """All counts of a usage, as JSON."""
-    return json.dumps(usage.counts, separators=(",", ":"))

@@ -41,6 +41,10 @@ class Answer:
     error: str | None = None
 
 
+#: What a call has before it is answered. Never changed: an answer is put in its place.
+NO_ANSWER: Final = Answer()
+
+
 @dataclass(slots=True)
 class Call:
     """One finished call. Times: `started_ns` since the epoch, durations in seconds.
@@ -65,7 +69,7 @@ class Call:
     outcome: str = OK
     error_type: str | None = None
     http_status: int | None = None
-    answer: Answer = field(default_factory=Answer)
+    answer: Answer = field(default_factory=lambda: NO_ANSWER)
     price: Price | None = None
     period: str = ""
     trace_id: int = 0

@@ -30,7 +30,7 @@ class Line(NamedTuple):
     """One step of a price: so many units at so many pico-USD each."""
 
     unit: str
-    count: int
+    number: int
     pico_usd: int
 
 
