@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 os.environ.setdefault("ANTHROPIC_OPEN_TELEMETRY", "false")  # its own spans: only where a test asks for them
 
 from costspan import guard
+from provider import Provider
 from watching import Watched
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -41,3 +43,18 @@ def watched() -> Iterator[Watched]:
     """This process with costspan installed, and everything it emits in memory."""
     with Watched() as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def provider_server() -> Iterator[Provider]:
+    """A provider on loopback."""
+    with Provider() as running:
+        yield running
+
+
+@pytest.fixture
+def provider(provider_server: Provider) -> Provider:
+    """A provider on loopback, with nothing asked so far."""
+    gc.freeze()  # what the libraries hold need not be looked at again each time that a stream is let go of
+    provider_server.reset()
+    return provider_server

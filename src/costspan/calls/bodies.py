@@ -14,6 +14,7 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from costspan import guard
+from costspan.calls import streams
 from costspan.calls.engine import StreamWatch, Watch
 from costspan.calls.messages import parsed
 
@@ -57,10 +58,12 @@ class Tap:
 
     def __init__(self, watch: StreamWatch) -> None:
         self.watch = watch
-        self.is_reading = False
+        self.is_reading = False  # somebody iterates
+        self.is_running = False  # the response is at work for him, and may close itself
+        self.held = b""  # what he has not got yet: the beginning of an event that may be ours alone
 
-    def take(self, chunk: bytes) -> None:
-        """A piece of the body passes by."""
+    def take(self, chunk: bytes) -> bytes | None:
+        """A piece of the body passes by. What the caller gets now, if it is not just what is held back and this."""
         raise NotImplementedError
 
     def end(self) -> None:
@@ -76,11 +79,13 @@ class BodyTap(Tap):
         self.chunks: list[bytes] = []
         self.size = 0
 
+    @guard.guarded("calls.read_body")
     def take(self, chunk: bytes) -> None:
         self.size += len(chunk)
         if self.size <= _LARGEST_BODY:
             self.chunks.append(chunk)
 
+    @guard.guarded("calls.read_body")
     def end(self) -> None:
         self.watch.answered(_read_whole(self.watch, b"".join(self.chunks)))
 
@@ -91,25 +96,42 @@ class EventTap(Tap):
     def __init__(self, watch: StreamWatch) -> None:
         super().__init__(watch)
         self.rest = b""
+        self.skips_blank = False
 
     @guard.guarded("calls.read_event")
-    def take(self, chunk: bytes) -> None:
-        *lines, self.rest = (self.rest + chunk).split(b"\n")
-        for line in lines:
-            if line.startswith(b"data:"):
-                self._event(line[5:].strip())
+    def take(self, chunk: bytes) -> bytes | None:
+        *lines, rest = (self.rest + chunk).split(b"\n")
+        passed = [line for line in lines if not self._is_swallowed(line)]
+        self.rest = rest
+        if not self.watch.asked:
+            return None
+        self.held = rest
+        return b"".join([line + b"\n" for line in passed])
+
+    def _is_swallowed(self, line: bytes) -> bool:
+        """Whether this line belongs to the event that nobody but we asked for: its data, or the blank after it."""
+        if line.startswith(b"data:"):
+            data = line[5:].strip()
+            self._event(data)
+            self.skips_blank = self.watch.asked and b'"usage"' in data and streams.is_usage_alone(parsed(data))
+            return self.skips_blank
+        is_skipped = self.skips_blank and not line.strip()
+        self.skips_blank = False
+        return is_skipped
 
     def _event(self, data: bytes) -> None:
         watch = self.watch
-        if data == b"[DONE]" or not data.startswith(b"{"):
-            return
-        watch.count += 1
-        if watch.count == 1:
-            watch.first_ns = perf_counter_ns()
-        (watch.head if watch.count <= StreamWatch.HEAD else watch.tail).append(data)
+        if data == b"[DONE]":
+            watch.ended()
+        elif data.startswith(b"{"):
+            watch.count += 1
+            if watch.count == 1:
+                watch.first_ns = perf_counter_ns()
+            (watch.head if watch.count <= StreamWatch.HEAD else watch.tail).append(data)
 
+    @guard.guarded("calls.read_event")
     def end(self) -> None:
-        self.take(b"\n")
+        self._is_swallowed(self.rest)
         self.watch.ended()
 
 
@@ -125,11 +147,16 @@ def _tapped(own: Callable[[], Any], tap: Tap, name: str) -> Callable[..., Iterat
 
 
 def _passing(tap: Tap, source: Iterator[bytes]) -> Iterator[bytes]:
-    tap.is_reading = True
+    tap.is_reading = tap.is_running = True
     try:
         for chunk in source:
-            tap.take(chunk)
-            yield chunk
+            tap.is_running = False
+            passed = tap.take(chunk)
+            if passed is None:
+                passed, tap.held = tap.held + chunk, b""
+            if passed:
+                yield passed
+            tap.is_running = True
     except GeneratorExit:
         tap.watch.dropped()
         raise
@@ -137,8 +164,10 @@ def _passing(tap: Tap, source: Iterator[bytes]) -> Iterator[bytes]:
         tap.watch.broken(error)
         raise
     finally:
-        tap.is_reading = False
+        tap.is_reading = tap.is_running = False
     tap.end()
+    if tap.held:
+        yield tap.held
 
 
 def _async_tapped(own: Callable[[], Any], tap: Tap, name: str) -> Callable[..., AsyncIterator[bytes]]:
@@ -153,11 +182,16 @@ def _async_tapped(own: Callable[[], Any], tap: Tap, name: str) -> Callable[..., 
 
 
 async def _async_passing(tap: Tap, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    tap.is_reading = True
+    tap.is_reading = tap.is_running = True
     try:
         async for chunk in source:
-            tap.take(chunk)
-            yield chunk
+            tap.is_running = False
+            passed = tap.take(chunk)
+            if passed is None:
+                passed, tap.held = tap.held + chunk, b""
+            if passed:
+                yield passed
+            tap.is_running = True
     except GeneratorExit:
         tap.watch.dropped()
         raise
@@ -165,13 +199,15 @@ async def _async_passing(tap: Tap, source: AsyncIterator[bytes]) -> AsyncIterato
         tap.watch.broken(error)
         raise
     finally:
-        tap.is_reading = False
+        tap.is_reading = tap.is_running = False
     tap.end()
+    if tap.held:
+        yield tap.held
 
 
 def _closing(own: Callable[[], Any], tap: Tap) -> Callable[[], None]:
     def close() -> None:
-        if not tap.is_reading:
+        if not tap.is_running:
             tap.watch.closed()
         response = own()
         if response is not None:
@@ -182,7 +218,7 @@ def _closing(own: Callable[[], Any], tap: Tap) -> Callable[[], None]:
 
 def _async_closing(own: Callable[[], Any], tap: Tap) -> Callable[[], Any]:
     async def aclose() -> None:
-        if not tap.is_reading:
+        if not tap.is_running:
             tap.watch.closed()
         response = own()
         if response is not None:

@@ -130,7 +130,7 @@ class Family:
     def _asking(self, watch: Watch, args: tuple[Any, ...], options: Any, body: Mapping[str, Any]) -> tuple[Any, ...]:
         said = body.get("stream_options")
         extra = getattr(options, "extra_json", None) or NOTHING
-        if (isinstance(said, Mapping) and "include_usage" in said) or "stream_options" in extra or _is_raw(options):
+        if (isinstance(said, Mapping) and "include_usage" in said) or "stream_options" in extra:
             return args
         asking = copy.copy(options)
         asking.json_data = {**body, "stream_options": {**(said or {}), "include_usage": True}}
@@ -225,11 +225,6 @@ class Family:
         watch.headers = getattr(response, "headers", None)
         if watch.native:
             self.listener.adopted(watch)
-
-
-def _is_raw(options: Any) -> bool:
-    headers = options.headers
-    return isinstance(headers, Mapping) and any(name.lower() == "x-stainless-raw-response" for name in headers)
 
 
 # --- what can come back ----------------------------------------------------------------------------------------

@@ -92,10 +92,11 @@ def _noted(watch: StreamWatch, event: Any) -> bool:
         watch.tail.append(event)
     if watch.native and watch.endpoint.ends is not None and watch.endpoint.ends(event):
         watch.ended()
-    return watch.asked and _is_usage_alone(event)
+    return watch.asked and is_usage_alone(event)
 
 
-def _is_usage_alone(event: Any) -> bool:
+def is_usage_alone(event: Any) -> bool:
+    """Whether this is the event that a chat stream has only for those who ask for usage."""
     said = fields(event)
     return not said.get("choices", True) and said.get("usage") is not None
 

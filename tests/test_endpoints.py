@@ -1,0 +1,156 @@
+"""Every endpoint that costs, every client of the family, and answers that come later or many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+import ways
+from answers import (
+    CHAT_USAGE,
+    chat_chunks,
+    completion,
+    events,
+    response,
+    whole,
+)
+from caller import KINDS, Caller
+from comparing import ANTHROPIC_USAGE, OPENAI_USAGE, compared, usage_of
+from costspan import names
+from costspan.facts.call import ABANDONED, OK, Call
+from costspan.facts.money import Cost
+from provider import Provider
+from watching import Watched
+
+_MODES = pytest.mark.parametrize("mode", ["sync", "async"])
+
+
+@_MODES
+def test_a_background_response_is_booked_when_it_is_fetched(provider: Provider, mode: str) -> None:
+    """Made: no usage yet. Fetched: booked. Fetched again: the same answer, not booked again."""
+    with Watched() as watched:
+        seen = Caller(KINDS["responses"], provider.url, mode).run(ways.create_and_fetch)
+        call = watched.call()
+        assert watched.total(names.REQUESTS) == 1
+    assert [status["status"] for _, status in seen] == ["queued", "completed", "completed"]
+    assert call.usage is not None
+    assert call.usage.counts == OPENAI_USAGE
+    assert call.request_model == "gpt-4o-mini"
+
+
+@_MODES
+def test_a_stored_response_is_not_booked_again(provider: Provider, mode: str) -> None:
+    """It was booked when it was made."""
+
+    async def way(c: Caller) -> None:
+        c.look(await c.create())
+        provider.replies.append(whole(response()))
+        c.look(await c.get(c.methods.retrieve("resp_1")))
+
+    with Watched() as watched:
+        Caller(KINDS["responses"], provider.url, mode).run(way)
+        assert watched.call().outcome == OK
+
+
+@_MODES
+def test_each_result_of_a_batch_is_a_call(provider: Provider, mode: str) -> None:
+    """At the price of a batch; a failed one costs nothing; read again, nothing is booked again."""
+    seen: list[list[Any]] = []
+    calls: list[Call] = []
+    for is_watched in (False, True):
+        with Watched() if is_watched else nullcontext() as watched:
+            times = 2 if is_watched else 1
+            seen += [Caller(KINDS["messages"], provider.url, mode).run(ways.batch_results) for _ in range(times)]
+            if watched is not None:
+                calls = list(watched.calls())
+    assert seen[0] == seen[1] == seen[2]
+    assert len(seen[0]) == 3
+    assert [call.answer.id for call in calls] == ["msg_a", "msg_c"]
+    assert all(call.usage is not None and call.usage.counts == ANTHROPIC_USAGE for call in calls)
+    assert all(call.answer.processing == "batch" for call in calls)
+
+
+# --- other endpoints, other clients -----------------------------------------------------------------------------
+
+_WAV = ("a.wav", b"RIFF")
+ENDPOINTS: list[tuple[str, Callable[[Caller], Any], str, dict[str, int]]] = [
+    ("embeddings.create", ways.method("embeddings.create", model="text-embedding-3-small", input=["a"] * 64), "embeddings",
+     {"input": 11, "output": 0}),
+    ("raw embeddings", ways.method("embeddings.with_raw_response.create", model="text-embedding-3-small", input=["a"] * 64),
+     "embeddings", {"input": 11, "output": 0}),
+    ("images", ways.method("images.generate", model="gpt-image-1", prompt="x", n=2), "image_generation",
+     {"input": 11, "output": 7, "input_image": 0, "images": 2}),
+    ("speech", ways.method("audio.speech.create", model="tts-1", input="eleven char", voice="alloy"), "speech",
+     {"characters": 11}),
+    ("transcription", ways.method("audio.transcriptions.create", model="whisper-1", file=_WAV), "transcription",
+     {"input_audio_ms": 9000}),
+    ("moderation", ways.method("moderations.create", input="x"), "moderation", {"input": 0, "output": 0}),
+]  # fmt: skip
+
+
+@_MODES
+@pytest.mark.parametrize(
+    ("way", "operation", "usage"), [row[1:] for row in ENDPOINTS], ids=[row[0] for row in ENDPOINTS]
+)
+def test_every_endpoint_that_costs_is_booked(
+    way: Callable[[Caller], Any], operation: str, usage: dict[str, int], provider: Provider, mode: str
+) -> None:
+    """Each in its own units."""
+    call = compared(way, "chat", provider, mode)
+    assert call.operation == operation
+    assert call.usage is not None
+    assert call.usage.counts == usage
+
+
+@_MODES
+def test_what_costs_nothing_is_not_booked(provider: Provider, mode: str) -> None:
+    """Lists of models and counts of tokens are no calls."""
+    with Watched() as watched:
+        Caller(KINDS["chat"], provider.url, mode).run(ways.method("models.list"))
+        if mode == "sync":
+            counting = ways.method("messages.count_tokens", **{**KINDS["messages"].arguments, "max_tokens": 1})
+            Caller(KINDS["messages"], provider.url, "sync").run(counting)
+        assert not watched.calls()
+        assert not watched.spans()
+
+
+CLIENTS = [
+    ("azure", "azure.ai.openai"), ("bedrock", "aws.bedrock"), ("vertex", "gcp.vertex_ai"), ("groq", "groq"),
+    ("together", "together"), ("fireworks", "fireworks"), ("cerebras", "cerebras"), ("perplexity", "perplexity"),
+]  # fmt: skip
+
+
+@_MODES
+@pytest.mark.parametrize("way", ["whole", "stream", "raw", "break", "never read"])
+@pytest.mark.parametrize(("kind", "provider_name"), CLIENTS)
+def test_every_client_is_watched_alike(kind: str, provider_name: str, way: str, provider: Provider, mode: str) -> None:
+    """The clients of clouds and of the libraries of the same family."""
+    found = {**ways.READ_TO_THE_END, **ways.CUT_SHORT, **ways.UNREAD}[way]
+    call = compared(found, kind, provider, mode)
+    assert call.provider == provider_name
+    assert call.request_model == KINDS[kind].arguments["model"]
+    assert call.usage is not None
+    if way in ways.READ_TO_THE_END and (way != "stream" or kind not in {"groq", "perplexity"}):
+        assert call.usage.counts == usage_of(kind)
+    if way in ways.CUT_SHORT or way in ways.UNREAD:
+        assert not call.usage.complete
+        assert call.outcome == ABANDONED
+
+
+@_MODES
+@pytest.mark.parametrize("way", ["whole", "stream"])
+def test_a_reported_cost_goes_before_the_table(way: str, provider: Provider, mode: str) -> None:
+    """OpenRouter says what it charged."""
+    usage = {**CHAT_USAGE, "cost": 0.00123}
+    *chunks, last, done = chat_chunks(usage=None)
+
+    def prepare(provider: Provider) -> None:
+        stream = events([*chunks, {**last, "usage": usage}, done])
+        provider.replies.append(whole(completion(usage=usage)) if way == "whole" else stream)
+
+    call = compared(ways.READ_TO_THE_END[way], "chat", provider, mode, prepare=prepare)
+    assert isinstance(call.price, Cost)
+    assert (call.price.nano_usd, call.price.quality) == (1_230_000, "reported")
