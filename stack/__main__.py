@@ -1,4 +1,4 @@
-"""The verbs of the Makefile: `python -m stack binaries`, `run`, `generate`, `chaos`."""
+"""The verbs of the Makefile: `python -m stack binaries`, `run`, `generate`, `chaos`, `costs`."""
 
 from __future__ import annotations
 
@@ -34,10 +34,21 @@ def chaos() -> None:
     """Prove by faults; logs and data stay in .cache/chaos until the next time."""
     from stack.chaos import proof  # its parts import costspan and take a second
 
-    folder = ROOT / ".cache" / "chaos"
-    shutil.rmtree(folder, ignore_errors=True)
-    if not proof.main(folder):
+    if not proof.main(_emptied("chaos")):
         sys.exit(1)
+
+
+def measure(sessions: list[int]) -> None:
+    """Measure what the pipeline costs."""
+    from stack.chaos import costs
+
+    costs.main(_emptied("costs"), sessions)
+
+
+def _emptied(name: str) -> Path:
+    folder = ROOT / ".cache" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def run(folder: Path, for_s: float) -> None:
@@ -75,6 +86,8 @@ def main() -> None:
     verbs.add_parser("binaries", help="build or find the programs")
     verbs.add_parser("generate", help="write allow-list.yaml from names.py, alertmanager.yml from the example budgets")
     verbs.add_parser("chaos", help="play every fault under load, and compare what everyone says it cost")
+    costs = verbs.add_parser("costs", help="measure what each hop costs a call, and how many series sessions make")
+    costs.add_argument("sessions", nargs="*", type=int, default=[10, 1_000], help="numbers of sessions to try")
     runs = verbs.add_parser("run", help="run the stack of docker-compose.yml without docker")
     runs.add_argument("--folder", type=Path, default=ROOT / ".cache" / "stack", help="data, configurations, logs")
     runs.add_argument("--for", dest="for_s", type=float, default=_FOR_S, metavar="SECONDS", help="stop by itself after")
@@ -82,6 +95,8 @@ def main() -> None:
     try:
         if chosen.verb == "run":
             run(chosen.folder, chosen.for_s)
+        elif chosen.verb == "costs":
+            measure(chosen.sessions)
         else:
             {"binaries": binaries, "generate": generate, "chaos": chaos}[chosen.verb]()
     except (MissingProgramError, RuntimeError, TimeoutError) as fault:

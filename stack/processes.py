@@ -70,6 +70,13 @@ class Running:
                 preexec_fn=_end_with_parent,  # noqa: PLW1509  no thread of ours holds a lock here
             )
 
+    @property
+    def process(self) -> int:
+        """The id of the process; a RuntimeError before its start."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._process.pid
+
     def runs(self) -> bool:
         """True while the process lives."""
         return self._process is not None and self._process.poll() is None

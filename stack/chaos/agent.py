@@ -1,6 +1,6 @@
 """The program under load: an agent with the real openai client that does what its standard input says.
 
-`call 5` makes five calls, `fork 2 5` has two forked children make five calls each, `clock 1793491190` sets the clock
+`call 5` makes five calls, `sessions 5` five calls of five sessions, `fork 2 5` has two forked children make five calls each, `clock 1793491190` sets the clock
 of this process to that second; each is answered by `done`. The end of the input is the end of the program.
 """
 
@@ -35,6 +35,13 @@ def call(count: int) -> None:
                 CLIENT.chat.completions.create(model=MODEL, messages=[], user=user)
 
 
+def sessions(count: int) -> None:
+    """Call once for each of so many sessions."""
+    for number in range(count):
+        with costspan.attribution(session=f"{CASE}-{number}", team=CASE):
+            CLIENT.chat.completions.create(model=MODEL, messages=[], user=CASE)
+
+
 def fork(children: int, count: int) -> None:
     """Let forked children call."""
     context = multiprocessing.get_context("fork")
@@ -46,7 +53,7 @@ def fork(children: int, count: int) -> None:
 
 
 # The clock obeys only where shifted.py has installed it.
-WORDS = {"call": call, "fork": fork, "clock": clock.set_to}
+WORDS = {"call": call, "sessions": sessions, "fork": fork, "clock": clock.set_to}
 
 
 def main() -> None:

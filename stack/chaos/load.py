@@ -44,6 +44,11 @@ class Agent:
             bufsize=1,
         )
 
+    @property
+    def process(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
     def tell(self, *words: object) -> None:
         """Say what to do, without waiting for it."""
         assert self._process.stdin is not None  # noqa: S101  for the type
