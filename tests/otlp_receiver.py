@@ -7,19 +7,22 @@ from __future__ import annotations
 import contextlib
 import gzip
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 import grpc
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2_grpc as logs_grpc
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as metrics_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as traces
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as traces_grpc
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA as DELTA
 
 
 class Point(NamedTuple):
@@ -31,10 +34,13 @@ class Point(NamedTuple):
 
 @dataclass
 class Received:
-    """What came in. Metrics are cumulative: of each series the last value stands."""
+    """What came in. Of each cumulative series the last value stands, of each delta series the sum."""
 
     spans: list[Any] = field(default_factory=list[Any])
     events: list[Any] = field(default_factory=list[Any])
+    refused: list[str] = field(default_factory=list[str])
+    #: Of every connection, the processes that used it.
+    users: dict[int, set[str]] = field(default_factory=dict[int, set[str]])
     _series: dict[tuple[str, str, str], Point] = field(default_factory=dict[tuple[str, str, str], Point])
 
     def points(self, name: str) -> list[Point]:
@@ -48,6 +54,14 @@ class Received:
     def names(self) -> set[str]:
         """The metrics that came in."""
         return {key[0] for key in self._series}
+
+    def instances(self, name: str) -> int:
+        """How many processes sent a metric."""
+        return len({key[1] for key in self._series if key[0] == name})
+
+    def note_user(self, connection: int, request: Any) -> None:
+        for resource in request.ListFields()[0][1]:
+            self.users.setdefault(connection, set()).add(str(attributes(resource.resource)))
 
     def take_traces(self, request: Any) -> None:
         for resource in request.resource_spans:
@@ -68,10 +82,14 @@ class Received:
 
     def _take_points(self, metric: Any, instance: str) -> None:
         kind = metric.WhichOneof("data")
-        for point in getattr(metric, kind).data_points:
+        series = getattr(metric, kind)
+        for point in series.data_points:
             value = point.count if kind == "histogram" else getattr(point, point.WhichOneof("value"))
             labels = attributes(point)
-            self._series[metric.name, instance, str(sorted(labels.items()))] = Point(value, labels)
+            key = (metric.name, instance, str(sorted(labels.items())))
+            if kind != "gauge" and series.aggregation_temporality == DELTA and key in self._series:
+                value += self._series[key].value
+            self._series[key] = Point(value, labels)
 
 
 def attributes(holder: Any) -> dict[str, Any]:
@@ -80,8 +98,10 @@ def attributes(holder: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def over_http() -> Generator[tuple[str, Received]]:
-    """An endpoint for `http/protobuf`, and what it receives."""
+def over_http(before: Callable[[], object] = int) -> Generator[tuple[str, Received]]:
+    """An endpoint for `http/protobuf`, and what it receives. Like a Collector it keeps connections open, and refuses
+    what it cannot read. `before` is called ahead of every answer.
+    """
     received = Received()
     routes: Any = {
         "/v1/traces": (traces.ExportTraceServiceRequest, traces.ExportTraceServiceResponse, received.take_traces),
@@ -94,14 +114,27 @@ def over_http() -> Generator[tuple[str, Received]]:
     }
 
     class Exchange(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_POST(self) -> None:
             request, response, take = routes[self.path]
             body = self.rfile.read(int(self.headers["content-length"]))
-            take(request.FromString(gzip.decompress(body) if self.headers["content-encoding"] == "gzip" else body))
-            self.send_response(200)
+            before()
+            try:
+                sent = request.FromString(gzip.decompress(body) if self.headers["content-encoding"] == "gzip" else body)
+                received.note_user(self.client_address[1], sent)
+                take(sent)
+            except DecodeError as fault:
+                received.refused.append(f"{self.path}: {fault}")
+                self.send_error(HTTPStatus.BAD_REQUEST)
+                return
+            answer = response().SerializeToString()
+            self.send_response(HTTPStatus.OK)
             self.send_header("content-type", "application/x-protobuf")
+            self.send_header("content-length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(response().SerializeToString())
+            with contextlib.suppress(ConnectionError):  # the program may have ended meanwhile
+                self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name that http.server gives it)
             pass
@@ -117,12 +150,13 @@ def over_http() -> Generator[tuple[str, Received]]:
 
 
 @contextlib.contextmanager
-def over_grpc() -> Generator[tuple[str, Received]]:
-    """An endpoint for `grpc`, and what it receives."""
+def over_grpc(before: Callable[[], object] = int) -> Generator[tuple[str, Received]]:
+    """An endpoint for `grpc`, and what it receives. `before` is called ahead of every answer."""
     received = Received()
 
     def service(kind: Any, take: Any, response: Any) -> Any:
         def export(_self: Any, request: Any, _context: Any) -> Any:
+            before()
             take(request)
             return response()
 
