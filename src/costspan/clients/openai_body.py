@@ -126,16 +126,17 @@ def _nano_usd(cost: Any, said: Mapping[str, Any]) -> int | None:
 
 
 def _answer(said: Mapping[str, Any], spent: Any, finish_reasons: tuple[str, ...]) -> Answer:
+    find = said.get
     answer = Answer(
-        model=text(said.get("model")),
-        id=text(said.get("id")),
-        tier=text(said.get("service_tier")),
+        None if spent is None else usage(spent),
+        text(find("model")),
+        text(find("id")),
+        text(find("service_tier")),
         finish_reasons=finish_reasons,
     )
     if spent is not None:
-        answer.usage = usage(spent)
         answer.reported_nano_usd = reported_nano_usd(spent)
-    if said.get("error") is not None:
+    if "error" in said and said["error"] is not None:
         answer.error = error_of(said["error"])
     return answer
 

@@ -22,37 +22,39 @@ _Raw: TypeAlias = tuple[str | None, ...]
 _MOST_CELLS: Final = 300
 _MOST_DAYS: Final = 1_900
 _MOST_KEYS: Final = 4_096
-_TEXT, _AUDIO, _IMAGE, _VIDEO = "text", "audio", "image", "video"
-
-_AUDIO_IN: Final = ((units.INPUT_AUDIO, _AUDIO), (units.INPUT_IMAGE, _IMAGE), (units.INPUT_VIDEO, _VIDEO))
-_AUDIO_READ: Final = (
-    (units.CACHE_READ_AUDIO, _AUDIO),
-    (units.CACHE_READ_IMAGE, _IMAGE),
-    (units.CACHE_READ_VIDEO, _VIDEO),
-)
-_AUDIO_OUT: Final = ((units.OUTPUT_AUDIO, _AUDIO), (units.OUTPUT_IMAGE, _IMAGE))
-
-#: Metric, the unit of its total, the parts of that by modality. The order is that of `Cell.tokens`.
+#: Metric, the unit of its total, and the parts of that by modality.
 TOKENS: Final = (
-    (names.INPUT_TOKENS, units.INPUT, _AUDIO_IN),
-    (names.OUTPUT_TOKENS, units.OUTPUT, _AUDIO_OUT),
-    (names.CACHE_READ_TOKENS, units.CACHE_READ, _AUDIO_READ),
-    (names.CACHE_WRITE_TOKENS, units.CACHE_WRITE, ()),
-    (names.REASONING_TOKENS, units.REASONING, ()),
+    (
+        names.INPUT_TOKENS,
+        units.INPUT,
+        {units.INPUT_AUDIO: "audio", units.INPUT_IMAGE: "image", units.INPUT_VIDEO: "video"},
+    ),
+    (names.OUTPUT_TOKENS, units.OUTPUT, {units.OUTPUT_AUDIO: "audio", units.OUTPUT_IMAGE: "image"}),
+    (
+        names.CACHE_READ_TOKENS,
+        units.CACHE_READ,
+        {units.CACHE_READ_AUDIO: "audio", units.CACHE_READ_IMAGE: "image", units.CACHE_READ_VIDEO: "video"},
+    ),
+    (names.CACHE_WRITE_TOKENS, units.CACHE_WRITE, dict[str, str]()),
+    (names.REASONING_TOKENS, units.REASONING, dict[str, str]()),
 )
+_TEXT: Final = "text"
+#: The total that a part by modality belongs to: a part can be no more than that.
+_TOTAL_OF: Final = {part: total for _, total, parts in TOKENS for part in parts}
 
 
 class Cell:
     """The sums of one set of labels. Money in nano-USD."""
 
-    __slots__ = ("cost", "days", "folded", "labels", "outcomes", "tokens", "unpriced")
+    __slots__ = ("cost", "days", "labels", "outcomes", "split", "unpriced", "whole")
 
     def __init__(self, labels: dict[str, str]) -> None:
         self.labels = labels
         self.outcomes: dict[str, int] = {}
         self.cost: dict[str, int] = {}
-        # By modality. Input and output are there from the first call on, also where it failed: the series exist.
-        self.tokens: tuple[dict[str, int], ...] = ({UNKNOWN: 0}, {UNKNOWN: 0}, {}, {}, {})
+        # Tokens by unit, of calls whose provider tells modalities apart, and of those whose does not.
+        self.split: dict[str, int] = {}
+        self.whole: dict[str, int] = {}
         self.unpriced: dict[str, list[int]] = {}  # reason: requests, tokens
         self.days: dict[str, Day] = {}
 
@@ -61,7 +63,7 @@ class Cell:
         self.outcomes[call.outcome] = self.outcomes.get(call.outcome, 0) + 1
         usage = call.answer.usage
         if usage is not None:
-            _add_tokens(self.tokens, usage.counts)
+            self._add_tokens(usage.counts)
         price = call.price
         if isinstance(price, Cost):
             self.cost[price.quality] = self.cost.get(price.quality, 0) + price.nano_usd
@@ -70,6 +72,24 @@ class Cell:
             entry[0] += 1
             if usage is not None:
                 entry[1] += usage.get(units.INPUT) + usage.get(units.OUTPUT)
+
+    def _add_tokens(self, counts: dict[str, int]) -> None:
+        is_split = units.INPUT_AUDIO in counts or units.INPUT_IMAGE in counts or units.OUTPUT_AUDIO in counts
+        sums = self.split if is_split else self.whole
+        for unit, count in counts.items():
+            if count:
+                most = counts.get(_TOTAL_OF[unit], 0) if unit in _TOTAL_OF else count
+                sums[unit] = sums.get(unit, 0) + min(count, most)
+
+    def tokens(self, unit: str, parts: dict[str, str]) -> dict[str, int]:
+        """The tokens of a total by modality. Input and output are there from the first call on, also where it failed."""
+        found = {modality: self.split[part] for part, modality in parts.items() if self.split.get(part)}
+        text = self.split.get(unit, 0) - sum(found.values())
+        if text > 0:
+            found[_TEXT] = text
+        if unit in self.whole or unit in {units.INPUT, units.OUTPUT}:
+            found[UNKNOWN] = self.whole.get(unit, 0)
+        return found
 
 
 class Day:
@@ -89,21 +109,6 @@ class Day:
         if usage is not None:
             self.input += usage.get(units.INPUT)
             self.output += usage.get(units.OUTPUT)
-
-
-def _add_tokens(tokens: tuple[dict[str, int], ...], counts: dict[str, int]) -> None:
-    for (_, unit, parts), by_modality in zip(TOKENS, tokens, strict=True):
-        total = counts.get(unit)
-        if total:
-            modality = UNKNOWN
-            for part, kind in parts:
-                if part in counts:
-                    modality = _TEXT  # the provider tells modalities apart, so the rest is text
-                    share = min(counts[part], total)
-                    if share:
-                        total -= share
-                        by_modality[kind] = by_modality.get(kind, 0) + share
-            by_modality[modality] = by_modality.get(modality, 0) + total
 
 
 class Cells:

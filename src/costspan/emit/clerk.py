@@ -81,11 +81,15 @@ class Clerk:
     def _run(self) -> None:
         while self._is_open:
             self._bell.wait(_LOOK_S)
-            engine.finish_late()
-            if self._waiting and self._is_open:
-                self._closing.wait(_LINGER_S)
-            self._is_signalled = False
-            self.drain()
+            self._work()
+
+    @guard.guarded("emit.clerk")
+    def _work(self) -> None:
+        engine.finish_late()
+        if self._waiting and self._is_open:
+            self._closing.wait(_LINGER_S)
+        self._is_signalled = False
+        self.drain()
 
     def drain(self) -> None:
         """Pass on everything that waits. Returns when it has been taken."""

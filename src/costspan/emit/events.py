@@ -45,9 +45,18 @@ class Events:
         return self._slim
 
 
+class _Record(LogRecord):
+    """A log record that knows how to copy itself: the SDK's batch processor copies every one."""
+
+    def __copy__(self) -> LogRecord:
+        copied = object.__new__(_Record)
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+
 def _record(call: Call) -> LogRecord:
     ended_ns = call.started_ns + int(call.duration_s * 1e9)
-    record = LogRecord(
+    record = _Record(
         timestamp=ended_ns,
         observed_timestamp=ended_ns,
         context=_NO_SPAN,
@@ -62,7 +71,7 @@ def _record(call: Call) -> LogRecord:
 
 def _attributes(call: Call) -> dict[str, Any]:
     said = spans.start_attributes(call)
-    said.update(spans.end_attributes(call))
+    said.update(call.told or spans.end_attributes(call))
     said[names.EVENT_ID] = call.id
     said[names.PERIOD] = call.period
     said[names.DURATION] = call.duration_s

@@ -167,20 +167,27 @@ def _take_sigterm() -> None:
 
 
 def _terminated(number: int, _: FrameType | None) -> None:
+    if not _goes_on(number):
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+@guard.guarded("exit.sigterm")
+def _goes_on(number: int) -> bool:
+    """Deliver; True if the interrupted line must go on for a breath before that can be done."""
     global _deliverer  # noqa: PLW0603
     if _deliverer is None:
         _deliverer = _begin_to_deliver()
         _deliverer.join(_MOMENT_S)
         if _deliverer.is_alive():
             _come_again(number)
-            return
+            return True
     _deliverer.join(_PATIENCE_S)
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
+    return False
 
 
 def _come_again(number: int) -> None:
-    """The interrupted line may hold the lock that delivering waits for: it goes on for a breath and lets go of it."""
+    """The interrupted line may hold the lock that delivering waits for, and lets go of it as it goes on."""
     breath = threading.Timer(_BREATH_S, os.kill, (os.getpid(), number))
     breath.daemon = True
     breath.start()

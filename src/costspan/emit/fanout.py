@@ -51,6 +51,7 @@ class Fanout:
 
     # --- while a call is under way ------------------------------------------------------------------------------
 
+    @guard.guarded("emit.began")
     def began(self, watch: Watch) -> None:
         """Snapshot the attribution, open a span, let the library run within both."""
         context = otel_context.get_current()
@@ -87,19 +88,32 @@ class Fanout:
         """Price the call and tell everybody, once."""
         engine.finish_late()
         call = watch.call
-        is_booked = self._is_to_be_booked(watch)
-        if is_booked:
-            call.period = self.periods.month(call.started_ns)
-            call.price = self._price(call)
+        is_booked = self._value(watch)
+        if is_booked is None:  # we failed: it was answered all the same
+            is_booked, call.price = True, _FAULT
         self._show(watch)
         if is_booked:
-            self._book(call)
+            self._put(call)
+            self._add(call)
         if watch.headers is not None:
             self._read_quota(watch)
 
-    @guard.guarded("emit.cells")
-    def _book(self, call: Call) -> None:
+    @guard.guarded("pricing")
+    def _value(self, watch: Watch) -> bool:
+        """Month and price of a call; False for one that is not to be booked."""
+        call = watch.call
+        if not self._is_to_be_booked(watch):
+            return False
+        call.period = self.periods.month(call.started_ns)
+        call.price = self._price(call)
+        return True
+
+    @guard.guarded("emit.clerk")
+    def _put(self, call: Call) -> None:
         self.clerk.put(call)
+
+    @guard.guarded("emit.cells")
+    def _add(self, call: Call) -> None:
         self.cells.add(call, call.period, self.periods.weekday(call.started_ns))
         if self.sessions is not None:
             self.sessions.add(call)
@@ -125,13 +139,7 @@ class Fanout:
         if answer.usage is None and answer.reported_nano_usd is None:
             may_be_charged = call.outcome != ERROR or call.error_type in _TIMEOUTS
             return _NO_USAGE if may_be_charged else None
-        try:
-            return self.prices.price(call.provider, call.host, call.request_model, answer, call.started_ns / _NS_PER_S)
-        except Exception as fault:
-            if guard.raise_again:
-                raise
-            guard.stopped("pricing", fault)
-            return _FAULT
+        return self.prices.price(call.provider, call.host, call.request_model, answer, call.started_ns / _NS_PER_S)
 
     # --- answers that come later, or twice ------------------------------------------------------------------------
 
@@ -160,7 +168,8 @@ class Fanout:
             _, call = self.pending.popitem(last=False)
             call.period = self.periods.month(call.started_ns)
             call.price = _NO_USAGE
-            self._book(call)
+            self._put(call)
+            self._add(call)
 
 
 def _keep(table: OrderedDict[tuple[str, str], Any], key: tuple[str, str], value: Any) -> None:

@@ -29,8 +29,8 @@ def observe(meter: Meter, metric: Metric, source: Source) -> None:
 
 def observe_cells(meter: Meter, cells: Cells) -> None:
     """Have the counters of the contract read from the cells."""
-    for index, (metric, _, _) in enumerate(TOKENS):
-        observe(meter, metric, _tokens_of(cells, index))
+    for metric, unit, parts in TOKENS:
+        observe(meter, metric, _tokens_of(cells, unit, parts))
     observe(meter, names.COST_USD, _each(cells, _costs))
     observe(meter, names.REQUESTS, _each(cells, _requests))
     observe(meter, names.UNPRICED_REQUESTS, _each(cells, lambda cell: _unpriced(cell, 0)))
@@ -48,9 +48,9 @@ def _each(cells: Cells, read: Callable[[Cell], Iterable[tuple[int | float, dict[
     return source
 
 
-def _tokens_of(cells: Cells, index: int) -> Source:
+def _tokens_of(cells: Cells, unit: str, parts: dict[str, str]) -> Source:
     def read(cell: Cell) -> Iterator[tuple[int | float, dict[str, str]]]:
-        for modality, count in cell.tokens[index].items():
+        for modality, count in cell.tokens(unit, parts).items():
             yield count, {**cell.labels, names.MODALITY: modality}
 
     return _each(cells, read)

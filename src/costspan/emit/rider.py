@@ -134,12 +134,16 @@ class Rider:
 
 
 def _has_plain_histograms(reader: Any) -> bool:
-    chosen = getattr(reader, "_instrument_class_aggregation", {}).get(SdkHistogram)
-    temporality = getattr(reader, "_instrument_class_temporality", {})
-    is_same = temporality.get(SdkHistogram) == temporality.get(Counter)
+    chosen = _choice(reader, "aggregation", SdkHistogram)
+    is_same = _choice(reader, "temporality", SdkHistogram) == _choice(reader, "temporality", Counter)
     return is_same and isinstance(chosen, DefaultAggregation | ExplicitBucketHistogramAggregation)
 
 
 def _prefers_delta(reader: Any) -> bool:
-    preferred = getattr(reader, "_instrument_class_temporality", {})
-    return preferred.get(Counter) is AggregationTemporality.DELTA
+    return _choice(reader, "temporality", Counter) is AggregationTemporality.DELTA
+
+
+def _choice(reader: Any, what: str, kind: type) -> Any:
+    """What a reader prefers for a kind of instrument; it knows them by inner classes of the SDK."""
+    table: dict[type, Any] = getattr(reader, f"_instrument_class_{what}", {})
+    return next((choice for known, choice in table.items() if issubclass(known, kind)), None)

@@ -19,7 +19,7 @@ from costspan.facts.money import Cost
 from costspan.facts.usage import Usage
 
 _INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings", "inference"})
-_SUPPRESSED: Final = ("suppress_instrumentation", "suppress_instrumentation_key")
+_SUPPRESSED: Final = "suppress_instrumentation"  # by the API's own convention
 _MOST_STARTS: Final = 4_096
 _USAGE: Final = (
     (names.USAGE_INPUT, units.INPUT),
@@ -52,7 +52,7 @@ class Spans:
 
     def began(self, watch: Watch, context: otel_context.Context) -> Span | None:
         """The span of a call that begins: a new one, or None where another's will be used or none is wanted."""
-        if any(context.get(key) for key in _SUPPRESSED):
+        if context.get(_SUPPRESSED):
             return None
         current = trace.get_current_span(context)
         if current.is_recording() and is_inference(current):
@@ -104,7 +104,7 @@ class Spans:
         if span is None:
             return
         if span.is_recording():
-            attributes = end_attributes(call)
+            attributes = call.told = end_attributes(call)
             if watch.borrowed:
                 attributes = {**attribution_attributes(call.attribution), **attributes}
                 _add_to_former(span, attributes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from costspan.facts.attribution import NOBODY, Attribution
 from costspan.facts.money import Price
@@ -75,9 +75,11 @@ class Call:
     trace_id: int = 0
     span_id: int = 0
     is_fetchable: bool = False
+    told: dict[str, Any] | None = None  # what its span was told, so that the usage event need not gather it again
 
     @property
     def usage(self) -> Usage | None:
+        """What the provider counted; None where it said nothing."""
         return self.answer.usage
 
     @property

@@ -51,6 +51,7 @@ class Cost(NamedTuple):
 
     @property
     def usd(self) -> float:
+        """The amount in USD, for figures that are shown; sums are made of `nano_usd`."""
         return self.nano_usd / NANO_PER_USD
 
 
