@@ -1,0 +1,225 @@
+"""The panel kinds of the dashboards, in the words of Grafana's classic JSON: figure, bars, lines, gauge and table.
+
+Checked against the types of @grafana/schema by tests/test_dashboards.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from grafana.source.signals import SHARE, USD, Signal
+
+Json: TypeAlias = dict[str, Any]
+
+DATA_SOURCE: Final[Json] = {"type": "prometheus", "uid": "${datasource}"}
+GREEN, YELLOW, RED, BLUE, GREY = "green", "yellow", "red", "blue", "text"
+_DECIMALS: Final = {USD: 2, SHARE: 1}
+_LETTERS: Final = "ABCDEFGHIJ"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a panel differs from others of its kind: colours by series, words for numbers or for nothing, and so on.
+
+    `steps` are the values from which on another colour holds. `interval` is the shortest step of a graph.
+    `decimals` go by the name of a signal.
+    """
+
+    colours: Mapping[str, str] | None = None
+    words: Mapping[int, tuple[str, str]] | None = None
+    nothing: str = "none"
+    steps: Sequence[tuple[float | None, str]] = ((None, BLUE),)
+    interval: str = ""
+    decimals: Mapping[str, int] | None = None
+
+
+PLAIN_LOOK: Final = Look()
+
+
+def figure(title: str, said: str, signals: Sequence[Signal], width: int = 6, look: Look = PLAIN_LOOK) -> Json:
+    """One or more figures of the time range."""
+    options: Json = {
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "orientation": "auto",
+        "textMode": "auto" if len(signals) == 1 and not signals[0].legend else "value_and_name",
+        "colorMode": "background" if look.words else "none",
+        "graphMode": "none",
+        "justifyMode": "auto",
+        "wideLayout": True,
+        "showPercentChange": False,
+        "percentChangeColorMode": "standard",
+    }
+    return _panel("stat", title, said, width, _asked(signals, instant=True), look, signals, options, {})
+
+
+def gauge(title: str, said: str, signals: Sequence[Signal], width: int = 8, look: Look = PLAIN_LOOK) -> Json:
+    """Bars from nothing to a limit (or to a whole)."""
+    options: Json = {
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "orientation": "horizontal",
+        "displayMode": "basic",
+        "valueMode": "color",
+        "namePlacement": "auto",
+        "showUnfilled": True,
+        "sizing": "auto",
+        "minVizWidth": 8,
+        "minVizHeight": 16,
+        "maxVizHeight": 300,
+        "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
+    }
+    panel = _panel("bargauge", title, said, width, _asked(signals, instant=True), look, signals, options, {})
+    panel["fieldConfig"]["defaults"] |= {"min": 0, "max": 1}
+    return panel
+
+
+def bars(title: str, said: str, signals: Sequence[Signal], width: int = 12, look: Look = PLAIN_LOOK) -> Json:
+    """Stacked bars over time, each standing right of the moment with which its step begins."""
+    custom = {
+        "drawStyle": "bars",
+        "barAlignment": 1,
+        "barWidthFactor": 0.9,
+        "fillOpacity": 80,
+        "lineWidth": 0,
+        "stacking": {"group": "A", "mode": "normal"},
+        "axisSoftMin": 0,
+    }
+    return _over_time(title, said, signals, width, look, custom)
+
+
+def lines(title: str, said: str, signals: Sequence[Signal], width: int = 12, look: Look = PLAIN_LOOK) -> Json:
+    """Lines over time; where nothing was measured, there is a gap."""
+    custom = {"drawStyle": "line", "lineWidth": 1, "fillOpacity": 0, "spanNulls": False, "axisSoftMin": 0}
+    return _over_time(title, said, signals, width, look, custom)
+
+
+def table(
+    title: str, said: str, keys: Mapping[str, str], signals: Sequence[Signal], width: int = 24,
+    *, order: str, totals: Sequence[str] = (), links: Mapping[str, str] | None = None, look: Look = PLAIN_LOOK,
+) -> Json:  # fmt: skip
+    """A row for each set of labels, a column for each signal, the greatest of `order` first.
+
+    `keys` gives the header of each label; the signals' queries keep exactly these labels. `order` and `totals` are
+    headers: the column to sort by, and those that are added up under the table. `links`: where a click leads to.
+    """
+    named = {f"Value #{letter}": signal.name for letter, signal in zip(_LETTERS, signals, strict=False)}
+    renamed = {**keys, **(named if len(signals) > 1 else {"Value": signals[0].name})}
+    options: Json = {
+        "frameIndex": 0,
+        "showHeader": True,
+        "cellHeight": "sm",
+        "sortBy": [{"displayName": order, "desc": True}],
+    }
+    panel = _panel("table", title, said, width, _asked(signals, instant=True, form="table"), look, signals, options, {})
+    panel["transformations"] = [
+        {"id": "merge", "options": {}},
+        {
+            "id": "organize",
+            "options": {
+                "excludeByName": {"Time": True},
+                "indexByName": {name: index for index, name in enumerate(renamed)},
+                "renameByName": renamed,
+            },
+        },
+    ]
+    for override in panel["fieldConfig"]["overrides"]:
+        override["properties"] += _column(override["matcher"]["options"], totals)
+    for header, url in (links or {}).items():
+        link = {"title": "Show only this", "url": url, "targetBlank": False}
+        panel["fieldConfig"]["overrides"].append(_override(header, {"links": [link]}))
+    return panel
+
+
+def _column(header: str, totals: Sequence[str]) -> list[Json]:
+    properties: Json = {"custom.align": "right"}
+    if header in totals:
+        properties["custom.footer"] = {"reducers": ["sum"]}
+    if header.startswith("Share"):
+        properties |= {"custom.cellOptions": {"type": "gauge", "mode": "basic"}, "min": 0, "max": 1}
+    return _properties(properties)
+
+
+def _over_time(
+    title: str, said: str, signals: Sequence[Signal], width: int, look: Look, custom: Json
+) -> Json:  # fmt: skip
+    options: Json = {
+        "legend": {"calcs": ["sum"] if "stacking" in custom else [], "displayMode": "table" if "stacking" in custom
+                   else "list", "placement": "bottom", "showLegend": True},
+        "tooltip": {"mode": "multi", "sort": "desc"},
+    }  # fmt: skip
+    panel = _panel("timeseries", title, said, width, _asked(signals, instant=False), look, signals, options, custom)
+    if look.interval:
+        # A step is never shorter, and for a thousand of them not longer: a day stays a day.
+        panel |= {"interval": look.interval, "maxDataPoints": 1000}
+    return panel
+
+
+def _panel(
+    kind: str, title: str, said: str, width: int, targets: list[Json], look: Look, signals: Sequence[Signal],
+    options: Json, custom: Json,
+) -> Json:  # fmt: skip
+    defaults: Json = {
+        "unit": signals[0].unit,
+        "noValue": look.nothing,
+        "color": {"mode": "palette-classic" if kind == "timeseries" else "thresholds"},
+        "mappings": [_words(look.words)] if look.words else [],
+        "thresholds": {
+            "mode": "absolute",
+            "steps": [{"color": colour, "value": value} for value, colour in look.steps],
+        },
+    }
+    if signals[0].unit in _DECIMALS:
+        defaults["decimals"] = _DECIMALS[signals[0].unit]
+    if custom:
+        defaults["custom"] = custom
+    overrides = [_override(name, {"color": {"mode": "fixed", "fixedColor": each}})
+                 for name, each in (look.colours or {}).items()]  # fmt: skip
+    if len(signals) > 1 or kind == "table":
+        overrides += [_override(signal.name, _measure(signal, look)) for signal in signals if not signal.legend]
+    return {
+        "type": kind,
+        "title": title,
+        "description": said,
+        "datasource": DATA_SOURCE,
+        "gridPos": {"h": 0, "w": width, "x": 0, "y": 0},
+        "targets": targets,
+        "fieldConfig": {"defaults": defaults, "overrides": overrides},
+        "options": options,
+    }
+
+
+def _measure(signal: Signal, look: Look) -> Json:
+    decimals = (look.decimals or {}).get(signal.name, _DECIMALS.get(signal.unit))
+    return {"unit": signal.unit, **({} if decimals is None else {"decimals": decimals})}
+
+
+def _asked(signals: Sequence[Signal], *, instant: bool, form: str = "time_series") -> list[Json]:
+    return [
+        {
+            "refId": letter,
+            "datasource": DATA_SOURCE,
+            "expr": signal.expression,
+            "legendFormat": signal.legend or signal.name,
+            "editorMode": "code",
+            "format": form,
+            "instant": instant,
+            "range": not instant,
+            "exemplar": False,
+        }
+        for letter, signal in zip(_LETTERS, signals, strict=False)
+    ]
+
+
+def _words(words: Mapping[int, tuple[str, str]]) -> Json:
+    options = {str(number): {"text": text, "color": colour, "index": index}
+               for index, (number, (text, colour)) in enumerate(words.items())}  # fmt: skip
+    return {"type": "value", "options": options}
+
+
+def _override(name: str, properties: Json) -> Json:
+    return {"matcher": {"id": "byName", "options": name}, "properties": _properties(properties)}
+
+
+def _properties(properties: Json) -> list[Json]:
+    return [{"id": name, "value": value} for name, value in properties.items()]

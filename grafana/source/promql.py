@@ -1,0 +1,127 @@
+"""The words in which panels ask Prometheus: exact growth, by day, by step, shares.
+
+Money never goes through `increase()` or `rate()`: they guess at the edges of their window. Here the last value of a
+series less the value at the start is what it grew by, because no series of ours resets (see costspan/budgets/spend.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Final
+
+from costspan.budgets import clock
+from costspan.budgets.policy import DIMENSIONS
+from costspan.budgets.series import WEEKDAY_LABEL
+from costspan.budgets.spend import indented, last_minus_start
+from costspan.facts.periods import zone
+from costspan.names import UNKNOWN, WEEKDAY, Metric, prometheus_label
+
+#: The dashboard's time range, and the step of a graph, as Grafana fills them in.
+RANGE: Final = "$__range"
+STEP: Final = "$__interval"
+DAYS: Final = "($__range_s / 86400)"
+
+#: How long a session may have been idle and still be the same one. Its counters are sent only when they change.
+LONGEST_IDLE: Final = "30d"
+
+# A weekday's series stands still from half a day after its day to the same weekday of the next week. What it stood at
+# one to five days before the day is the start, what it stands at up to three days after its beginning the end: enough
+# for late calls, for days of 23 and 25 hours, and for a reader who is hours away from the budget time zone.
+_BEFORE: Final = "[4d] offset 1d"
+_AFTER: Final = "[4d] offset -3d"
+_NOON_S: Final = 12 * 3_600
+
+
+class Filters(tuple[str, ...]):
+    """The filters that a dashboard offers: words of `DIMENSIONS`, each a variable of the same name."""
+
+    __slots__ = ()
+
+    def matchers(self, metric: Metric) -> list[str]:
+        """The matchers of a metric; a ValueError where it lacks the label, because a panel would ignore a filter."""
+        for word in self:
+            if DIMENSIONS[word] not in metric.labels:
+                raise ValueError(
+                    f"{metric.name} has no {DIMENSIONS[word]}: it cannot be shown under the filter {word!r}"
+                )
+        return [f'{prometheus_label(DIMENSIONS[word])}=~"${word}"' for word in self]
+
+
+NO_FILTERS: Final = Filters()
+ALL_FILTERS: Final = Filters(("provider", "model", "team", "source", "task_type"))
+#: What the session counters carry as well.
+SESSION_FILTERS: Final = Filters(("model", "source", "task_type"))
+
+
+def labels(attributes: Sequence[str]) -> str:
+    """PromQL: a list of labels."""
+    return ", ".join(map(prometheus_label, attributes))
+
+
+def equal(attribute: str, value: str) -> str:
+    """PromQL: the label has this value."""
+    return f'{prometheus_label(attribute)}="{value}"'
+
+
+def known(attribute: str) -> str:
+    """PromQL: somebody said a value."""
+    return f'{prometheus_label(attribute)}!~"|{UNKNOWN}"'
+
+
+def selector(metric: Metric, filters: Filters = NO_FILTERS, *more: str, ends: str = "") -> str:
+    """PromQL: the series of a metric under the filters. `ends` is `_bucket` or `_count` of a histogram."""
+    matchers = ", ".join([*more, *filters.matchers(metric)])
+    return f"{metric.prometheus}{ends}{{{matchers}}}" if matchers else f"{metric.prometheus}{ends}"
+
+
+def total(expression: str, *by: str) -> str:
+    """PromQL: the sum, by attributes."""
+    return f"sum by ({labels(by)}) (\n{indented(expression)}\n)" if by else f"sum (\n{indented(expression)}\n)"
+
+
+def grown(series: str, *by: str, window: str = RANGE) -> str:
+    """PromQL: by how much the series grew in the window."""
+    return total(last_minus_start(series, window), *by)
+
+
+def in_sessions(series: str, *by: str) -> str:
+    """PromQL: by how much session series grew in the time range.
+
+    They are sent only when they change, so the start is looked for far back. A session that was dropped and came
+    back begins at zero again: what stands below the start is taken whole, which makes the figure a lower bound.
+    """
+    last = f"last_over_time({series}[{RANGE}])"
+    start = f"last_over_time({series}[{LONGEST_IDLE}] offset {RANGE}) <= {last}"
+    return total(f"{last}\n- (\n  ({start})\n  or {last} * 0\n)", *by)
+
+
+def in_days(metric: Metric, filters: Filters, *by: str, time_zone: str) -> str:
+    """PromQL: what was spent on the day that begins with each step, by the day that the calls carry themselves."""
+    if WEEKDAY not in metric.labels:
+        raise ValueError(f"{metric.name} has no {WEEKDAY}: it cannot be shown by day")
+    series = selector(metric, filters)
+    last = f"last_over_time({series}{_AFTER})"
+    growth = f"{last}\n- (\n  last_over_time({series}{_BEFORE})\n  or {last} * 0\n)"
+    noon = f"vector(time() + {_NOON_S + _ahead_s(time_zone)})"
+    return total(f"(\n{indented(growth)}\n)\nand on ({WEEKDAY_LABEL}) {clock.weekday(noon)}", *by)
+
+
+def _ahead_s(time_zone: str) -> int:
+    """By how much the zone is ahead of UTC; an hour more or less in summer does not matter at noon."""
+    return clock.offset_s(zone(time_zone), round(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()))
+
+
+def share(part: str, whole: str) -> str:
+    """PromQL: part of a whole that is more than zero."""
+    return f"{part}\n/ on () group_left () (\n{indented(whole)}\n  > 0\n)"
+
+
+def ratio(part: str, whole: str) -> str:
+    """PromQL: a quotient, label by label, where there is something to divide by."""
+    return f"{part}\n/ (\n{indented(whole)}\n  > 0\n)"
+
+
+def quantile(part: float, buckets: str) -> str:
+    """PromQL: the value below which this part of the histogram lies."""
+    return f"histogram_quantile({part}, {buckets})"

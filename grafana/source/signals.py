@@ -1,0 +1,334 @@
+"""The signals that panels show: name, unit, what it says, and the PromQL made of names.py. One row each."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from grafana.source.promql import (
+    ALL_FILTERS,
+    DAYS,
+    NO_FILTERS,
+    RANGE,
+    SESSION_FILTERS,
+    STEP,
+    Filters,
+    equal,
+    grown,
+    in_days,
+    in_sessions,
+    known,
+    quantile,
+    ratio,
+    selector,
+    share,
+)
+
+from costspan.budgets.series import (
+    BUDGET_BURN,
+    BUDGET_PROJECTED,
+    BUDGET_USED,
+    COLLECTOR_LOSSES,
+    COLLECTOR_QUEUE_CAPACITY,
+    COLLECTOR_QUEUE_SIZE,
+    DIMENSION_LABELS,
+    ELAPSED,
+    EVERY_LABEL,
+    PROMETHEUS_LOSSES,
+    SPEND_DAY,
+    SPEND_MONTH,
+    SPEND_WINDOW,
+    WINDOW_LABEL,
+)
+from costspan.budgets.spend import last_minus_start
+from costspan.facts.call import ABANDONED, ERROR, REFUSED
+from costspan.facts.money import ESTIMATED, INCOMPLETE
+from costspan.names import (
+    CLIENT,
+    COST_USD,
+    DAY_COST_USD,
+    DAY_TOKENS,
+    DEGRADED,
+    DIRECTION,
+    DURATION_S,
+    ERROR_TYPE,
+    ERRORS,
+    FIRST_CHUNK_S,
+    FOLDED,
+    INPUT_TOKENS,
+    LEDGER_LOST,
+    LEDGER_LOST_USD,
+    LEDGER_QUEUED,
+    LEDGER_WRITTEN_USD,
+    OUTCOME,
+    OUTPUT_TOKENS,
+    PLACE,
+    PROVIDER,
+    QUALITY,
+    RATELIMIT_DIMENSION,
+    RATELIMIT_LIMIT,
+    RATELIMIT_REMAINING,
+    RATELIMIT_RESET,
+    RATELIMIT_WINDOW,
+    REQUEST_MODEL,
+    REQUESTS,
+    SESSION,
+    SESSION_COST_USD,
+    SESSION_TOKENS,
+    SOURCE,
+    TASK_TYPE,
+    TEAM,
+    UNPRICED_REASON,
+    UNPRICED_REQUESTS,
+    UNPRICED_TOKENS,
+    Metric,
+    prometheus_label,
+)
+
+# Units of Grafana. The plain `currencyUSD` would turn 1,970.55 into 1.97 K.
+USD: Final = "currency:financial:$"
+COUNT: Final = "locale"
+SHARE: Final = "percentunit"
+SECONDS: Final = "s"
+PLAIN: Final = "none"
+
+
+class Signal(NamedTuple):
+    """One figure or one family of series. `legend` is how a series is called, in Grafana's words."""
+
+    name: str
+    unit: str
+    description: str
+    expression: str
+    legend: str = ""
+
+
+def legend(attribute: str) -> str:
+    """A series is called by the value of a label."""
+    return f"{{{{{prometheus_label(attribute)}}}}}"
+
+
+# -- usage -----------------------------------------------------------------------------------------------------
+
+
+def _grown(metric: Metric, *by: str, more: tuple[str, ...] = (), filters: Filters = ALL_FILTERS) -> str:
+    return grown(selector(metric, filters, *more), *by)
+
+
+_CALLS: Final = _grown(REQUESTS)
+_COST: Final = _grown(COST_USD)
+_TOKENS: Final = f"{_grown(INPUT_TOKENS)}\n+ {_grown(OUTPUT_TOKENS)}"
+_MODEL: Final = (PROVIDER, REQUEST_MODEL)
+#: What the figures of the time range are worth, as a number that a panel turns into words.
+NOTHING_CHOSEN, PRICED, PARTLY_PRICED, UNPRICED = range(4)
+
+
+def _state() -> str:
+    """The first that is true: calls without a price, calls priced in part, calls, telemetry. Else there is none."""
+    incomplete = grown(selector(COST_USD, ALL_FILTERS, equal(QUALITY, INCOMPLETE)))
+    found = ((_grown(UNPRICED_REQUESTS), UNPRICED), (incomplete, PARTLY_PRICED), (_CALLS, PRICED))
+    states = [f"({growth} > 0) * 0 + {state}" for growth, state in found]
+    seen = [f"count (last_over_time({selector(REQUESTS)}[{window}])) * 0" for window in (RANGE, "7d")]
+    return "\nor ".join([*states, *seen])
+
+
+STATE: Final = Signal("State", PLAIN, "What the figures of this page are worth.", _state())
+CALLS: Final = Signal("Requests", COUNT, "Calls in the time range, failed ones included.", _CALLS)
+CALLS_A_DAY: Final = Signal("Average a day", COUNT, "Calls by the days of the time range.", f"{_CALLS}\n/ {DAYS}")
+TOKENS: Final = Signal("Tokens", COUNT, "Input and output tokens.", _TOKENS)
+TOKENS_IN: Final = Signal("Input", COUNT, "Input tokens, cached ones included.", _grown(INPUT_TOKENS))
+TOKENS_OUT: Final = Signal("Output", COUNT, "Output tokens, reasoning included.", _grown(OUTPUT_TOKENS))
+COST: Final = Signal("Cost", USD, "What the calls of the time range cost.", _COST)
+COST_A_CALL: Final = Signal("Average a request", USD, "Cost by all calls, failed ones included.", ratio(_COST, _CALLS))
+
+MODEL_CALLS: Final = Signal("Requests", COUNT, "Calls.", _grown(REQUESTS, *_MODEL))
+MODEL_TOKENS: Final = Signal(
+    "Tokens", COUNT, "Input and output tokens.", f"{_grown(INPUT_TOKENS, *_MODEL)}\n+ {_grown(OUTPUT_TOKENS, *_MODEL)}"
+)
+MODEL_COST: Final = Signal("Cost", USD, "Empty where no call has a price.", _grown(COST_USD, *_MODEL))
+MODEL_SHARE: Final = Signal("Share of cost", SHARE, "Of the cost shown.", share(_grown(COST_USD, *_MODEL), _COST))
+MODEL_UNPRICED: Final = Signal("Unpriced", COUNT, "Calls without a price.", f"{_grown(UNPRICED_REQUESTS, *_MODEL)} > 0")
+
+
+class Daily(NamedTuple):
+    """The bars by day: they need the budget time zone, which the compiled budgets say."""
+
+    tokens: Signal
+    cost_by_source: Signal
+    cost_by_task: Signal
+
+
+def daily(time_zone: str) -> Daily:
+    """The signals by calendar day."""
+
+    def by(metric: Metric, attribute: str, name: str, unit: str, filters: Filters) -> Signal:
+        said = "By the day on which each call began, in the budget time zone."
+        return Signal(name, unit, said, in_days(metric, filters, attribute, time_zone=time_zone), legend(attribute))
+
+    return Daily(
+        by(DAY_TOKENS, DIRECTION, "Tokens", COUNT, ALL_FILTERS),
+        by(DAY_COST_USD, SOURCE, "Cost by source", USD, ALL_FILTERS),
+        by(DAY_COST_USD, TASK_TYPE, "Cost by task type", USD, SESSION_FILTERS),
+    )
+
+
+# -- sessions and tasks ----------------------------------------------------------------------------------------
+
+_TOP: Final = 50
+_SESSION_COST: Final = in_sessions(selector(SESSION_COST_USD, SESSION_FILTERS))
+_BY_SESSION: Final = in_sessions(selector(SESSION_COST_USD, SESSION_FILTERS), SESSION)
+_DEAREST: Final = f"topk({_TOP}, {_BY_SESSION})"
+_COUNTED: Final = f"count ({_BY_SESSION} > 0)"
+_TASK_COST: Final = _grown(COST_USD, TASK_TYPE, filters=SESSION_FILTERS)
+_TASK_CALLS: Final = _grown(REQUESTS, TASK_TYPE, filters=SESSION_FILTERS)
+_SOME_COST: Final = _grown(COST_USD, filters=SESSION_FILTERS)
+
+
+def _session_tokens(direction: str) -> str:
+    series = selector(SESSION_TOKENS, SESSION_FILTERS, equal(DIRECTION, direction))
+    return f"{in_sessions(series, SESSION)}\nand on ({prometheus_label(SESSION)}) {_DEAREST}"
+
+
+def _lasting(metric: Metric, part: float, name: str) -> Signal:
+    series = selector(metric, SESSION_FILTERS, ends="_bucket")
+    label = prometheus_label(REQUEST_MODEL)
+    buckets = f"sum by (le, {label}) (\n{last_minus_start(series, STEP)}\n)"
+    return Signal(name, SECONDS, "Of the calls of each step.", quantile(part, buckets), f"{{{{{label}}}}} {name}")
+
+
+SESSIONS: Final = Signal("Sessions", COUNT, "Sessions that cost something in the time range.", _COUNTED)
+SESSION_COST: Final = Signal("Cost in sessions", USD, "Cost of the calls that carry a session.", _SESSION_COST)
+COST_A_SESSION: Final = Signal("Average", USD, "Cost by session.", f"{_SESSION_COST}\n/ {_COUNTED}")
+SESSION_SHARE: Final = Signal(
+    "Share of cost in sessions", SHARE, "The rest has no session, or its session was dropped and came back.",
+    share(_SESSION_COST, _SOME_COST),
+)  # fmt: skip
+DEAREST_COST: Final = Signal("Cost", USD, f"The {_TOP} dearest.", _DEAREST)
+DEAREST_IN: Final = Signal("Input tokens", COUNT, "Cached ones included.", _session_tokens("input"))
+DEAREST_OUT: Final = Signal("Output tokens", COUNT, "Reasoning included.", _session_tokens("output"))
+TASK_CALLS: Final = Signal("Requests", COUNT, "Calls.", _TASK_CALLS)
+TASK_COST: Final = Signal("Cost", USD, "Cost.", _TASK_COST)
+TASK_COST_A_CALL: Final = Signal("Cost a request", USD, "Average.", ratio(_TASK_COST, _TASK_CALLS))
+TASK_SHARE: Final = Signal("Share of cost", SHARE, "Of the cost shown.", share(_TASK_COST, _SOME_COST))
+DURATIONS: Final = (_lasting(DURATION_S, 0.5, "median"), _lasting(DURATION_S, 0.95, "95 %"))
+FIRST_CHUNKS: Final = (_lasting(FIRST_CHUNK_S, 0.5, "median"), _lasting(FIRST_CHUNK_S, 0.95, "95 %"))
+_BAD_ENDS: Final = f'{prometheus_label(OUTCOME)}=~"{ERROR}|{ABANDONED}|{REFUSED}"'
+_WITH_ERROR: Final = selector(DURATION_S, SESSION_FILTERS, f'{prometheus_label(ERROR_TYPE)}!=""', ends="_count")
+OUTCOMES: Final = Signal(
+    "Outcomes", COUNT, "Calls of each step that did not end well.",
+    grown(selector(REQUESTS, SESSION_FILTERS, _BAD_ENDS), OUTCOME, window=STEP), legend(OUTCOME),
+)  # fmt: skip
+FAILURES: Final = Signal(
+    "Failed calls", COUNT, "Calls by the error that ended them.",
+    f"{grown(_WITH_ERROR, PROVIDER, REQUEST_MODEL, ERROR_TYPE)} > 0",
+)  # fmt: skip
+
+# -- budgets ---------------------------------------------------------------------------------------------------
+
+_WHO: Final = ", ".join(DIMENSION_LABELS)
+_HOUR: Final = f'{SPEND_WINDOW.name}{{{WINDOW_LABEL}="1h"}}'
+
+
+def _spender(series: str) -> str:
+    return f"topk(20, sum by ({_WHO}) ({series}) > 0)"
+
+
+THIS_MONTH: Final = Signal("This month", USD, "Cost of the calls that began in it.", f"sum ({SPEND_MONTH.name})")
+TODAY: Final = Signal("Today", USD, "Cost of the calls that began today.", f"sum ({SPEND_DAY.name})")
+LAST_HOUR: Final = Signal("Last hour", USD, "What arrived in the last hour.", f"sum ({_HOUR})")
+PERIOD_OVER: Final = Signal("Over", SHARE, "How much of it is over.", ELAPSED.name, f"{{{{{EVERY_LABEL}}}}}")
+USED: Final = Signal("Used", SHARE, "Spend by limit.", BUDGET_USED.name)
+PROJECTED: Final = Signal("At the end", SHARE, "At the pace of the period so far.", BUDGET_PROJECTED.name)
+BURN: Final = Signal(
+    "Pace, last hour", PLAIN, "1 is evenly over the whole period.", f'{BUDGET_BURN.name}{{{WINDOW_LABEL}="1h"}}'
+)
+SPENDERS: Final = (
+    Signal("This month", USD, "Cost.", _spender(SPEND_MONTH.name)),
+    Signal("Today", USD, "Cost.", _spender(SPEND_DAY.name)),
+    Signal("Last hour", USD, "Cost.", _spender(_HOUR)),
+)
+
+# -- health of the meter ---------------------------------------------------------------------------------------
+
+_ALL_COST: Final = grown(selector(COST_USD))
+
+
+def _said(*matchers: str) -> str:
+    return share(grown(selector(COST_USD, NO_FILTERS, *matchers)), _ALL_COST)
+
+
+def _age() -> str:
+    """Seconds since the newest sample, by job: found at once up to five minutes, then among the steps of a day."""
+    sent = f"timestamp({REQUESTS.prometheus})"
+    return f"time() - max by (job) ({sent})\nor time() - max by (job) (max_over_time({sent}[1d:5m]))"
+
+
+def _newest(metric: Metric, *by: str) -> str:
+    return f"min by ({', '.join(map(prometheus_label, by))}) (last_over_time({selector(metric)}[15m]))"
+
+
+def _lost(name: str) -> Signal:
+    where = name.removesuffix("_total").removeprefix("otelcol_").removesuffix("_metric_points").replace("_", " ")
+    grew = f"sum by (job, instance) (\n{last_minus_start(name, RANGE)}\n)"
+    return Signal(where, COUNT, "Points that were refused or thrown away.", f"{grew} > 0", f"{where} ({{{{job}}}})")
+
+
+def _by_job(metric: Metric, *more: str) -> str:
+    by = ", ".join(["job", *map(prometheus_label, more)])
+    return f"sum by ({by}) (\n{last_minus_start(selector(metric), RANGE)}\n)"
+
+
+_QUOTA: Final = (PROVIDER, REQUEST_MODEL, RATELIMIT_DIMENSION, RATELIMIT_WINDOW)
+_REASON: Final = (PROVIDER, REQUEST_MODEL, UNPRICED_REASON)
+
+AGE: Final = Signal("Age of the last sample", SECONDS, "By job.", _age(), "{{job}}")
+QUALITIES: Final = Signal(
+    "Quality",
+    SHARE,
+    "Where the amounts come from.",
+    share(grown(selector(COST_USD), QUALITY), _ALL_COST),
+    legend(QUALITY),
+)
+ESTIMATES: Final = Signal(
+    "Estimated or incomplete", SHARE, "Of the cost.", _said(f'{prometheus_label(QUALITY)}=~"{ESTIMATED}|{INCOMPLETE}"')
+)
+UNPRICED_SHARE: Final = Signal(
+    "Unpriced calls", SHARE, "Of all calls.",
+    share(grown(selector(UNPRICED_REQUESTS)), grown(selector(REQUESTS))),
+)  # fmt: skip
+UNPRICED_CALLS: Final = Signal("Requests", COUNT, "Calls.", f"{grown(selector(UNPRICED_REQUESTS), *_REASON)} > 0")
+UNPRICED_AMOUNT: Final = Signal("Tokens", COUNT, "Tokens.", f"{grown(selector(UNPRICED_TOKENS), *_REASON)} > 0")
+COVERAGE: Final = (
+    Signal("Team", SHARE, "Of the cost.", _said(known(TEAM))),
+    Signal("Task type", SHARE, "Of the cost.", _said(known(TASK_TYPE))),
+    Signal("Source", SHARE, "Of the cost.", _said(known(SOURCE))),
+    Signal("Session", SHARE, "Of the cost.", share(in_sessions(selector(SESSION_COST_USD)), _ALL_COST)),
+)
+QUOTA_LEFT: Final = Signal("Left", COUNT, "The least of all processes.", _newest(RATELIMIT_REMAINING, *_QUOTA))
+QUOTA: Final = Signal("Quota", COUNT, "By the answers' headers.", _newest(RATELIMIT_LIMIT, *_QUOTA))
+QUOTA_RESET: Final = Signal("Whole again in", SECONDS, "By the headers.", _newest(RATELIMIT_RESET, *_QUOTA))
+LOSSES: Final = tuple(map(_lost, (*COLLECTOR_LOSSES, *PROMETHEUS_LOSSES)))
+QUEUE: Final = Signal(
+    "Collector's queue",
+    SHARE,
+    "How full it is.",
+    f"{COLLECTOR_QUEUE_SIZE} / {COLLECTOR_QUEUE_CAPACITY}",
+    "{{exporter}}",
+)
+RESETS: Final = Signal(
+    "Counters that fell", COUNT, "Processes share one identity.", f"sum (resets({COST_USD.prometheus}[{RANGE}]))"
+)
+FOLDS: Final = Signal("Folded", COUNT, "Label values counted as `other`.", f"sum ({_by_job(FOLDED)})")
+FAULTS: Final = Signal(
+    "Faults of costspan", COUNT, "Stopped before they reached the program.", f"{_by_job(ERRORS, PLACE)} > 0"
+)
+DEGRADED_CLIENTS: Final = Signal(
+    "Not watched as intended", COUNT, "Client libraries that have changed.",
+    f"max by (job, {prometheus_label(CLIENT)}, {prometheus_label(PLACE)}) (last_over_time({DEGRADED.prometheus}[15m])) > 0",
+)  # fmt: skip
+LEDGER: Final = (
+    Signal("Counted", USD, "By the counters.", _by_job(COST_USD)),
+    Signal("Written", USD, "To the ledger.", _by_job(LEDGER_WRITTEN_USD)),
+    Signal("Lost, USD", USD, "The ledger could not take it.", _by_job(LEDGER_LOST_USD)),
+    Signal("Lost, records", COUNT, "The ledger could not take them.", _by_job(LEDGER_LOST)),
+    Signal("Waiting", COUNT, "For the ledger.", f"sum by (job) (last_over_time({LEDGER_QUEUED.prometheus}[15m]))"),
+)
