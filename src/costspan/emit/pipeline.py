@@ -114,7 +114,8 @@ class Pipeline:
         meters, tracers, loggers = self._own_providers()
         for provider in (meters if self.cells.cells else None, tracers, loggers):
             flush = getattr(provider, "force_flush", None)
-            if flush is not None:
+            # Python 3.13 runs the exit handlers that were registered in a child of multiprocessing: the SDK's go first.
+            if flush is not None and not getattr(provider, "_shutdown", False):
                 guard.guarded("exit.flush")(flush)(_PATIENCE_MS)
 
     def forget(self) -> None:
