@@ -1,4 +1,4 @@
-"""A support desk made of agents: the demo of costspan. Start it with
+"""A support desk made of agents: the demo of costspan. Start it with:
 
     opentelemetry-instrument python examples/agent/agent.py
 

@@ -36,6 +36,7 @@ class Standing:
 
     @property
     def limit(self) -> float:
+        """The budget's limit, in its unit."""
         return float(self.budget.limit)
 
     @property

@@ -146,6 +146,7 @@ class Store:
             raise LedgerError(f"the ledger {self.path} cannot answer: {fault}") from fault
 
     def close(self) -> None:
+        """Let go of the file."""
         self.connection.close()
 
     def __enter__(self) -> Store:  # noqa: PYI034 - Self is of Python 3.11

@@ -28,6 +28,7 @@ class Step:
 
     @property
     def amount_pico_usd(self) -> int | Fraction:
+        """What this line of the bill comes to, exactly."""
         return self.count * self.pico_usd
 
 

@@ -63,6 +63,7 @@ class Model:
         self.lacks: frozenset[str] = frozenset(row[4].get("lacks", ()))
 
     def matches(self, ref: str) -> bool:
+        """Whether a model id means this model, by the words of the table."""
         return any(_is_match(word, ref) for word in self.words)
 
     def contexts(self) -> list[dict[str, str]]:
@@ -108,6 +109,7 @@ class Provider:
 
     @cached_property
     def models(self) -> list[Model]:
+        """The models in the order in which they are tried; decoded with the first use."""
         rows = json.loads(f"[{','.join(self._lines)}]")
         return [Model(self.id, row) for row in rows]
 
@@ -116,9 +118,11 @@ class Provider:
         return any(_is_match(word, ref) for word in self._model_words)
 
     def is_called(self, name: str) -> bool:
+        """Whether a name means this provider."""
         return any(_is_match(word, name) for word in self._name_words)
 
     def is_at(self, host: str) -> bool:
+        """Whether this provider's API is at the host."""
         return re.match(self._api, f"https://{host}/") is not None
 
     def find(self, ref: str) -> Found | None:
@@ -153,6 +157,7 @@ class Catalog:
 
     @property
     def version(self) -> str:
+        """Source, day and the beginning of the digest: what every record keeps."""
         return f"{self.source} {self.date} sha256:{self.sha256[:8]}"
 
     def find(self, provider: str, ref: str) -> Found | None:

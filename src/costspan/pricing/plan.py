@@ -114,6 +114,7 @@ def multiplied(rates: Rates, times: Fraction, units: frozenset[str]) -> Rates:
 
 
 def denominator_of(rates: Rates) -> int:
+    """The least number by which every rate becomes whole."""
     return lcm(*(Fraction(rate).denominator for steps in rates.values() for _, rate in steps))
 
 
@@ -143,14 +144,17 @@ def _kind(unit: str, priced: AbstractSet[str]) -> tuple[int, str | None]:
 
 
 def starts_of(rates: Rates, buckets: tuple[Bucket, ...]) -> list[int]:
+    """The input tokens above which other rates hold, the highest first."""
     return sorted({start for bucket in buckets for start, _ in rates[bucket.unit]} - {0}, reverse=True)
 
 
 def rates_above(start: int, rates: Rates, buckets: tuple[Bucket, ...], denominator: int) -> tuple[int, ...]:
+    """The whole rates that hold above so many input tokens, in the order of the buckets."""
     return tuple(int(step_at(rates[bucket.unit], start) * denominator) for bucket in buckets)
 
 
 def step_at(steps: Steps, start: int) -> int | Fraction:
+    """The rate that holds above so many input tokens."""
     return [rate for tokens, rate in steps if tokens <= start][-1]
 
 

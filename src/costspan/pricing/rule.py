@@ -33,6 +33,7 @@ class Pattern:
         self._pattern = re.compile(source, re.IGNORECASE)
 
     def matches(self, value: str) -> bool:
+        """Whether the pattern fits a value; letters count the same in both cases."""
         if self.is_literal:
             return value.lower() == self.text.lower()
         return (self._pattern.search if self.is_regex else self._pattern.match)(value) is not None

@@ -55,6 +55,7 @@ class Totals(NamedTuple):
     unpriced_tokens: int = 0
 
     def plus(self, other: Iterable[int]) -> Totals:
+        """The sum of two, column by column."""
         return Totals(*[mine + theirs for mine, theirs in zip(self, other, strict=True)])
 
     @property

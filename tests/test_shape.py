@@ -1,0 +1,261 @@
+"""What a linter cannot say: where faults may stop, what files are called, who imports what, how long things get."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pytest
+
+from costspan.clients import CLIENTS
+
+ROOT: Final = Path(__file__).parent.parent
+SOURCE: Final = ROOT / "src" / "costspan"
+GUARD: Final = SOURCE / "guard.py"
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+toml: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+PROJECT: Final[dict[str, Any]] = toml.loads((ROOT / "pyproject.toml").read_text())
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def committed() -> list[Path]:
+    """Every file that git knows, as text; links and pictures are left out."""
+    told = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607  # whichever git there is
+    paths = [ROOT / name for name in told.split("\0") if name]
+    return [
+        path for path in paths if path.is_file() and not path.is_symlink() and b"\0" not in path.read_bytes()[:8_000]
+    ]
+
+
+COMMITTED: Final = committed()
+MODULES: Final = [path for path in COMMITTED if path.suffix == ".py"]
+SOURCES: Final = [path for path in MODULES if SOURCE in path.parents]
+
+
+# --- faults ---------------------------------------------------------------------------------------------------
+
+BROAD: Final = {"Exception", "BaseException"}
+
+
+def broad_handlers(module: ast.AST) -> Iterator[ast.ExceptHandler]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.ExceptHandler) and (node.type is None or names_in(node.type) & BROAD):
+            yield node
+
+
+def names_in(node: ast.AST) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
+def goes_on(handler: ast.ExceptHandler) -> bool:
+    """Whether the fault leaves the handler: raised again at its end, or kept in a name to be thrown into a generator."""
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) or any(
+        isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr in {"throw", "athrow"}
+        for each in ast.walk(handler)
+    )
+
+
+def swallows(module: ast.AST) -> list[int]:
+    """The lines where any fault at all is stopped."""
+    suppressed = [
+        node.lineno
+        for node in ast.walk(module)
+        if isinstance(node, ast.Call)
+        and "suppress" in {getattr(node.func, "attr", ""), getattr(node.func, "id", "")}
+        and any(names_in(each) & BROAD for each in node.args)
+    ]
+    return suppressed + [each.lineno for each in broad_handlers(module) if not goes_on(each)]
+
+
+@pytest.mark.parametrize(
+    ("code", "is_swallowed"),
+    [
+        ("try: f()\nexcept Exception: log()", True),
+        ("try: f()\nexcept: pass", True),
+        ("try: f()\nexcept (OSError, BaseException) as e: log(e)", True),
+        ("try: f()\nexcept Exception:\n if a: raise\n log()", True),
+        ("with contextlib.suppress(Exception): f()", True),
+        ("with suppress(ValueError, BaseException): f()", True),
+        ("try: f()\nexcept BaseException: undo(); raise", False),
+        ("try: f()\nexcept OSError: pass", False),
+        ("try: f()\nexcept BaseException as e: g.athrow(e)", False),
+        ("with suppress(FileNotFoundError): f()", False),
+    ],
+)
+def test_a_swallowed_fault_is_seen(code: str, is_swallowed: bool) -> None:  # noqa: FBT001  # a column of the table
+    """The reading of the syntax trees tells a handler that swallows from one that does not."""
+    assert bool(swallows(ast.parse(code))) == is_swallowed
+
+
+def test_faults_stop_in_the_guard_only() -> None:
+    """A broad handler that does not raise again hides faults from the count, the warning and the tests."""
+    swallowed = [f"{named(path)}:{line}" for path in SOURCES if path != GUARD for line in swallows(tree(path))]
+    assert swallowed == [], "stop faults with guard.guarded"
+
+
+def test_the_guard_stops_faults_in_one_place() -> None:
+    """One handler, and it never takes a cancellation or a KeyboardInterrupt."""
+    (handler,) = broad_handlers(tree(GUARD))
+    assert handler.type is not None
+    assert names_in(handler.type) == {"Exception"}
+
+
+# --- imports --------------------------------------------------------------------------------------------------
+
+
+def imported(module: ast.AST) -> set[str]:
+    """The top names of everything that is imported, wherever the import stands."""
+    found: set[str] = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            found |= {each.name.partition(".")[0] for each in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
+def test_facts_are_plain_values() -> None:
+    """Facts import the standard library and each other."""
+    facts = [path for path in SOURCES if path.parent.name == "facts"]
+    assert set[str]().union(*(imported(tree(path)) for path in facts)) <= sys.stdlib_module_names | {"costspan"}
+
+
+def test_nothing_is_imported_that_is_not_declared() -> None:
+    """A fresh installation has what pyproject.toml asks for, and nothing else."""
+    found = set[str]().union(*(imported(tree(path)) for path in SOURCES if "example" not in path.parts))
+    # packaging comes with opentelemetry-instrumentation.
+    declared = {"costspan", "opentelemetry", "wrapt", "click", "rich", "yaml", "packaging"}
+    assert found <= sys.stdlib_module_names | declared
+
+
+def test_every_client_library_is_forbidden_to_import() -> None:
+    """The contract of import-linter names the library of every client."""
+    contracts = {contract["id"]: contract for contract in PROJECT["tool"]["importlinter"]["contracts"]}
+    assert {client.root.partition(".")[0] for client in CLIENTS} <= set(contracts["clients"]["forbidden_modules"])
+
+
+# --- names and words ------------------------------------------------------------------------------------------
+
+FORBIDDEN: Final = (
+    "util", "utils", "helper", "helpers", "common", "misc", "base", "manager", "handler", "handlers", "wrapper",
+    "wrappers", "processor", "data", "info", "impl", "v2",
+)  # fmt: skip
+
+
+def words(path: Path) -> set[str]:
+    """The words of a file's name. `as_data.py` says into what, which is a subject."""
+    stem = path.stem.removeprefix("test_")
+    return set() if stem.startswith("as_") else set(stem.split("_"))
+
+
+def test_a_file_is_named_by_what_it_is_about() -> None:
+    """If only such a word fits, the boundary is wrong."""
+    assert [named(path) for path in MODULES if words(path) & set(FORBIDDEN)] == []
+
+
+# Spelled so that this file does not hold them itself.
+PRIVATE: Final = re.compile(
+    r"/wor[k]/|/roo[t]/|py[p]i\.org|python[h]osted|proxy\.go[l]ang|npm[j]s|\bsub-?agen[t]s?\b|claude[ -]cod[e]"
+    r"|generated (?:with|b[y]) (?:an? )?(?:ai|llm)|co-authore[d]-by",
+    re.IGNORECASE,
+)
+
+
+def test_no_file_tells_of_a_machine_or_a_tool() -> None:
+    """What is committed holds true for everybody: no path of one machine, no registry's address, no author's tool."""
+    told = [
+        f"{named(path)}:{number}: {found.group()}"
+        for path in COMMITTED
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if (found := PRIVATE.search(line))
+    ]
+    assert told == []
+
+
+# --- docstrings -----------------------------------------------------------------------------------------------
+
+
+def opens_with_a_sentence(module: ast.Module) -> bool:
+    return (ast.get_docstring(module) or "").partition("\n\n")[0].rstrip().endswith((".", "?", "!", ":"))
+
+
+def test_a_module_opens_with_what_it_is_for() -> None:
+    """One sentence, with its full stop, in words a user would understand."""
+    assert [named(path) for path in MODULES if not opens_with_a_sentence(tree(path))] == []
+
+
+def public(module: ast.Module) -> Iterator[tuple[str, ast.ClassDef | Function]]:
+    """Public classes, functions and methods. A method that another class of the module has said before is left out."""
+    said: set[str] = set()
+    for node in module.body:
+        if not isinstance(node, ast.ClassDef | Function) or node.name.startswith("_"):
+            continue
+        yield node.name, node
+        if isinstance(node, ast.ClassDef) and "Protocol" not in {
+            name for base in node.bases for name in names_in(base)
+        }:
+            methods = [each for each in node.body if isinstance(each, Function) and not each.name.startswith("_")]
+            yield from ((f"{node.name}.{each.name}", each) for each in methods if each.name not in said)
+            said |= {each.name for each in methods}
+
+
+def is_overload(node: ast.ClassDef | Function) -> bool:
+    return any("overload" in names_in(each) for each in node.decorator_list)
+
+
+def test_what_is_public_says_what_it_means() -> None:
+    """Every public class, function and method has a sentence; for private ones a name is enough."""
+    silent = [
+        f"{named(path)}:{node.lineno}: {name}"
+        for path in SOURCES
+        for name, node in public(tree(path))
+        if not ast.get_docstring(node) and not is_overload(node)
+    ]
+    assert silent == []
+
+
+# --- sizes ----------------------------------------------------------------------------------------------------
+
+MOST_LINES: Final = 300
+LONG: Final = 40
+#: Files that are longer, each with the reason.
+LONGER: Final = {
+    "src/costspan/budgets/policy.py": "one reader for one file format, with a sentence for every mistake in it",
+}
+
+
+def test_a_file_fits_in_the_head() -> None:
+    """Above 300 lines a file has more than one subject; what is listed as longer is longer."""
+    measured = [path for path in MODULES if ROOT / "tests" not in path.parents]
+    longer = {named(path) for path in measured if len(path.read_text().splitlines()) > MOST_LINES}
+    assert longer == set(LONGER)
+
+
+def test_functions_are_short() -> None:
+    """The median is at most 11 lines, and fewer than 5 % have more than 40."""
+    lengths = [
+        (node.end_lineno or node.lineno) - node.lineno + 1
+        for path in SOURCES
+        for node in ast.walk(tree(path))
+        if isinstance(node, Function)
+    ]
+    assert statistics.median(lengths) <= 11
+    assert sum(length > LONG for length in lengths) < 0.05 * len(lengths)
