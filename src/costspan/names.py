@@ -77,7 +77,9 @@ ATTRIBUTES: Final = (
     Attribute(SESSION, "The session: a conversation or run."),
     Attribute(MODALITY, "`text`, `image`, `audio`, `video` or `unknown`."),
     Attribute(DIRECTION, "`input` or `output`."),
-    Attribute(QUALITY, "Where the amount comes from: `reported`, `exact`, `alias`, `override`, `estimated`, `incomplete`."),
+    Attribute(
+        QUALITY, "Where the amount comes from: `reported`, `exact`, `alias`, `override`, `estimated`, `incomplete`."
+    ),
     Attribute(OUTCOME, "`ok`, `error`, `abandoned` or `refused`."),
     Attribute(UNPRICED_REASON, "Why a call has no cost."),
     Attribute(ERROR_TYPE, "The class of the exception, or the HTTP status."),
@@ -145,59 +147,104 @@ def prometheus_label(attribute: str) -> str:
 
 _TOKENS: Final = (*COMMON, MODALITY)
 INPUT_TOKENS: Final = Metric(
-    "gen_ai.client.inference.usage.input_tokens", COUNTER, "{token}", "Input tokens, cached ones included.", _TOKENS)
+    "gen_ai.client.inference.usage.input_tokens", COUNTER, "{token}", "Input tokens, cached ones included.", _TOKENS
+)
 OUTPUT_TOKENS: Final = Metric(
-    "gen_ai.client.inference.usage.output_tokens", COUNTER, "{token}", "Output tokens, reasoning included.", _TOKENS)
+    "gen_ai.client.inference.usage.output_tokens", COUNTER, "{token}", "Output tokens, reasoning included.", _TOKENS
+)
 CACHE_READ_TOKENS: Final = Metric(
-    "gen_ai.client.inference.usage.cache_read.input_tokens", COUNTER, "{token}",
-    "Input tokens read from a cache; part of the input tokens.", _TOKENS)
+    "gen_ai.client.inference.usage.cache_read.input_tokens",
+    COUNTER,
+    "{token}",
+    "Input tokens read from a cache; part of the input tokens.",
+    _TOKENS,
+)
 CACHE_WRITE_TOKENS: Final = Metric(
-    "gen_ai.client.inference.usage.cache_write.input_tokens", COUNTER, "{token}",
-    "Input tokens written to a cache; part of the input tokens.", _TOKENS)
+    "gen_ai.client.inference.usage.cache_write.input_tokens",
+    COUNTER,
+    "{token}",
+    "Input tokens written to a cache; part of the input tokens.",
+    _TOKENS,
+)
 REASONING_TOKENS: Final = Metric(
-    "gen_ai.client.inference.usage.reasoning.output_tokens", COUNTER, "{token}",
-    "Output tokens spent on reasoning; part of the output tokens.", _TOKENS)
+    "gen_ai.client.inference.usage.reasoning.output_tokens",
+    COUNTER,
+    "{token}",
+    "Output tokens spent on reasoning; part of the output tokens.",
+    _TOKENS,
+)
 DURATION_S: Final = Metric(
-    "gen_ai.client.inference.duration", HISTOGRAM, "s", "Duration of a call.", (*COMMON[:-1], ERROR_TYPE))
+    "gen_ai.client.inference.duration", HISTOGRAM, "s", "Duration of a call.", (*COMMON[:-1], ERROR_TYPE)
+)
 FIRST_CHUNK_S: Final = Metric(
-    "gen_ai.client.inference.time_to_first_chunk", HISTOGRAM, "s",
-    "Time from the start of a streamed call to its first event.", COMMON[:-1])
+    "gen_ai.client.inference.time_to_first_chunk",
+    HISTOGRAM,
+    "s",
+    "Time from the start of a streamed call to its first event.",
+    COMMON[:-1],
+)
 COST_USD: Final = Metric("llm.cost.usd", COUNTER, "{USD}", "Cost of the calls.", (*COMMON, QUALITY))
 REQUESTS: Final = Metric("llm.requests", COUNTER, "{request}", "Calls.", (*COMMON, OUTCOME))
 UNPRICED_REQUESTS: Final = Metric(
-    "llm.unpriced.requests", COUNTER, "{request}", "Answered calls without a price.", (*COMMON, UNPRICED_REASON))
+    "llm.unpriced.requests", COUNTER, "{request}", "Answered calls without a price.", (*COMMON, UNPRICED_REASON)
+)
 UNPRICED_TOKENS: Final = Metric(
-    "llm.unpriced.tokens", COUNTER, "{token}", "Tokens, input and output, of calls without a price.",
-    (*COMMON, UNPRICED_REASON))
+    "llm.unpriced.tokens",
+    COUNTER,
+    "{token}",
+    "Tokens, input and output, of calls without a price.",
+    (*COMMON, UNPRICED_REASON),
+)
 SESSION_COST_USD: Final = Metric(
-    "llm.session.cost.usd", COUNTER, "{USD}", "Cost of a session's calls, while the session is active.", SESSION_LABELS)
+    "llm.session.cost.usd", COUNTER, "{USD}", "Cost of a session's calls, while the session is active.", SESSION_LABELS
+)
 SESSION_TOKENS: Final = Metric(
-    "llm.session.tokens", COUNTER, "{token}", "Tokens of a session's calls, while the session is active.",
-    (*SESSION_LABELS, DIRECTION))
+    "llm.session.tokens",
+    COUNTER,
+    "{token}",
+    "Tokens of a session's calls, while the session is active.",
+    (*SESSION_LABELS, DIRECTION),
+)
 DAY_COST_USD: Final = Metric(
-    "llm.day.cost.usd", COUNTER, "{USD}", "Cost by weekday: the series a day budget is read from.", DAY_LABELS)
+    "llm.day.cost.usd", COUNTER, "{USD}", "Cost by weekday: the series a day budget is read from.", DAY_LABELS
+)
 DAY_TOKENS: Final = Metric(
-    "llm.day.tokens", COUNTER, "{token}", "Tokens by weekday: the series a day budget in tokens is read from.",
-    (*DAY_LABELS, DIRECTION))
+    "llm.day.tokens",
+    COUNTER,
+    "{token}",
+    "Tokens by weekday: the series a day budget in tokens is read from.",
+    (*DAY_LABELS, DIRECTION),
+)
 _QUOTA: Final = (PROVIDER, REQUEST_MODEL, RATELIMIT_DIMENSION, RATELIMIT_WINDOW)
-RATELIMIT_LIMIT: Final = Metric("llm.ratelimit.limit", GAUGE, "", "The quota of a window, from the answer's headers.", _QUOTA)
+RATELIMIT_LIMIT: Final = Metric(
+    "llm.ratelimit.limit", GAUGE, "", "The quota of a window, from the answer's headers.", _QUOTA
+)
 RATELIMIT_REMAINING: Final = Metric("llm.ratelimit.remaining", GAUGE, "", "What is left of the quota.", _QUOTA)
 RATELIMIT_RESET: Final = Metric("llm.ratelimit.reset", GAUGE, "s", "Seconds until the quota is whole again.", _QUOTA)
 BUDGET_RESERVED_USD: Final = Metric(
-    "llm.budget.reserved.usd", GAUGE, "{USD}", "Reserved for calls that are under way.", (BUDGET,))
+    "llm.budget.reserved.usd", GAUGE, "{USD}", "Reserved for calls that are under way.", (BUDGET,)
+)
 BUDGET_REFUSED: Final = Metric("llm.budget.refused", COUNTER, "{request}", "Calls refused by a hard budget.", (BUDGET,))
 ERRORS: Final = Metric("costspan.errors", COUNTER, "{error}", "Faults of costspan itself that were stopped.", (PLACE,))
 DEGRADED: Final = Metric(
-    "costspan.degraded", GAUGE, "", "1 for a client library that could not be watched as intended.", (CLIENT, PLACE))
+    "costspan.degraded", GAUGE, "", "1 for a client library that could not be watched as intended.", (CLIENT, PLACE)
+)
 LEDGER_WRITTEN: Final = Metric("costspan.ledger.written", COUNTER, "{record}", "Records written to the ledger.", ())
 LEDGER_WRITTEN_USD: Final = Metric(
-    "costspan.ledger.written.usd", COUNTER, "{USD}", "Cost of the records written to the ledger.", ())
+    "costspan.ledger.written.usd", COUNTER, "{USD}", "Cost of the records written to the ledger.", ()
+)
 LEDGER_LOST: Final = Metric("costspan.ledger.lost", COUNTER, "{record}", "Records the ledger could not take.", ())
 LEDGER_LOST_USD: Final = Metric(
-    "costspan.ledger.lost.usd", COUNTER, "{USD}", "Cost of the records the ledger could not take.", ())
+    "costspan.ledger.lost.usd", COUNTER, "{USD}", "Cost of the records the ledger could not take.", ()
+)
 LEDGER_QUEUED: Final = Metric("costspan.ledger.queued", GAUGE, "{record}", "Records that wait for the ledger.", ())
 FOLDED: Final = Metric(
-    "costspan.labels.folded", COUNTER, "{request}", "Calls counted under `other` because a label had too many values.", ())
+    "costspan.labels.folded",
+    COUNTER,
+    "{request}",
+    "Calls counted under `other` because a label had too many values.",
+    (),
+)
 
 METRICS: Final = (
     INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, REASONING_TOKENS, DURATION_S, FIRST_CHUNK_S,

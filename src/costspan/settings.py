@@ -153,9 +153,7 @@ class Settings:
             given = environ.get(setting.name, "").strip()
             values[setting.name.removeprefix(_PREFIX).lower()] = _value(setting, given, mistakes)
         known = {field.name for field in fields(cls)} - {"mistakes"}
-        for name, option in options.items():
-            if name in known and option is not None:
-                values[name] = option
+        values |= {name: option for name, option in options.items() if name in known and option is not None}
         mistakes += _unknown(environ)
         return cls(**values, mistakes=tuple(mistakes))
 

@@ -69,8 +69,10 @@ class Client:
     classes: tuple[tuple[str, str], ...] = ()
     asks_usage_of: tuple[str, ...] = ()
     native_tracer: str | None = None
-    _known: dict[str, Endpoint | None] = field(default_factory=dict, repr=False, compare=False)
-    _patterns: list[tuple[re.Pattern[str], Endpoint]] = field(default_factory=list, repr=False, compare=False)
+    _known: dict[str, Endpoint | None] = field(default_factory=dict[str, "Endpoint | None"], repr=False, compare=False)
+    _patterns: list[tuple[re.Pattern[str], Endpoint]] = field(
+        default_factory=list["tuple[re.Pattern[str], Endpoint]"], repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         for endpoint in self.endpoints:

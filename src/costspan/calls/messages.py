@@ -15,18 +15,18 @@ def fields(message: Any) -> Mapping[str, Any]:
     Reads the instance dictionary: asking a pydantic model for a field that it lacks costs ten times as much.
     """
     if type(message) is dict:
-        return message
+        return message  # pyright: ignore[reportUnknownVariableType]  # a cast costs as much as the question
     try:
         declared: dict[str, Any] = message.__dict__
     except AttributeError:
-        return message if isinstance(message, Mapping) else NOTHING
+        return message if isinstance(message, Mapping) else NOTHING  # pyright: ignore[reportUnknownVariableType]
     undeclared = getattr(message, "__pydantic_extra__", None)
     return {**declared, **undeclared} if undeclared else declared
 
 
 def listed(value: Any) -> list[Any]:
     """The value if it is a list, else an empty one."""
-    return value if type(value) is list else []
+    return value if type(value) is list else []  # pyright: ignore[reportUnknownVariableType]
 
 
 def text(value: Any) -> str | None:

@@ -44,10 +44,10 @@ def remove(name: str) -> None:
     if family is not None:
         family.is_active = False
     for module, kind, method in patched.pop(name, []):
-        holder = getattr(sys.modules.get(module), kind, None)
-        wrapper = vars(holder).get(method) if holder is not None else None
+        holder: Any = getattr(sys.modules.get(module), kind, None)
+        wrapper: Any = getattr(holder, "__dict__", {}).get(method)
         if isinstance(wrapper, wrapt.FunctionWrapper):
-            setattr(holder, method, wrapper.__wrapped__)
+            setattr(holder, method, wrapper.__wrapped__)  # pyright: ignore[reportUnknownMemberType]
 
 
 @guard.guarded("calls.patch")
