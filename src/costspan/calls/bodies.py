@@ -14,9 +14,8 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from costspan import guard
-from costspan.calls import streams
 from costspan.calls.engine import StreamWatch, Watch
-from costspan.calls.messages import parsed
+from costspan.calls.messages import fields, parsed
 
 _LARGEST_BODY: Final = 32 * 1024 * 1024
 _EVENT_STREAM: Final = "text/event-stream"
@@ -100,20 +99,20 @@ class EventTap(Tap):
 
     @guard.guarded("calls.read_event")
     def take(self, chunk: bytes) -> bytes | None:
-        *lines, rest = (self.rest + chunk).split(b"\n")
-        passed = [line for line in lines if not self._is_swallowed(line)]
-        self.rest = rest
+        *lines, rest = (self.rest + self.held + chunk).split(b"\n")
+        passed = [line + b"\n" for line in lines if not self._is_swallowed(line)]
         if not self.watch.asked:
+            self.rest = rest
             return None
         self.held = rest
-        return b"".join([line + b"\n" for line in passed])
+        return b"".join(passed)
 
     def _is_swallowed(self, line: bytes) -> bool:
         """Whether this line belongs to the event that nobody but we asked for: its data, or the blank after it."""
         if line.startswith(b"data:"):
             data = line[5:].strip()
             self._event(data)
-            self.skips_blank = self.watch.asked and b'"usage"' in data and streams.is_usage_alone(parsed(data))
+            self.skips_blank = self.watch.asked and b'"usage"' in data and _is_usage_alone(data)
             return self.skips_blank
         is_skipped = self.skips_blank and not line.strip()
         self.skips_blank = False
@@ -131,8 +130,14 @@ class EventTap(Tap):
 
     @guard.guarded("calls.read_event")
     def end(self) -> None:
-        self._is_swallowed(self.rest)
+        self._is_swallowed(self.rest + self.held)
         self.watch.ended()
+
+
+def _is_usage_alone(data: bytes) -> bool:
+    """Whether this is the event that a chat stream has only for those who ask for usage."""
+    said = fields(parsed(data))
+    return not said.get("choices", True) and said.get("usage") is not None
 
 
 def _tapped(own: Callable[[], Any], tap: Tap, name: str) -> Callable[..., Iterator[bytes]]:

@@ -7,6 +7,7 @@ told when a call begins, answers and has finished.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 import weakref
 from collections import deque
@@ -18,6 +19,7 @@ from costspan import guard
 from costspan.calls import estimating
 from costspan.calls.messages import NOTHING, opened
 from costspan.facts import call as outcomes
+from costspan.facts import usage as units
 from costspan.facts.call import Answer, Call
 from costspan.facts.usage import Usage
 
@@ -49,13 +51,13 @@ class Listener(Protocol):
 
 #: Calls that ended in a finalizer. A finalizer may run within any line of code, ours included, so it only leaves
 #: its watch here; whoever comes by next finishes it (`finish_late`).
-_late: Final[deque[tuple[StreamWatch, str, int]]] = deque()
-_live: weakref.WeakSet[StreamWatch] = weakref.WeakSet()
+late: Final[deque[tuple[StreamWatch, str, int]]] = deque()
+_live: Final[dict[int, weakref.ref[StreamWatch]]] = {}
 
 
 def new_id(started_ns: int) -> str:
     """A unique id that sorts by time."""
-    return f"{started_ns:016x}{random.getrandbits(64):016x}"
+    return f"{started_ns << 64 | random.getrandbits(64):032x}"
 
 
 class Watch:
@@ -88,12 +90,12 @@ class Watch:
         except IndexError:
             return False
 
+    @guard.guarded("calls.finish")
     def answered(self, answer: Answer | None, outcome: str = outcomes.OK) -> None:
         """The call is over; `answer` is what was read of it."""
         if self.claim():
             self.finish(answer, outcome)
 
-    @guard.guarded("calls.finish")
     def finish(self, answer: Answer | None, outcome: str, ended: int | None = None) -> None:
         """Complete the record and hand it over. Only for whom `claim` let through."""
         call = self.call
@@ -101,17 +103,20 @@ class Watch:
         call.outcome = outcome
         if answer is not None:
             call.answer = answer
-            if answer.error is not None and outcome == outcomes.OK:
+            if answer.error is not None and outcome in {outcomes.OK, outcomes.ABANDONED}:
                 call.outcome, call.error_type = outcomes.ERROR, answer.error
-        self._take_request_usage()
+        if self.endpoint.request_usage is not None:
+            self._take_request_usage(self.endpoint.request_usage)
         self.body = NOTHING
         self.listener.finished(self)
 
-    def _take_request_usage(self) -> None:
-        call, reader = self.call, self.endpoint.request_usage
-        if reader is not None and call.answer.usage is None and call.outcome == outcomes.OK:
-            call.answer.usage = reader(self.body)
+    @guard.guarded("calls.read_request")
+    def _take_request_usage(self, read: Callable[[Mapping[str, Any]], Usage | None]) -> None:
+        call = self.call
+        if call.answer.usage is None and call.outcome == outcomes.OK:
+            call.answer = dataclasses.replace(call.answer, usage=read(self.body))
 
+    @guard.guarded("calls.finish")
     def failed(self, error: BaseException) -> None:
         """The library's method raised."""
         if self.claim():
@@ -131,13 +136,13 @@ class Watch:
 
 
 class StreamWatch(Watch):
-    """A call whose answer comes in events. Keeps the first two and the last eight of them, and how many there were.
+    """A call whose answer comes in events. Keeps the first two and the last few of them, and how many there were.
 
     That is where usage stands (first: Anthropic's `message_start`; last: everybody else), and enough to estimate
     what was streamed when the stream is cut short. Everything in between is passed on unread.
     """
 
-    __slots__ = ("__weakref__", "count", "first_ns", "head", "reader", "tail")
+    __slots__ = ("__weakref__", "count", "first_ns", "has_last_word", "head", "reader", "tail")
     HEAD: Final = 2
     TAIL: Final = 8
 
@@ -147,48 +152,88 @@ class StreamWatch(Watch):
         self.tail: deque[Any] = deque(maxlen=self.TAIL)
         self.count = 0
         self.first_ns = 0
+        self.has_last_word = False
         self.reader: Callable[[], Any] | None = None  # a weak reference to the generator that counts
         call.is_stream = True
-        _live.add(self)
+        _live[id(self)] = weakref.ref(self)
+
+    def claim(self) -> bool:
+        """True for the first who asks; the call is under way no longer."""
+        _live.pop(id(self), None)
+        return super().claim()
 
     @classmethod
     def following(cls, watch: Watch) -> StreamWatch:
         """The same call, now that it turned out to be streamed."""
+        if isinstance(watch, StreamWatch):
+            return watch
         stream = cls(watch.listener, watch.call, watch.endpoint, watch.body)
         for name in ("asked", "native", "borrowed", "taken", "headers", "span", "token", "start", "_open"):
             setattr(stream, name, getattr(watch, name))
         return stream
 
+    @guard.guarded("calls.finish")
     def ended(self) -> None:
         """The stream came to its own end."""
         if self.claim():
             self.settle(outcomes.OK)
 
+    @guard.guarded("calls.finish")
     def broken(self, error: BaseException) -> None:
         """Reading the stream raised."""
         if self.claim():
             self._note_error(error)
+            self._take_raised(error)
             self.settle(outcomes.ABANDONED if isinstance(error, _ABANDONING) else outcomes.ERROR)
 
+    @guard.guarded("calls.raised")
+    def _take_raised(self, error: BaseException) -> None:
+        """The event that the library raised instead of handing it on: it may be the one that carries the usage.
+
+        Nowhere but in the frame of the library's own loop is it kept (`Stream.__stream__`, openai 1 to 3 and kin).
+        """
+        trace = error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code.co_name == "__stream__":
+                event = trace.tb_frame.f_locals.get("data")
+                said = self.endpoint.read(event) if isinstance(event, Mapping) else None
+                self.has_last_word = said is not None and said.usage is not None
+                if self.has_last_word:
+                    self.tail.append(event)
+            trace = trace.tb_next
+
+    @guard.guarded("calls.finish")
     def closed(self) -> None:
         """The caller closed the stream before its end."""
         if self.claim():
             self._take_count()
             self.settle(outcomes.ABANDONED)
 
+    @guard.guarded("calls.count")
     def _take_count(self) -> None:
-        # A suspended generator counts in a local variable: that costs the least per event.
+        """What a suspended generator has in its variables (`streams._events`): that costs the least per event."""
         frame = getattr(self.reader() if self.reader is not None else None, "gi_frame", None)
-        if frame is not None:
-            self.count = frame.f_locals.get("count", self.count)
+        if frame is not None and "third" in frame.f_locals:
+            found = frame.f_locals
+            self.keep(found["count"], found["first"], found["second"], found["third"])
 
+    def keep(self, count: int, *last: Any) -> None:
+        """Take over the last events after the head, and how many those were."""
+        self.count = len(self.head) + count
+        self.tail.extend([event for event in last if event is not None])
+
+    @guard.guarded("calls.finish")
     def dropped(self) -> None:
-        """The caller let go of the stream. Called by finalizers: finished later, see `_late`."""
+        """The caller let go of the stream. Called by finalizers: finished later, see `late`."""
         if self.claim():
-            _late.append((self, outcomes.ABANDONED, perf_counter_ns()))
+            late.append((self, outcomes.ABANDONED, perf_counter_ns()))
 
-    def __del__(self) -> None:
-        self.dropped()
+    __del__ = dropped
+
+    @guard.guarded("calls.finish")
+    def settle_late(self, outcome: str, ended: int) -> None:
+        """Settle a call that ended in a finalizer, by now some time ago."""
+        self.settle(outcome, ended)
 
     def settle(self, outcome: str, ended: int | None = None) -> None:
         """Read what was kept, estimate what is missing, finish. Only for whom `claim` let through."""
@@ -205,7 +250,8 @@ class StreamWatch(Watch):
     def _read(self, outcome: str) -> Answer | None:
         answer = self.answer_so_far()
         usage = answer.usage if answer is not None else None
-        is_final = usage is not None and (outcome == outcomes.OK or bool(answer and answer.finish_reasons))
+        is_over = outcome == outcomes.OK or self.has_last_word or bool(answer and answer.finish_reasons)
+        is_final = usage is not None and is_over
         if is_final or self.endpoint.fetches:
             return answer
         answer = answer or Answer()
@@ -215,13 +261,15 @@ class StreamWatch(Watch):
         return answer
 
     def answer_so_far(self) -> Answer | None:
-        """What the kept events say, joined."""
+        """What the kept events say, joined from the last one back, until nothing is missing."""
         read, merge = self.endpoint.read, self.endpoint.merge
         answer: Answer | None = None
-        for event in self._kept():
+        for event in reversed(self._kept()):
             said = read(event)
             if said is not None:
-                answer = said if answer is None else merge(answer, said)
+                answer = said if answer is None else merge(said, answer)
+                if answer.model is not None and answer.finish_reasons and _is_whole(answer.usage):
+                    break
         return answer
 
     def _kept(self) -> list[Any]:
@@ -230,41 +278,57 @@ class StreamWatch(Watch):
     def _estimated(self, usage: Usage | None) -> Usage:
         output = estimating.output_tokens(self._kept(), self.count)
         counts = dict(usage.counts) if usage is not None else {}
-        counts.setdefault("input", estimating.input_tokens(self.body))
-        counts["output"] = max(counts.get("output", 0), output)
+        counts.setdefault(units.INPUT, estimating.input_tokens(self.body))
+        counts[units.OUTPUT] = max(counts.get(units.OUTPUT, 0), output)
         return Usage(counts, complete=False)
 
 
+def _is_whole(usage: Usage | None) -> bool:
+    return usage is not None and units.INPUT in usage.counts and units.OUTPUT in usage.counts
+
+
+@guard.guarded("calls.finish_late")
 def finish_late() -> None:
     """Finish the calls that ended in finalizers."""
-    while _late:
+    while late:
         try:
-            watch, outcome, ended = _late.popleft()
+            watch, outcome, ended = late.popleft()
         except IndexError:  # somebody else took the last one
             return
-        watch.settle(outcome, ended)
+        watch.settle_late(outcome, ended)
 
 
+@guard.guarded("calls.finish_live")
 def finish_live() -> None:
     """Finish the streams that are still open: the process ends."""
-    for watch in list(_live):
+    for watch in _still_live():
         watch.closed()
     finish_late()
 
 
+def _still_live() -> list[StreamWatch]:
+    return [watch for reference in list(_live.values()) if (watch := reference()) is not None]
+
+
+def open_streams() -> int:
+    """How many streams have neither ended nor been let go of."""
+    return len(_live)
+
+
 def forget_all() -> None:
     """In a forked child: the calls under way are the parent's."""
-    _late.clear()
-    for watch in list(_live):
+    late.clear()
+    for watch in _still_live():
         watch.claim()
     _live.clear()
 
 
 def begin(
-    listener: Listener, endpoint: Endpoint, client: str, provider: str, body: Mapping[str, Any], model: str | None
-) -> Watch:
+    listener: Listener, endpoint: Endpoint, client: str, provider: str, body: Mapping[str, Any], model: str | None,
+    kind: type[Watch] = Watch,
+) -> Watch:  # fmt: skip
     """A watch over a call that is about to be made."""
     started_ns = time_ns()
     call = Call(new_id(started_ns), client, provider, endpoint.operation, started_ns, model)
     call.is_fetchable = endpoint.fetches or endpoint.each or body.get("background") is True
-    return Watch(listener, call, endpoint, body)
+    return kind(listener, call, endpoint, body)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from costspan import guard
 from costspan.calls import bodies, streams
 from costspan.calls.description import Client, Endpoint
-from costspan.calls.engine import Listener, Watch, begin
+from costspan.calls.engine import Listener, StreamWatch, Watch, begin
 from costspan.calls.messages import NOTHING, text
 from costspan.facts import call as outcomes
 
@@ -58,13 +58,14 @@ class Family:
         try:
             result = wrapped(*sent, **kwargs)
         except BaseException as error:
-            if watch.asked and self._was_refused(error, instance):
+            if watch.asked and self._was_refused(error, instance) is not False:
                 watch.asked = False
                 return self._again(watch, wrapped, args, kwargs)
             self._left(watch, error)
             raise
         self._left(watch)
-        return self.taken(watch, result)
+        self._take(watch, result)
+        return result
 
     def _again(self, watch: Watch, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Once more without our question for usage: this host refuses it, and the caller must not notice."""
@@ -74,7 +75,8 @@ class Family:
             self._left(watch, error)
             raise
         self._left(watch)
-        return self.taken(watch, result)
+        self._take(watch, result)
+        return result
 
     async def request_async(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """In place of `AsyncAPIClient.request`."""
@@ -84,13 +86,14 @@ class Family:
         try:
             result = await wrapped(*sent, **kwargs)
         except BaseException as error:
-            if watch.asked and self._was_refused(error, instance):
+            if watch.asked and self._was_refused(error, instance) is not False:
                 watch.asked = False
                 return await self._again_async(watch, wrapped, args, kwargs)
             self._left(watch, error)
             raise
         self._left(watch)
-        return self.taken(watch, result)
+        self._take(watch, result)
+        return result
 
     async def _again_async(self, watch: Watch, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         try:
@@ -99,7 +102,8 @@ class Family:
             self._left(watch, error)
             raise
         self._left(watch)
-        return self.taken(watch, result)
+        self._take(watch, result)
+        return result
 
     # --- before ----------------------------------------------------------------------------------------------
 
@@ -115,11 +119,11 @@ class Family:
             return None
         server = self._server(instance)
         body = options.json_data
-        if not isinstance(body, Mapping):
+        if type(body) is not dict and not isinstance(body, Mapping):
             body = NOTHING
-        watch = begin(self.listener, endpoint, self.client.name, server.provider, body, text(body.get("model")))
+        kind = StreamWatch if kwargs.get("stream") else Watch
+        watch = begin(self.listener, endpoint, self.client.name, server.provider, body, text(body.get("model")), kind)
         watch.call.host, watch.call.port = server.host, server.port
-        watch.call.is_stream = bool(kwargs.get("stream"))
         if self.client.native_tracer is not None:
             watch.native = getattr(instance, self.client.native_tracer, None) is not None
         if endpoint.asks_usage and watch.call.is_stream and len(args) > 1 and server.is_asked:
@@ -137,6 +141,7 @@ class Family:
         watch.asked = True
         return (args[0], asking, *args[2:])
 
+    @guard.guarded("calls.refused")
     def _was_refused(self, error: BaseException, instance: Any) -> bool:
         if getattr(error, "status_code", None) not in _REFUSALS:
             return False
@@ -189,42 +194,52 @@ class Family:
             watch.failed(error)
         self.listener.left(watch)
 
-    def taken(self, watch: Watch, result: Any) -> Any:
-        """What came back, on its way to the caller: the same object, watched if it is not over yet."""
-        self._take(watch, result)
-        return result
-
     @guard.guarded("calls.answer")
     def _take(self, watch: Watch, result: Any) -> None:
-        if watch.taken:
-            return
-        watch.taken = True
+        """Look at what came back, and follow it if it is not over yet."""
+        if not watch.taken:
+            watch.taken = True
+            if self._look(watch, result) is None:  # we failed to read it: it was answered all the same
+                watch.answered(None)
+                if watch.asked:  # and what we asked for stays in it: never again
+                    self.ask_usage = "never"
+                    self._servers.clear()
+
+    @guard.guarded("calls.answer")
+    def _look(self, watch: Watch, result: Any) -> bool:
         kind = type(result)
         take = self._shapes.get(kind)
         if take is None:
             take = self._shapes[kind] = _shape(kind)
         take(watch, result)
+        return True
 
     def responded(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG002
         """In place of `_process_response`: the watch of this call learns of the headers."""
-        watch = self.listener.current() if self.is_active else None
-        if watch is None or watch.call.client != self.client.name:
-            return wrapped(*args, **kwargs)
-        self._note_response(watch, kwargs.get("response"))
+        watch = self._note_response(kwargs.get("response"))
         result = wrapped(*args, **kwargs)
-        if not watch.native:
+        if watch is None or not watch.native:
             return result
         # The library's own span ends before `request` returns: what it is told, it is told now.
-        return self._taken_later(watch, result) if hasattr(result, "__await__") else self.taken(watch, result)
+        if hasattr(result, "__await__"):
+            return self._taken_later(watch, result)
+        self._take(watch, result)
+        return result
 
-    async def _taken_later(self, watch: Watch, result: Any) -> Any:
-        return self.taken(watch, await result)
+    async def _taken_later(self, watch: Watch, awaited: Any) -> Any:
+        result = await awaited
+        self._take(watch, result)
+        return result
 
     @guard.guarded("calls.headers")
-    def _note_response(self, watch: Watch, response: Any) -> None:
+    def _note_response(self, response: Any) -> Watch | None:
+        watch = self.listener.current() if self.is_active else None
+        if watch is None or watch.call.client != self.client.name:
+            return None
         watch.headers = getattr(response, "headers", None)
         if watch.native:
             self.listener.adopted(watch)
+        return watch
 
 
 # --- what can come back ----------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Streams: an iterator of ours in front of the library's own, so that the caller keeps the library's object.
 
-Per event: count it and keep it among the last eight. Nothing is read before the stream is over.
+Per event: count it and keep it among the last few. Nothing is read before the stream is over.
 """
 # pyright: basic
 # Proxies of foreign objects fight strict checking.
@@ -14,7 +14,6 @@ from typing import Any
 
 from costspan import guard
 from costspan.calls.engine import StreamWatch, Watch, begin
-from costspan.calls.messages import fields
 
 
 def follow(watch: Watch, stream: Any) -> Any:
@@ -36,30 +35,37 @@ def follow(watch: Watch, stream: Any) -> Any:
 
 
 def _events(watch: StreamWatch, source: Iterator[Any]) -> Iterator[Any]:
-    """The library's events, counted."""
-    head, keep, count = watch.head, watch.tail.append, 0
+    """The library's events, counted. What a finished or abandoned stream is asked for stands in these variables.
+
+    Three names and a number cost a third of a queue, and a stream has hundreds of events.
+    """
+    head, count = watch.head, 0
+    first = second = third = None  # the last three
     try:
         for event in source:
+            _begin(watch, head, event)
+            yield event
+            if len(head) == StreamWatch.HEAD:
+                break
+        for event in source:
+            first, second, third = second, third, event
             count += 1
-            if count <= StreamWatch.HEAD:
-                _begin(watch, head, event, count)
-            else:
-                keep(event)
             yield event
     except GeneratorExit:
-        watch.count = count
+        watch.keep(count, first, second, third)
         watch.dropped()
         raise
     except BaseException as error:
-        watch.count = count
+        watch.keep(count, first, second, third)
         watch.broken(error)
         raise
-    watch.count = count
+    watch.keep(count, first, second, third)
     watch.ended()
 
 
-def _begin(watch: StreamWatch, head: list[Any], event: Any, count: int) -> None:
-    if count == 1:
+@guard.guarded("calls.event")
+def _begin(watch: StreamWatch, head: list[Any], event: Any) -> None:
+    if not head:
         watch.first_ns = perf_counter_ns()
     head.append(event)
 
@@ -71,7 +77,8 @@ def _swallowing(watch: StreamWatch, source: Iterator[Any]) -> Iterator[Any]:
     """
     try:
         for event in source:
-            if not _noted(watch, event):
+            _note(watch, event)
+            if not (watch.asked and _is_usage_alone(event)):
                 yield event
     except GeneratorExit:
         watch.dropped()
@@ -83,22 +90,20 @@ def _swallowing(watch: StreamWatch, source: Iterator[Any]) -> Iterator[Any]:
 
 
 @guard.guarded("calls.event")
-def _noted(watch: StreamWatch, event: Any) -> bool:
-    """Keep an event; True if it is to be swallowed."""
+def _note(watch: StreamWatch, event: Any) -> None:
+    """Keep an event."""
     watch.count += 1
     if watch.count <= StreamWatch.HEAD:
-        _begin(watch, watch.head, event, watch.count)
+        _begin(watch, watch.head, event)
     else:
         watch.tail.append(event)
     if watch.native and watch.endpoint.ends is not None and watch.endpoint.ends(event):
         watch.ended()
-    return watch.asked and is_usage_alone(event)
 
 
-def is_usage_alone(event: Any) -> bool:
+def _is_usage_alone(event: Any) -> bool:
     """Whether this is the event that a chat stream has only for those who ask for usage."""
-    said = fields(event)
-    return not said.get("choices", True) and said.get("usage") is not None
+    return not getattr(event, "choices", True) and getattr(event, "usage", None) is not None
 
 
 def _follow_each(watch: Watch, stream: Any) -> Any:
@@ -162,12 +167,13 @@ class AsyncEvents:
             finally:
                 self.gi_running = False
             if not self._is_plain:
-                if _noted(watch, event):
+                _note(watch, event)
+                if watch.asked and _is_usage_alone(event):
                     continue
                 return event
             watch.count += 1
             if watch.count <= StreamWatch.HEAD:
-                _begin(watch, watch.head, event, watch.count)
+                _begin(watch, watch.head, event)
             else:
                 self._keep(event)
             return event
@@ -190,6 +196,7 @@ def _watch_closing(watch: StreamWatch, response: Any, events: Any) -> None:
     """
     own, reader, watching = weakref.ref(response), weakref.ref(events), weakref.ref(watch)
 
+    @guard.guarded("calls.close")
     def note() -> None:
         running, watched = reader(), watching()
         if watched is not None and not getattr(running, "gi_running", False):

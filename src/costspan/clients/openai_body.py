@@ -60,13 +60,14 @@ _DETAILS = {
 
 
 def usage(body: Any) -> Usage | None:
-    """The usage object of chat, completions, responses, embeddings, transcriptions and images.
+    """The usage object of chat, completions, responses, embeddings, transcriptions and images."""
+    return _usage(fields(body))
 
-    What the details say goes before what stands beside them.
-    """
+
+def _usage(said: Mapping[str, Any]) -> Usage | None:
+    """What the details say goes before what stands beside them."""
     counts: dict[str, int] = {}
     details: list[tuple[Any, Mapping[str, str]]] = []
-    said = fields(body)
     for name, value in said.items():
         if value is None:
             continue
@@ -101,9 +102,8 @@ def _add_reasoning_beside(counts: dict[str, int], said: Mapping[str, Any]) -> No
         counts[units.OUTPUT] = output + reasoning
 
 
-def reported_nano_usd(body: Any) -> int | None:
+def _reported_nano_usd(said: Mapping[str, Any]) -> int | None:
     """The cost in the usage itself: OpenRouter and gateways (USD), Perplexity (an object), xAI (ticks of 1e-10 USD)."""
-    said = fields(body)
     if "cost_in_usd_ticks" in said:
         ticks = count(said["cost_in_usd_ticks"])
         if ticks is not None:
@@ -128,14 +128,12 @@ def _nano_usd(cost: Any, said: Mapping[str, Any]) -> int | None:
 def _answer(said: Mapping[str, Any], spent: Any, finish_reasons: tuple[str, ...]) -> Answer:
     find = said.get
     answer = Answer(
-        None if spent is None else usage(spent),
-        text(find("model")),
-        text(find("id")),
-        text(find("service_tier")),
-        finish_reasons=finish_reasons,
+        None, text(find("model")), text(find("id")), text(find("service_tier")), None, None, None, finish_reasons
     )
     if spent is not None:
-        answer.reported_nano_usd = reported_nano_usd(spent)
+        spent = fields(spent)
+        answer.usage = _usage(spent)
+        answer.reported_nano_usd = _reported_nano_usd(spent)
     if "error" in said and said["error"] is not None:
         answer.error = error_of(said["error"])
     return answer

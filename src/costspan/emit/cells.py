@@ -71,7 +71,7 @@ class Cell:
             entry = self.unpriced.setdefault(price.reason, [0, 0])
             entry[0] += 1
             if usage is not None:
-                entry[1] += usage.get(units.INPUT) + usage.get(units.OUTPUT)
+                entry[1] += usage.counts.get(units.INPUT, 0) + usage.counts.get(units.OUTPUT, 0)
 
     def _add_tokens(self, counts: dict[str, int]) -> None:
         is_split = units.INPUT_AUDIO in counts or units.INPUT_IMAGE in counts or units.OUTPUT_AUDIO in counts
@@ -107,8 +107,8 @@ class Day:
             self.nano_usd += call.price.nano_usd
         usage = call.answer.usage
         if usage is not None:
-            self.input += usage.get(units.INPUT)
-            self.output += usage.get(units.OUTPUT)
+            self.input += usage.counts.get(units.INPUT, 0)
+            self.output += usage.counts.get(units.OUTPUT, 0)
 
 
 class Cells:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -54,24 +55,22 @@ class _Record(LogRecord):
         return copied
 
 
+_EMPTY: Final = _Record(context=_NO_SPAN, severity_number=SeverityNumber.INFO, event_name=names.USAGE_EVENT)
+
+
 def _record(call: Call) -> LogRecord:
     ended_ns = call.started_ns + int(call.duration_s * 1e9)
-    record = _Record(
-        timestamp=ended_ns,
-        observed_timestamp=ended_ns,
-        context=_NO_SPAN,
-        severity_number=SeverityNumber.INFO,
-        event_name=names.USAGE_EVENT,
-        attributes=_attributes(call),
-    )
+    record = copy.copy(_EMPTY)
+    record.timestamp = record.observed_timestamp = ended_ns
+    record.attributes = _attributes(call)
     if call.trace_id:
         record.trace_id, record.span_id, record.trace_flags = call.trace_id, call.span_id, _SAMPLED
     return record
 
 
 def _attributes(call: Call) -> dict[str, Any]:
-    said = spans.start_attributes(call)
-    said.update(call.told or spans.end_attributes(call))
+    # The start alone is what an unsampled span was told.
+    said = call.told if call.told is not None and names.OUTCOME in call.told else spans.all_attributes(call)
     said[names.EVENT_ID] = call.id
     said[names.PERIOD] = call.period
     said[names.DURATION] = call.duration_s

@@ -58,11 +58,12 @@ class Fanout:
         watch.call.attribution = scope.current(context)
         if self.spans is not None and not watch.native:
             watch.span = self.spans.began(watch, context) or watch.span
-        inner = dict(scope.without_baggage(context))
-        inner[_WATCH] = watch
+        outer = scope.without_baggage(context)
         if watch.span is not None and not watch.borrowed:
-            inner[_SPAN_KEY] = watch.span
-        watch.token = otel_context.attach(Context(inner))
+            inner = Context({**outer, _WATCH: watch, _SPAN_KEY: watch.span})
+        else:
+            inner = Context({**outer, _WATCH: watch})
+        watch.token = otel_context.attach(inner)
 
     def left(self, watch: Watch) -> None:
         """The caller's own context is back."""
@@ -86,7 +87,8 @@ class Fanout:
 
     def finished(self, watch: Watch) -> None:
         """Price the call and tell everybody, once."""
-        engine.finish_late()
+        if engine.late:
+            engine.finish_late()
         call = watch.call
         is_booked = self._value(watch)
         if is_booked is None:  # we failed: it was answered all the same
@@ -145,8 +147,10 @@ class Fanout:
 
     def _is_to_be_booked(self, watch: Watch) -> bool:
         call, answer = watch.call, watch.call.answer
+        if not call.is_fetchable:
+            return True
         is_fetched = watch.endpoint.fetches or watch.endpoint.each
-        if not call.is_fetchable or answer.id is None:
+        if answer.id is None:
             return not is_fetched
         key = (call.provider, answer.id)
         if answer.pending:

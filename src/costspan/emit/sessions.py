@@ -58,8 +58,8 @@ class Sessions:
             self.clock += 1
             spent.changed = self.clock
             if usage is not None:
-                spent.input += usage.get(units.INPUT)
-                spent.output += usage.get(units.OUTPUT)
+                spent.input += usage.counts.get(units.INPUT, 0)
+                spent.output += usage.counts.get(units.OUTPUT, 0)
             if isinstance(price, Cost):
                 spent.nano_usd += price.nano_usd
 

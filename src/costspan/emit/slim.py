@@ -127,7 +127,8 @@ def start_span(
     else:
         clean = BoundedAttributes(tracer._span_limits.max_span_attributes, given, immutable=False)
     span = CallSpan(name, own, parent, tracer, clean, ending)
-    span.start(start_time, context)
+    span._start_time = start_time
+    tracer.span_processor.on_start(span, parent_context=context)
     return span
 
 

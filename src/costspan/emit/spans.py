@@ -60,6 +60,7 @@ class Spans:
             watch.span = current
             return None
         name, attributes = self._start(watch.call)
+        watch.call.told = attributes
         started_ns = watch.call.started_ns
         if self._slim is None:
             self._choose()
@@ -104,7 +105,8 @@ class Spans:
         if span is None:
             return
         if span.is_recording():
-            attributes = call.told = end_attributes(call)
+            attributes = end_attributes(call)
+            call.told = {**call.told, **attributes} if call.told else all_attributes(call)
             if watch.borrowed:
                 attributes = {**attribution_attributes(call.attribution), **attributes}
                 _add_to_former(span, attributes)
@@ -152,6 +154,11 @@ def attribution_attributes(who: Attribution) -> dict[str, str]:
         names.ACCOUNT: who.account,
     }
     return {name: value for name, value in said.items() if value is not None}
+
+
+def all_attributes(call: Call) -> dict[str, Any]:
+    """What is known of a call, as attributes."""
+    return {**start_attributes(call), **end_attributes(call)}
 
 
 def end_attributes(call: Call) -> dict[str, Any]:

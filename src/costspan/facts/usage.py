@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Final
 
 # Totals. `input` and `output` include all of their parts below, whatever the provider leaves out of its own
@@ -57,8 +58,13 @@ PIECES: Final = frozenset({
 UNITS: Final = frozenset({INPUT, OUTPUT}) | INPUT_PARTS | OUTPUT_PARTS | PIECES
 
 
+_NONE: Final[Mapping[str, int]] = MappingProxyType({})
+
+
 class Usage:
     """Counts by unit. A unit that is absent is unknown; a unit with 0 was reported as 0.
+
+    A dictionary of counts is kept, not copied.
 
     `complete` is False when the counts are not the provider's final word: a stream that was cut short, or a
     count that costspan had to estimate.
@@ -66,8 +72,8 @@ class Usage:
 
     __slots__ = ("complete", "counts")
 
-    def __init__(self, counts: Mapping[str, int] | None = None, *, complete: bool = True, **more: int) -> None:
-        self.counts: dict[str, int] = {**(counts or {}), **more}
+    def __init__(self, counts: Mapping[str, int] = _NONE, *, complete: bool = True, **more: int) -> None:
+        self.counts: dict[str, int] = {**counts, **more} if more or type(counts) is not dict else counts
         self.complete = complete
 
     def get(self, unit: str, default: int = 0) -> int:
