@@ -28,6 +28,7 @@ class Provider:
         self.replies: deque[Reply | Callable[[Asked], Reply]] = deque()
         self.refuses_stream_options = 0
         self.refuses_everything = False
+        self.always_reports_usage = False
         provider = self
 
         class Exchange(_Exchange):
@@ -69,6 +70,7 @@ class Provider:
         self.replies.clear()
         self.refuses_stream_options = 0
         self.refuses_everything = False
+        self.always_reports_usage = False
 
     def usual(self, asked: Asked) -> Reply:
         """What the API answers by itself."""
@@ -78,6 +80,8 @@ class Provider:
             return error(400)
         if self.refuses_stream_options and "stream_options" in body:
             return error(self.refuses_stream_options, "Unrecognized request argument supplied: stream_options")
+        if self.always_reports_usage:
+            body = {**body, "stream_options": {"include_usage": True}}
         for end, answer in USUAL.items():
             if path.endswith(end) or (end.endswith("/") and end in path):
                 return answer(body)

@@ -217,6 +217,7 @@ class StreamWatch(Watch):
             found = frame.f_locals
             self.keep(found["count"], found["first"], found["second"], found["third"])
 
+    @guard.guarded("calls.count")
     def keep(self, count: int, *last: Any) -> None:
         """Take over the last events after the head, and how many those were."""
         self.count = len(self.head) + count

@@ -1,0 +1,209 @@
+"""Whatever fails inside costspan: the caller's result, exception and stream are what they are without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import ways
+from answers import CUT, chat_chunks, error, events
+from caller import KINDS, Caller
+from costspan import guard, instrumentor, names
+from costspan.emit.pricer import Pricer
+from faults import Fault, Site, sites
+from provider import Provider
+from watching import Watched
+
+_KINDS = (RuntimeError, MemoryError, RecursionError, KeyError)
+
+
+def _as_usual(_: Provider) -> None:
+    """The provider answers by itself."""
+
+
+class Scenario(NamedTuple):
+    """One kind of call: what is called, how, and what the provider says."""
+
+    kind: str
+    way: Callable[[Caller], Any]
+    prepare: Callable[[Provider], None] = _as_usual
+
+
+def _busy(provider: Provider) -> None:
+    provider.replies.append(error(429))
+
+
+def _cut(provider: Provider) -> None:
+    provider.replies.append(events([*chat_chunks()[:5], CUT]))
+
+
+def _refusing(provider: Provider) -> None:
+    provider.refuses_stream_options = 400
+
+
+SCENARIOS = {
+    "first": Scenario("chat", ways.whole),  # loads the prices, writes the ledger
+    "whole": Scenario("chat", ways.whole),
+    "message": Scenario("messages", ways.whole),
+    "stream": Scenario("chat", ways.to_the_end),
+    "message stream": Scenario("messages", ways.to_the_end),
+    "responses stream": Scenario("responses", ways.to_the_end),
+    "break": Scenario("messages", ways.let_go),
+    "close": Scenario("chat", ways.kept),
+    "never read": Scenario("chat", ways.never_read),
+    "raw": Scenario("chat", ways.raw),
+    "raw stream": Scenario("chat", ways.raw_stream),
+    "read along": Scenario("responses", ways.read_along("read")),
+    "not read": Scenario("messages", ways.not_read),
+    "stream along": Scenario("chat", ways.stream_along("iter_lines")),
+    "message stream along": Scenario("messages", ways.stream_along("iter_bytes")),
+    "refused": Scenario("chat", ways.whole, _busy),
+    "not to be asked": Scenario("chat", ways.to_the_end, _refusing),
+    "cut": Scenario("chat", ways.to_the_end, _cut),
+    "batch": Scenario("messages", ways.batch_results),
+    "background": Scenario("responses", ways.create_and_fetch),
+    "embeddings": Scenario("chat", ways.method("embeddings.create", model="text-embedding-3-small", input="x")),
+    "speech": Scenario("chat", ways.method("audio.speech.create", model="tts-1", input="x", voice="alloy")),
+}
+
+
+#: What takes the event out of the stream that nobody but we asked for. Where that itself fails the event stays in,
+#: once: from then on this process does not ask.
+TAKES_OUT = frozenset({
+    "_look", "_shape", "_take_stream", "_take_raw", "follow", "following", "__init__", "_read_along", "take",
+    "_is_swallowed", "_is_usage_alone", "_event", "<listcomp>", "fields", "parsed", "_tapped", "_async_tapped",
+    "_closing", "_async_closing", "_watch_closing",
+})  # fmt: skip
+CASES = [f"{name}, {mode}" for mode in ("sync", "async") for name in SCENARIOS if (name, mode) != ("first", "async")]
+LINE_CASES = [case for case in CASES if not case.startswith("first")]
+
+
+class Bench:
+    """Runs one scenario again and again."""
+
+    def __init__(self, case: str, provider: Provider, ledger: Path) -> None:
+        self.name, _, self.mode = case.partition(", ")
+        self.missed = 0
+        self.scenario, self.provider, self.ledger = SCENARIOS[self.name], provider, ledger
+
+    def run(self) -> list[Any]:
+        """One run and what was seen, with all that costspan does on the way and afterwards in this thread."""
+        self.provider.reset()
+        self.scenario.prepare(self.provider)
+        seen = Caller(KINDS[self.scenario.kind], self.provider.url, self.mode).run(self.scenario.way)
+        instrumentor.flush()
+        return seen
+
+    def watched(self) -> Watched:
+        """A process with costspan, whose clerk works when he is called and not before."""
+        is_first = self.name == "first"
+        return _Still(ledger=str(self.ledger) if is_first else "off", prices_are_loaded=not is_first)
+
+    def left_over(self) -> list[Any]:
+        """What is seen where the event that we asked for is not taken out of the stream."""
+        self.provider.reset()
+        self.provider.always_reports_usage = True
+        return Caller(KINDS[self.scenario.kind], self.provider.url, self.mode).run(self.scenario.way)
+
+    def problem_with(self, site: Site, kind: type[Exception], expected: list[Any]) -> str | None:
+        """What a fault at this site does to the caller; None if nothing."""
+        guard.faults.clear()
+        with self.watched() as watched:
+            with Fault(site, kind) as fault:
+                seen = self.run()
+            if not fault.times:  # not every run takes the same way: finalizers, caches
+                self.missed += 1
+                return None
+            if seen != expected and not (site.code.co_name in TAKES_OUT and seen == self.left_over()):
+                return f"{site}: the caller saw {seen} instead of {expected}"
+            if not guard.faults:
+                return f"{site}: the fault was not counted"
+            if not watched.total(names.ERRORS):
+                return f"{site}: the fault is in no metric"
+        return None
+
+    def problems_with(self, found: Sequence[Site]) -> list[str]:
+        """What faults at these sites do, each in turn."""
+        expected = self.run()
+        problems = [
+            self.problem_with(site, _KINDS[number % len(_KINDS)], expected) for number, site in enumerate(found)
+        ]
+        assert self.missed <= max(3, len(found) // 20)
+        return [problem for problem in problems if problem is not None]
+
+
+class _Still(Watched):
+    loaded = Pricer()
+
+    def __init__(self, *, prices_are_loaded: bool, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.prices_are_loaded = prices_are_loaded
+
+    def __enter__(self) -> Watched:
+        super().__enter__()
+        assert instrumentor.pipeline is not None
+        monkeypatched: Any = instrumentor.pipeline.clerk
+        monkeypatched._begin = lambda: None
+        if self.prices_are_loaded:
+            instrumentor.pipeline.fanout.prices = self.loaded
+        return self
+
+
+def _plan(provider: Provider, ledger: Path, *, lines: bool) -> dict[str, list[Site]]:
+    """Each site with the first case that comes by it."""
+    plan: dict[str, list[Site]] = {}
+    seen: set[Any] = set()
+    for case in LINE_CASES if lines else CASES:
+        bench = Bench(case, provider, ledger)
+        with bench.watched():
+            bench.run()  # the libraries fill their caches first
+        with bench.watched():
+            found = sites(bench.run, lines=lines)
+        plan[case] = [site for key, site in found.items() if key not in seen]
+        seen.update(found)
+    return plan
+
+
+@pytest.fixture(scope="module")
+def functions(provider_server: Provider, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Site]]:
+    """Every function of costspan that runs during a call, by the case that tries it."""
+    return _plan(provider_server, tmp_path_factory.mktemp("plan") / "ledger.db", lines=False)
+
+
+@pytest.fixture(scope="module")
+def lines(provider_server: Provider, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Site]]:
+    """Every line of costspan that runs during a call, by the case that tries it."""
+    return _plan(provider_server, tmp_path_factory.mktemp("plan") / "ledger.db", lines=True)
+
+
+@pytest.fixture(autouse=True)
+def faults_are_stopped(monkeypatch: pytest.MonkeyPatch, faults_are_raised: None) -> None:  # noqa: ARG001  # after it
+    """As in a program."""
+    monkeypatch.setattr(guard, "raise_again", False)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_caller_sees_no_fault_of_any_function(
+    case: str, functions: dict[str, list[Site]], provider: Provider, tmp_path: Path
+) -> None:
+    """Every function of costspan that runs during a call fails in turn, each time that it is called."""
+    problems = Bench(case, provider, tmp_path / "ledger.db").problems_with(functions[case])
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("case", LINE_CASES)
+def test_the_caller_sees_no_fault_of_any_line(
+    case: str, lines: dict[str, list[Site]], provider: Provider, tmp_path: Path
+) -> None:
+    """Every line of costspan that runs during a call fails in turn, each time that it is reached."""
+    problems = Bench(case, provider, tmp_path / "ledger.db").problems_with(lines[case])
+    assert not problems, "\n".join(problems)
+
+
+def test_the_faults_are_put_in_everywhere(functions: dict[str, list[Site]], lines: dict[str, list[Site]]) -> None:
+    """The two tests above try something: several hundred functions, and more lines."""
+    assert sum(map(len, functions.values())) > 200
+    assert sum(map(len, lines.values())) > 600
