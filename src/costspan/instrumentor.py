@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from opentelemetry.metrics import get_meter_provider
+from opentelemetry.metrics._internal import _ProxyMeterProvider as ProxyMeterProvider  # noqa: PLC2701
 
 from costspan import guard, scope
 from costspan.calls import patching
 from costspan.calls.requests import Family
 from costspan.clients import CLIENTS
+from costspan.emit.bookkeeper import Bookkeeper
 from costspan.emit.exits import unwatch_exits, watch_exits
 from costspan.emit.pipeline import Ledger, Pipeline
 from costspan.emit.pricer import Pricer
+from costspan.facts.periods import Periods
 from costspan.settings import Settings, has_otlp_endpoint
 
 if TYPE_CHECKING:
@@ -85,36 +89,52 @@ def _prices_file(settings: Settings) -> Path | None:
 
 
 def _ledger(settings: Settings) -> Ledger | None:
+    """Where no telemetry leaves this process, the ledger takes the record, unless it is told not to."""
     word = settings.ledger.lower()
-    if word == "off" or (word == "auto" and has_otlp_endpoint(os.environ)):
+    if word == "off" or (word == "auto" and _has_way_out()):
         return None
-    from costspan.ledger.store import default_path
-    from costspan.ledger.writer import LedgerWriter
-
-    if word in {"auto", "on"}:
-        environ = {name: value for name, value in os.environ.items() if name != "OTEL_COSTSPAN_LEDGER"}
-        return LedgerWriter(default_path(environ))
-    return LedgerWriter(Path(settings.ledger).expanduser())
+    is_default = word in {"auto", "on"}
+    path = default_path(os.environ) if is_default else Path(settings.ledger).expanduser()
+    return Bookkeeper(path, Periods(settings.time_zone))
 
 
+def _has_way_out() -> bool:
+    if not has_otlp_endpoint(os.environ):
+        return False
+    is_set_up = not isinstance(get_meter_provider(), ProxyMeterProvider)
+    if not is_set_up and not os.environ.get("OTEL_CONFIG_FILE"):
+        _log.warning(
+            "costspan: an OTLP endpoint is configured, but nothing has set the OpenTelemetry SDK up, so nothing will be "
+            "sent: install opentelemetry-distro, or set the providers up before costspan. The ledger takes the record"
+        )
+    return is_set_up
+
+
+@guard.guarded("instrument.scope")
 def _begin_scope(settings: Settings) -> None:
     said: Attribution = scope.read_defaults(os.environ)
     scope.defaults(**said._asdict())
     if settings.carry:
         scope.install_carry()
+    if settings.baggage:
+        scope.install_baggage(imported=settings.baggage, exported=settings.baggage)
 
 
+@guard.guarded("uninstrument")
 def _remove() -> None:
     global pipeline  # noqa: PLW0603
     for client in CLIENTS:
         patching.remove(client.name)
     scope.remove_carry()
+    scope.uninstall_baggage()
+    scope.forget_defaults()
     unwatch_exits()
     if pipeline is not None:
         pipeline.close()
         pipeline = None
 
 
+@guard.guarded("flush")
 def flush() -> None:
     """Pass on every call that has finished so far. Returns when the ledger and the SDK have them."""
     if pipeline is not None:
