@@ -66,11 +66,14 @@ class Server:
 
 
 @contextmanager
-def prometheus(folder: Path, samples: str = "") -> Generator[Server]:
-    """A Prometheus on a free port of this machine that holds the samples (OpenMetrics text with times)."""
+def prometheus(folder: Path, samples: str = "", more_settings: str = "") -> Generator[Server]:
+    """A Prometheus on a free port of this machine that holds the samples (OpenMetrics text with times).
+
+    `more_settings` is added to its configuration, which is written into the folder.
+    """
     store, settings = folder / "store", folder / "prometheus.yml"
     store.mkdir(parents=True)
-    settings.write_text("global: {scrape_interval: 1h}\n")
+    settings.write_text("global: {scrape_interval: 1h, evaluation_interval: 1s}\n" + more_settings)
     if samples:
         (folder / "samples.txt").write_text(samples + "# EOF\n")
         promtool(
