@@ -17,7 +17,8 @@ from costspan.facts.periods import Periods
 from costspan.facts.usage import Usage
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.migrations import ForeignFile
-from costspan.ledger.store import Store, default_path
+from costspan.ledger.place import default_path
+from costspan.ledger.store import Store
 from ledger_calls import COST, NOON_NS, UNPRICED, USAGE, at_ns, booked, call, write
 
 HOME = "/home/ada"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from opentelemetry.metrics import get_meter_provider
-from opentelemetry.metrics._internal import _ProxyMeterProvider as ProxyMeterProvider  # noqa: PLC2701
 
 from costspan import guard, scope
 from costspan.calls import patching
@@ -21,6 +20,7 @@ from costspan.emit.exits import unwatch_exits, watch_exits
 from costspan.emit.pipeline import Ledger, Pipeline
 from costspan.emit.pricer import Pricer
 from costspan.facts.periods import Periods
+from costspan.ledger.place import default_path
 from costspan.settings import Settings, has_otlp_endpoint
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _install(options: dict[str, Any]) -> None:
     pipeline = Pipeline(
         settings,
         prices=Pricer(_prices_file(settings)),
-        ledger=_ledger(settings),
+        ledger=_ledger(settings, options.get("meter_provider") or get_meter_provider()),
         tracer_provider=options.get("tracer_provider"),
         meter_provider=options.get("meter_provider"),
         logger_provider=options.get("logger_provider"),
@@ -88,21 +88,21 @@ def _prices_file(settings: Settings) -> Path | None:
     return path
 
 
-def _ledger(settings: Settings) -> Ledger | None:
+def _ledger(settings: Settings, meter_provider: Any) -> Ledger | None:
     """Where no telemetry leaves this process, the ledger takes the record, unless it is told not to."""
     word = settings.ledger.lower()
-    if word == "off" or (word == "auto" and _has_way_out()):
+    if word == "off" or (word == "auto" and _has_way_out(meter_provider)):
         return None
     is_default = word in {"auto", "on"}
     path = default_path(os.environ) if is_default else Path(settings.ledger).expanduser()
     return Bookkeeper(path, Periods(settings.time_zone))
 
 
-def _has_way_out() -> bool:
+def _has_way_out(meter_provider: Any) -> bool:
     if not has_otlp_endpoint(os.environ):
         return False
-    is_set_up = not isinstance(get_meter_provider(), ProxyMeterProvider)
-    if not is_set_up and not os.environ.get("OTEL_CONFIG_FILE"):
+    is_set_up = hasattr(meter_provider, "force_flush")  # a real one; the API's placeholders have nothing to flush
+    if not is_set_up:
         _log.warning(
             "costspan: an OTLP endpoint is configured, but nothing has set the OpenTelemetry SDK up, so nothing will be "
             "sent: install opentelemetry-distro, or set the providers up before costspan. The ledger takes the record"

@@ -19,7 +19,8 @@ import click
 
 from costspan.cli import options
 from costspan.cli.run import embedded_defaults, launcher
-from costspan.ledger.store import Store, default_path
+from costspan.ledger.place import default_path
+from costspan.ledger.store import Store
 from costspan.report import as_text, summary
 
 CLIENTS: Final = ("openai", "anthropic")

@@ -11,7 +11,8 @@ import click
 
 from costspan.facts.periods import zone
 from costspan.ledger.faults import LedgerError
-from costspan.ledger.store import Store, default_path
+from costspan.ledger.place import default_path
+from costspan.ledger.store import Store
 from costspan.pricing import Prices
 from costspan.pricing.overrides import OverrideError
 from costspan.settings import OTEL_COSTSPAN_LEDGER, OTEL_COSTSPAN_PRICES, OTEL_COSTSPAN_TIME_ZONE

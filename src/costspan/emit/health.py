@@ -17,10 +17,14 @@ from costspan.facts.money import NANO_PER_USD
 class LedgerHealth(Protocol):
     """What a ledger writer counts."""
 
-    written: int
-    lost: int
-    lost_nano_usd: int
-
+    @property
+    def written(self) -> int: ...
+    @property
+    def written_nano_usd(self) -> int: ...
+    @property
+    def lost(self) -> int: ...
+    @property
+    def lost_nano_usd(self) -> int: ...
     @property
     def queued(self) -> int: ...
 
@@ -36,6 +40,7 @@ def observe_health(meter: Meter, ledger: LedgerHealth | None) -> None:
     if ledger is None:
         return
     observe(meter, names.LEDGER_WRITTEN, lambda: [(ledger.written, {})])
+    observe(meter, names.LEDGER_WRITTEN_USD, lambda: [(ledger.written_nano_usd / NANO_PER_USD, {})])
     observe(meter, names.LEDGER_LOST, lambda: [(ledger.lost, {})])
     observe(meter, names.LEDGER_LOST_USD, lambda: [(ledger.lost_nano_usd / NANO_PER_USD, {})])
     observe(meter, names.LEDGER_QUEUED, lambda: [(ledger.queued, {})])

@@ -38,6 +38,7 @@ class LedgerWriter:
     ) -> None:
         self.path = path
         self.written = 0
+        self.written_nano_usd = 0
         self.lost = 0
         self.lost_nano_usd = 0
         #: What keeps the file from being written, in SQLite's words; empty while all is well.
@@ -94,7 +95,7 @@ class LedgerWriter:
         """In a forked child: begin anew. What waits, and what was counted, is the parent's."""
         store, self._store = self._store, None
         self._begin()
-        self.written = self.lost = self.lost_nano_usd = 0
+        self.written = self.written_nano_usd = self.lost = self.lost_nano_usd = 0
         self.fault = ""
         if store is not None:
             # Forked past `_before_fork` (C code may). SQLite keeps a list of open files by process, so as long as the
@@ -128,6 +129,7 @@ class LedgerWriter:
             store = self._store = Store.open(self.path)
         losses = [self._untold] if self._untold[0] else ()
         self.written += store.append(self._waiting, self._periods, losses, mend=mend)
+        self.written_nano_usd += _nano_usd(self._waiting)
         self._waiting = []
         self._untold = (0, 0, "")
         self.fault = ""
@@ -169,7 +171,7 @@ class LedgerWriter:
     def _lose(self, lost: Sequence[Call], reason: str) -> None:
         if not lost:
             return
-        nano_usd = sum(call.price.nano_usd for call in lost if isinstance(call.price, Cost))
+        nano_usd = _nano_usd(lost)
         self.lost += len(lost)
         self.lost_nano_usd += nano_usd
         self._untold = (self._untold[0] + len(lost), self._untold[1] + nano_usd, reason)
@@ -188,6 +190,10 @@ _writers: Final[weakref.WeakSet[LedgerWriter]] = weakref.WeakSet()
 # Held over a fork, in the order of taking; `_one_fork` keeps a second thread that forks from taking them meanwhile.
 _one_fork = threading.RLock()
 _forking: Final[list[LedgerWriter]] = []
+
+
+def _nano_usd(calls: Sequence[Call]) -> int:
+    return sum(call.price.nano_usd for call in calls if isinstance(call.price, Cost))
 
 
 def _before_fork() -> None:

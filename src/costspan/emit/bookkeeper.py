@@ -1,0 +1,91 @@
+"""The ledger, opened with the first call: a program that calls no LLM neither loads SQLite nor makes a file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from costspan import guard
+from costspan.facts.call import Call
+from costspan.facts.money import Cost
+from costspan.facts.periods import Periods
+
+if TYPE_CHECKING:
+    from costspan.ledger.writer import LedgerWriter
+
+
+class Bookkeeper:
+    """Hands finished calls to the ledger at `path`, whose days are those of `periods`.
+
+    Where there is no ledger to be had (a Python without SQLite), every call is counted lost, and it is told once.
+    """
+
+    def __init__(self, path: Path, periods: Periods) -> None:
+        self._path = path
+        self._periods = periods
+        self._writer: LedgerWriter | None = None
+        self._opening = threading.Lock()
+        self._lost = 0
+        self._lost_nano_usd = 0
+
+    def take(self, calls: Sequence[Call]) -> None:
+        """Have the calls written."""
+        writer = self._writer or self._open()
+        if writer is not None:
+            writer.take(calls)
+            return
+        self._lost += len(calls)
+        self._lost_nano_usd += sum(call.price.nano_usd for call in calls if isinstance(call.price, Cost))
+
+    @guard.guarded("ledger.open")
+    def _open(self) -> LedgerWriter | None:
+        with self._opening:
+            if self._writer is None and not self._lost:
+                from costspan.ledger.writer import LedgerWriter
+
+                self._writer = LedgerWriter(self._path, periods=self._periods)
+        return self._writer
+
+    def flush(self) -> None:
+        """Have what waits written."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Have what waits written, and the file closed."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def forget(self) -> None:
+        """In a forked child: begin anew."""
+        self._opening = threading.Lock()
+        self._lost = self._lost_nano_usd = 0
+        if self._writer is not None:
+            self._writer.forget()
+
+    @property
+    def written(self) -> int:
+        """Records written."""
+        return self._writer.written if self._writer is not None else 0
+
+    @property
+    def written_nano_usd(self) -> int:
+        """Their cost."""
+        return self._writer.written_nano_usd if self._writer is not None else 0
+
+    @property
+    def lost(self) -> int:
+        """Records that the ledger could not take."""
+        return self._lost + (self._writer.lost if self._writer is not None else 0)
+
+    @property
+    def lost_nano_usd(self) -> int:
+        """Their cost."""
+        return self._lost_nano_usd + (self._writer.lost_nano_usd if self._writer is not None else 0)
+
+    @property
+    def queued(self) -> int:
+        """Records that wait to be written."""
+        return self._writer.queued if self._writer is not None else 0
