@@ -36,7 +36,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """On Linux the kernel ends the program when we end, however we end."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -67,7 +67,7 @@ class Running:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509  no thread of ours holds a lock here
+                preexec_fn=end_with_parent,  # noqa: PLW1509  no thread of ours holds a lock here
             )
 
     @property

@@ -6,7 +6,7 @@ import http.client
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE
 
 from costspan import names
+from costspan.names import Metric
 from stack.chaos.load import Agent
 from stack.chaos.stage import Stage, stage
 
@@ -24,6 +25,9 @@ _PROCESSES: Final = 200
 _ROUNDS: Final = 5
 _POINTS: Final = 50
 _PER: Final = 1_000
+_CALLABLE: Final = 2_000
+_CHUNK: Final = 1_000
+_PATIENCE_S: Final = 300.0
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -69,18 +73,21 @@ def _call(agents: Sequence[Agent], count: int) -> None:
 
 
 def by_sessions(on: Stage, sessions: int) -> str:
-    """Series in Prometheus after one process had that many sessions."""
+    """Series in Prometheus after one process had that many sessions; more than can be called are sent by hand."""
     case = f"sessions-{sessions}"
-    agent = on.agent(case)
-    agent.do("sessions", sessions)
-    agent.leave()
-    agent.ended()
+    if sessions <= _CALLABLE:
+        agent = on.agent(case)
+        agent.do("sessions", sessions)
+        agent.leave()
+        agent.ended()
+    else:
+        _post(on, (_sessions(case, first) for first in range(0, sessions, _CHUNK)))
     count = f'count(last_over_time({{job="{case}",__name__=~"llm_session_.*"}}[1d]))'
-    on.stack.until(lambda: (on.stack.value(count) or 0) >= 3 * sessions, "all sessions are to arrive")
+    on.stack.until(lambda: (on.stack.value(count) or 0) >= 3 * sessions, "all sessions are to arrive", _PATIENCE_S)
     others = on.stack.value(f'count(last_over_time({{job="{case}",__name__!~"llm_session_.*"}}[1d]))') or 0
     memory = _memory_mb(on.stack.running["prometheus"].process)
     return (
-        f"{sessions:6} sessions in one process: {on.stack.value(count) or 0:.0f} session series, {others:.0f} others;"
+        f"{sessions:6} sessions in one process{'' if sessions <= _CALLABLE else ' (sent by hand)'}: {on.stack.value(count) or 0:.0f} session series, {others:.0f} others;"
         f" Prometheus holds {memory:.0f} MB"
     )
 
@@ -96,7 +103,9 @@ def throughput(on: Stage) -> str:
         thread.join()
     accepted_s = time.monotonic() - started
     whole = before + _PROCESSES * _POINTS * _ROUNDS
-    on.stack.until(lambda: (on.stack.value("sum(llm_cost_usd_total)") or 0) > whole - 1, "all is to arrive", 120)
+    on.stack.until(
+        lambda: (on.stack.value("sum(llm_cost_usd_total)") or 0) > whole - 1, "all is to arrive", _PATIENCE_S
+    )
     stored_s, requests = time.monotonic() - started, _PROCESSES * _ROUNDS
     return (
         f"{requests} exports of {_POINTS} points: {requests / accepted_s:.0f} a second accepted,"
@@ -105,30 +114,50 @@ def throughput(on: Stage) -> str:
 
 
 def _send(on: Stage, sender: int) -> None:
+    _post(
+        on,
+        (
+            _export("throughput", f"process-{process}", [names.COST_USD], range(_POINTS), float(number))
+            for number in range(1, _ROUNDS + 1)
+            for process in range(sender, _PROCESSES, _SENDERS)
+        ),
+    )
+
+
+def _post(on: Stage, requests: Iterable[ExportMetricsServiceRequest]) -> None:
     connection = http.client.HTTPConnection(on.stack.places.address("collector", 4318))
-    for number in range(1, _ROUNDS + 1):
-        for process in range(sender, _PROCESSES, _SENDERS):
-            body = _export(process, float(number)).SerializeToString()
-            connection.request("POST", "/v1/metrics", body, {"Content-Type": "application/x-protobuf"})
-            answer = connection.getresponse()
-            answer.read()
-            if answer.status != http.HTTPStatus.OK:
-                raise RuntimeError(f"the Collector answered {answer.status}")
+    for request in requests:
+        body = request.SerializeToString()
+        connection.request("POST", "/v1/metrics", body, {"Content-Type": "application/x-protobuf"})
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != http.HTTPStatus.OK:
+            raise RuntimeError(f"the Collector answered {answer.status}")
 
 
-def _export(process: int, value: float) -> ExportMetricsServiceRequest:
+def _sessions(case: str, first: int) -> ExportMetricsServiceRequest:
+    """What a process says of a thousand sessions: their cost and, by direction, their tokens."""
+    metrics = [names.SESSION_COST_USD, names.SESSION_TOKENS, names.SESSION_TOKENS]
+    return _export(case, case, metrics, range(first, first + _CHUNK), 1.0)
+
+
+def _export(
+    job: str, instance: str, metrics: Sequence[Metric], numbers: Iterable[int], value: float
+) -> ExportMetricsServiceRequest:
+    """An export as the SDK makes it: a point for each number, told apart by the metric's first label."""
     made, now = ExportMetricsServiceRequest(), time.time_ns()
     of = made.resource_metrics.add()
-    for key, text in (("service.name", "throughput"), ("service.instance.id", f"process-{process}")):
+    for key, text in (("service.name", job), ("service.instance.id", instance)):
         of.resource.attributes.add(key=key).value.string_value = text
-    metric = of.scope_metrics.add().metrics.add(name=names.COST_USD.name, unit=names.COST_USD.unit)
-    metric.sum.is_monotonic = True
-    metric.sum.aggregation_temporality = AGGREGATION_TEMPORALITY_CUMULATIVE
-    for number in range(_POINTS):
-        point = metric.sum.data_points.add(as_double=value, time_unix_nano=now, start_time_unix_nano=now - 1)
-        for label in names.COST_USD.labels:
-            point.attributes.add(key=label).value.string_value = "x"
-        point.attributes[0].value.string_value = f"operation-{number}"
+    scope = of.scope_metrics.add()
+    for at, metric in enumerate(metrics):
+        one = scope.metrics.add(name=metric.name, unit=metric.unit)
+        one.sum.is_monotonic = True
+        one.sum.aggregation_temporality = AGGREGATION_TEMPORALITY_CUMULATIVE
+        for number in numbers:
+            point = one.sum.data_points.add(as_double=value, time_unix_nano=now, start_time_unix_nano=now - 1)
+            for label, text in zip(metric.labels, [f"{metric.labels[0]}-{number}", *[f"x{at}"] * 20], strict=False):
+                point.attributes.add(key=label).value.string_value = text
     return made
 
 

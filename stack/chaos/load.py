@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from stack.compose import ROOT
+from stack.processes import end_with_parent
 
 _HERE: Final = Path(__file__).parent
 _PATIENCE_S: Final = 60.0
@@ -42,6 +43,7 @@ class Agent:
             stderr=errors,
             text=True,
             bufsize=1,
+            preexec_fn=end_with_parent,  # noqa: PLW1509  no thread of ours holds a lock here
         )
 
     @property
