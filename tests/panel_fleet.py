@@ -155,14 +155,14 @@ def known_fleet(zone: str, start_s: int, end_s: int, seed: int = 7) -> Fleet:
     dice = random.Random(seed)  # noqa: S311 - a fixed seed
     hours_s = 3_600
     processes = [
-        Process("long", start_s, end_s, 6 * hours_s),
-        Process("steady", start_s + 20 * _DAY_S, end_s, 600 * 12),
-        Process("ended", start_s, start_s + 17 * _DAY_S + 5_000, 2 * hours_s),
+        Process("long", start_s, end_s, 20 * hours_s),
+        Process("steady", start_s + 40 * _DAY_S, end_s, 11 * hours_s),
+        Process("ended", start_s, start_s + 17 * _DAY_S + 5_000, 9 * hours_s),
     ]
     at_s = start_s
     while at_s < end_s - 5 * _DAY_S:
         until_s = at_s + dice.randint(6, 5 * 24) * hours_s
-        processes.append(Process(f"restarted-{at_s}", at_s, until_s, 3 * hours_s))
+        processes.append(Process(f"restarted-{at_s}", at_s, until_s, 7 * hours_s))
         at_s = until_s + dice.randint(0, 3) * 600
     for number in range(80):
         began_s = start_s + dice.randint(0, (end_s - start_s) // 600 - 1) * 600

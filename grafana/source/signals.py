@@ -176,7 +176,7 @@ def daily(time_zone: str) -> Daily:
 _TOP: Final = 50
 _SESSION_COST: Final = in_sessions(selector(SESSION_COST_USD, SESSION_FILTERS))
 _BY_SESSION: Final = in_sessions(selector(SESSION_COST_USD, SESSION_FILTERS), SESSION)
-_DEAREST: Final = f"topk({_TOP}, {_BY_SESSION})"
+_DEAREST: Final = f"topk({_TOP}, {_BY_SESSION} > 0)"
 _COUNTED: Final = f"count ({_BY_SESSION} > 0)"
 _TASK_COST: Final = _grown(COST_USD, TASK_TYPE, filters=SESSION_FILTERS)
 _TASK_CALLS: Final = _grown(REQUESTS, TASK_TYPE, filters=SESSION_FILTERS)
