@@ -6,14 +6,17 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from grafana.source.__main__ import dashboards
 
 from costspan import names
+from costspan.names import DURATION_BUCKETS_S
 from fleet import moment_s
-from panel_fleet import Call, Fleet, known_fleet
+from panel_fleet import Call, Fleet, Process, known_fleet
 from panel_queries import Query, ask, filled, filters, queries
 from promtools import Server, prometheus
 
@@ -251,3 +254,171 @@ def test_a_bar_is_the_day_on_which_the_calls_began(
             ways = {"input": lambda call: call.tokens_in, "output": lambda call: call.tokens_out}
             true = {(way,): sum(map(part, calls)) for way, part in ways.items() if sum(map(part, calls))}
         assert told == pytest.approx(true, rel=1e-9, abs=1e-9), day
+
+
+# -- latency and failures by step ------------------------------------------------------------------------------
+
+
+def quantile(part: float, durations_s: list[float]) -> float:
+    """What Prometheus makes of a histogram: the place in the bucket where this part of the calls is reached."""
+    bounds = (*DURATION_BUCKETS_S, float("inf"))
+    below = [sum(each <= bound for each in durations_s) for bound in bounds]
+    rank = part * len(durations_s)
+    at = next(index for index, reached in enumerate(below) if reached >= rank)
+    if at == len(bounds) - 1:
+        return bounds[-2]
+    start, before = (bounds[at - 1], below[at - 1]) if at else (0.0, 0)
+    return start + (bounds[at] - start) * (rank - before) / (below[at] - before)
+
+
+@pytest.mark.parametrize("name", ["median", "95 %"])
+@pytest.mark.parametrize("panel", ["Duration", "Time to the first event"])
+def test_latency_is_that_of_the_calls_of_each_step(panel: str, name: str, fleet: Fleet, server: Server) -> None:
+    """By model; the quantile of exactly the calls that arrived in the step."""
+    query = one("sessions", panel, f"{{{{gen_ai_request_model}}}} {name}")
+    part = {"median": 0.5, "95 %": 0.95}[name]
+    for days in (1, 9, 23):
+        view = View(END_S - days * DAY_S, END_S)
+        lasted: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        for call in view.calls(fleet):
+            lasted[call.model,].append(call.duration_s)
+        true = {model: quantile(part, each) for model, each in lasted.items()}
+        assert asked(server, query, view, step_s=days * DAY_S) == pytest.approx(true, rel=1e-9)
+
+
+def test_calls_that_did_not_end_well_are_counted_by_step(fleet: Fleet, server: Server) -> None:
+    """Each failure once, in the step in which it arrived."""
+    query = one("sessions", "Calls that did not end well", "{{llm_outcome}}")
+    told = [asked(server, query, VIEWS["all"], at_s, DAY_S) for at_s in range(END_S - 29 * DAY_S, END_S + 1, DAY_S)]
+    true = sum(bool(call.error) for call in VIEWS["all"].calls(fleet))
+    assert sum(each.get(("error",), 0.0) for each in told) == true > 0
+
+
+# -- states ----------------------------------------------------------------------------------------------------
+
+NOW_S = END_S
+CALL = Call(NOW_S - 5_000, NOW_S - 4_999, "openai", "gpt-5", usd=0.5, tokens_in=10)
+
+
+def fleet_of(*calls: Call, age_s: int = 0) -> Fleet:
+    """One process with these calls that sent its last word some time ago."""
+    process = Process("one", NOW_S - 40 * DAY_S, NOW_S - age_s, 3_600)
+    process.calls = [*calls]
+    return Fleet("UTC", [process])
+
+
+OLD = replace(CALL, began_s=NOW_S - 35 * DAY_S, counted_s=NOW_S - 35 * DAY_S)
+STATES = [
+    # story                                   what there is                                     filter    state
+    ("nothing was ever sent",                 None,                                             {},       None),
+    ("calls, all with a price",               fleet_of(CALL),                                   {},       1),
+    ("calls, of another model",               fleet_of(CALL),                                   {"model": "gpt-4"}, 0),
+    ("calls, but before the time range",      fleet_of(OLD),                                    {},       0),
+    ("one call has no price",                 fleet_of(CALL, replace(CALL, usd=None)),          {},       3),
+    ("only calls without a price",            fleet_of(replace(CALL, usd=None)),                {},       3),
+    ("no price, but of another model",        fleet_of(CALL, replace(CALL, usd=None, model="x")), {"model": "gpt-5"}, 1),
+    ("one call is priced in part",            fleet_of(CALL, replace(CALL, quality="incomplete")), {},    2),
+    ("a call without a price before",         fleet_of(CALL, replace(OLD, usd=None)),           {},       1),
+    ("silent since four days",                fleet_of(OLD, age_s=4 * DAY_S),                   {},       0),
+    ("silent since nine days",                fleet_of(OLD, age_s=9 * DAY_S),                   {},       None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("story", "there", "chosen", "state"), STATES, ids=[row[0] for row in STATES])
+def test_no_telemetry_no_calls_and_no_price_are_told_apart(
+    story: str, there: Fleet | None, chosen: dict[str, str], state: int | None, tmp_path: Path
+) -> None:
+    """The line over the page says what its figures are worth, and an unknown cost is never shown as zero."""
+    view = View(NOW_S - DAY_S, NOW_S, chosen)
+    with prometheus(tmp_path, there.samples() if there else "") as server:
+        text = filled(one("usage", "State", "State").expression, DAY_S, chosen)
+        result, _ = ask(server.address, "query", query=text, time=str(NOW_S))
+        cost = filled(one("usage", "Cost", "Cost").expression, DAY_S, chosen)
+        priced, _ = ask(server.address, "query", query=cost, time=str(NOW_S))
+    assert [float(each["value"][1]) for each in result] == ([] if state is None else [state]), story
+    (panel,) = [each for each in BOARDS["usage"]["panels"] if each["title"] == "State"]
+    shown = panel["fieldConfig"]["defaults"]
+    assert (
+        (str(state) in shown["mappings"][0]["options"]) if state is not None else ("No telemetry" in shown["noValue"])
+    )
+    if there is None or not any(call.usd is not None and view.passes(call) for call in there.processes[0].calls):
+        assert priced == []
+
+
+def test_a_session_that_was_dropped_and_came_back_is_a_lower_bound(tmp_path: Path) -> None:
+    """Its counter starts again from zero: never negative, never more than it cost."""
+    name = names.SESSION_COST_USD.prometheus
+    labels = 'session_id="s-1",gen_ai_request_model="m",llm_task_type="t",llm_source="x",job="j",instance="i"'
+    points = [(50, 3.0), (30, 5.0), (20, 0.5), (10, 2.0)]  # hours ago; dropped between the second and the third
+    samples = "".join(f"{name}{{{labels}}} {value} {NOW_S - hours * 3_600}\n" for hours, value in points)
+    query = one("sessions", "Dearest sessions", "Cost")
+    with prometheus(tmp_path, samples) as server:
+        told = {hours: asked(server, query, View(NOW_S - hours * 3_600, NOW_S)) for hours in (15, 25, 35, 60)}
+    assert told == {15: {("s-1",): 1.5}, 25: {("s-1",): 2.0}, 35: {("s-1",): 2.0}, 60: {("s-1",): 2.0}}
+
+
+# -- the whole -------------------------------------------------------------------------------------------------
+
+# What others say, and gauges: one series each, as they arrive.
+_ALSO = """\
+llm_ratelimit_remaining{gen_ai_provider_name="openai",gen_ai_request_model="gpt-5",llm_ratelimit_dimension="tokens",llm_ratelimit_window="minute",instance="a"} 70
+llm_ratelimit_remaining{gen_ai_provider_name="openai",gen_ai_request_model="gpt-5",llm_ratelimit_dimension="tokens",llm_ratelimit_window="minute",instance="b"} 40
+llm_ratelimit_limit{gen_ai_provider_name="openai",gen_ai_request_model="gpt-5",llm_ratelimit_dimension="tokens",llm_ratelimit_window="minute",instance="a"} 100
+llm_ratelimit_reset_seconds{gen_ai_provider_name="openai",gen_ai_request_model="gpt-5",llm_ratelimit_dimension="tokens",llm_ratelimit_window="minute",instance="a"} 12
+otelcol_exporter_queue_size{job="collector",exporter="otlp_http/prometheus"} 30
+otelcol_exporter_queue_capacity{job="collector",exporter="otlp_http/prometheus"} 120
+otelcol_exporter_send_failed_metric_points{job="collector",instance="c",exporter="otlp_http/prometheus"} 5
+prometheus_tsdb_too_old_samples_total{job="prometheus",instance="p",type="float"} 2
+costspan_errors_total{job="agents",instance="a",costspan_place="emit.spans"} 3
+costspan_degraded{job="agents",instance="a",costspan_place="patching",costspan_client="openai"} 1
+costspan_labels_folded_total{job="agents",instance="a"} 4
+costspan_ledger_written_usd_total{job="agents",instance="a"} 7.5
+costspan_ledger_lost_usd_total{job="agents",instance="a"} 0.25
+costspan_ledger_lost_total{job="agents",instance="a"} 6
+costspan_ledger_queued{job="agents",instance="a"} 8
+llm_requests_total{job="agents",instance="a"} 1
+llm_cost_usd_total{job="agents",instance="a"} 7.75
+"""
+HEALTH = [
+    ("Rate limits", "Left", 40), ("Rate limits", "Quota", 100), ("Rate limits", "Whole again in", 12),
+    ("Collector's queue", "{{exporter}}", 0.25), ("Lost on the way", "exporter send failed ({{job}})", 5),
+    ("Lost on the way", "prometheus tsdb too old samples ({{job}})", 2), ("Faults of costspan", "Faults of costspan", 3),
+    ("Not watched as intended", "Not watched as intended", 1), ("Folded into other", "Folded", 4),
+    ("Ledger and counters", "Counted", 7.75), ("Ledger and counters", "Written", 7.5),
+    ("Ledger and counters", "Lost, USD", 0.25), ("Ledger and counters", "Lost, records", 6),
+    ("Ledger and counters", "Waiting", 8), ("Age of the last sample", "{{job}}", 90),
+]  # fmt: skip
+
+
+def test_the_health_of_the_meter_is_shown_as_it_arrives(tmp_path: Path) -> None:
+    """Gauges as they stand, counters by how much they grew; the newest sample is 90 seconds old."""
+    samples = "".join(f"{line} {NOW_S - 90}\n" for line in _ALSO.splitlines())
+    with prometheus(tmp_path, samples) as server:
+        for panel, name, true in HEALTH:
+            found = [each for each in queries(BOARDS["health"]) if (each.panel, each.name) == (panel, name)]
+            told = [asked(server, query, View(NOW_S - DAY_S, NOW_S)) for query in found]
+            assert [value for each in told for value in each.values()] == [true], (panel, name)
+        later = asked(
+            server, one("health", "Age of the last sample", "{{job}}"), View(NOW_S, NOW_S + 7_000), NOW_S + 7_000
+        )
+        assert later == {("agents",): 7_090}
+        falls = one("health", "Counters that fell", "Counters that fell")
+        assert asked(server, falls, View(NOW_S - DAY_S, NOW_S)) == {}
+
+
+def test_prometheus_has_nothing_to_remark_on_any_query(server: Server) -> None:
+    """Every query and every filter parses, runs over the range and at a moment, without warning or hint."""
+    form = {"start": str(END_S - 7 * DAY_S), "end": str(END_S), "step": str(DAY_S)}
+    for board in BOARDS.values():
+        for query in queries(board):
+            text = filled(query.expression, 7 * DAY_S)
+            for way, more in (("query", {"time": str(END_S)}), ("query_range", form)):
+                _, remarks = ask(server.address, way, query=text, **more)
+                assert remarks == [], query
+        for asked_for in filters(board).values():
+            match = re.fullmatch(r"label_values\((.+), (\w+)\)", asked_for)
+            assert match is not None
+            found, _ = ask(
+                server.address, "query", query=f"group by ({match[2]}) ({filled(match[1], 0)})", time=str(END_S)
+            )
+            assert found
