@@ -3,13 +3,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-SOURCES := src tests examples $(wildcard benchmarks scripts stack)
+SOURCES := src tests examples $(wildcard benchmarks scripts stack grafana)
+SHOWN := $(sort $(wildcard scripts/show_*.py))
+COMPILE_BUDGETS := costspan budgets compile examples/budgets/budgets.yaml --out prometheus --receivers prometheus/receivers.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types test docs generate demo bench lock clean
+.PHONY: help setup fmt lint types test docs generate generate-check demo bench lock clean
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv and install everything from requirements.lock
 
@@ -20,7 +22,7 @@ fmt: $(READY) ## Format the code, and mend what the linter can mend
 lint: $(READY) ## Lint, check the format, the spelling and the directions of imports
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
-	$(BIN)/codespell src tests examples docs README.md CONTRIBUTING.md
+	$(BIN)/codespell $(SOURCES) docs prometheus collector-config README.md CONTRIBUTING.md
 	$(BIN)/lint-imports
 
 types: $(READY) ## Check the types
@@ -32,9 +34,16 @@ test: $(READY) ## Run every test
 docs: $(READY) ## Check that documentation and examples say what the code does
 	$(BIN)/pytest $(wildcard tests/test_docs.py) tests/test_demo.py tests/test_setup.py
 
-generate: $(READY) ## Write the generated files again
+generate: $(READY) ## Write the generated files again: price table, rules, tables in the documentation
 	$(BIN)/python scripts/compile_prices.py
-	$(BIN)/python scripts/show_demo.py
+	$(BIN)/$(COMPILE_BUDGETS)
+	$(BIN)/python -m stack generate
+	@for script in $(SHOWN); do $(BIN)/python $$script || exit 1; done
+
+generate-check: $(READY) ## Fail if a generated file is not as the code has it
+	$(BIN)/python scripts/compile_prices.py --check
+	$(BIN)/$(COMPILE_BUDGETS) --check
+	@for script in $(SHOWN); do $(BIN)/python $$script --check || exit 1; done
 
 demo: $(READY) ## Run the example agent against a stand-in for the providers, and report what it cost
 	$(BIN)/costspan demo

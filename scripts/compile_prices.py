@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import genai_prices.types as gp
-import price_facts as facts
 from genai_prices.data import providers as known_providers
 from genai_prices.data_units import unit_data
+
+import price_facts as facts
 
 TABLE = Path(__file__).parent.parent / "src" / "costspan" / "pricing" / "prices.jsonl"
 PICO = 10**12

@@ -1,6 +1,6 @@
 """Write what `make demo` prints into the README.
 
-    python scripts/show_demo.py
+    python scripts/show_demo.py [--check]
 
 tests/test_demo.py fails when the README shows something else.
 """
@@ -14,7 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-README = Path(__file__).parent.parent / "README.md"
+from pages import ROOT, deliver
+
+README = ROOT / "README.md"
 BLOCK = re.compile(r"(?<=<!-- make demo -->\n```text\n).*?(?=```)", re.DOTALL)
 
 
@@ -34,5 +36,4 @@ def report() -> str:
 
 
 if __name__ == "__main__":
-    shown = report()
-    README.write_text(BLOCK.sub(lambda _: shown, README.read_text()))
+    deliver({README: lambda page: BLOCK.sub(lambda _: report(), page)}, str(__doc__))

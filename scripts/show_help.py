@@ -1,6 +1,6 @@
 """Write the help texts of the command line into docs/usage.md.
 
-    python scripts/show_help.py
+    python scripts/show_help.py [--check]
 
 tests/test_cli.py fails when the page shows something else.
 """
@@ -8,14 +8,14 @@ tests/test_cli.py fails when the page shows something else.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import click
 from click.testing import CliRunner
 
 from costspan.cli.commands import costspan
+from pages import ROOT, deliver
 
-PAGE = Path(__file__).parent.parent / "docs" / "usage.md"
+PAGE = ROOT / "docs" / "usage.md"
 BLOCK = re.compile(r"(?<=<!-- )(costspan[^\n]* --help)( -->\n```text\n).*?(?=```)", re.DOTALL)
 
 
@@ -42,4 +42,4 @@ def commands(group: click.Group = costspan, name: str = "costspan") -> list[str]
 
 
 if __name__ == "__main__":
-    PAGE.write_text(shown(PAGE.read_text()))
+    deliver({PAGE: shown}, str(__doc__))

@@ -14,7 +14,6 @@ Rewrite what is printed by COSTSPAN_REWRITE=1 pytest tests/test_cli.py, and read
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -22,12 +21,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+import show_help
 from costspan.cli.commands import COMMANDS, costspan
 from costspan.facts.money import Cost, Unpriced
 from costspan.facts.usage import Usage
@@ -35,7 +34,6 @@ from ledger_calls import at_ns, call, write
 
 STORIES = sorted((Path(__file__).parent / "cli").glob("*.txt"))
 NOW_S = at_ns("2026-11-22 10:00") / 1e9
-ROOT = Path(__file__).parent.parent
 _PART = re.compile(r"^(?:-- (?P<file>\S+) --|\$ (?P<command>.*))$", re.MULTILINE)
 
 # The version of the price table, which moves with every release of it.
@@ -119,18 +117,8 @@ def assert_is(printed: str, told: str) -> None:
     assert re.fullmatch(pattern, printed, re.DOTALL), printed
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("show_help", ROOT / "scripts" / "show_help.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_help_in_the_docs_is_fresh() -> None:
     """docs/usage.md shows the help of every command as it is printed; scripts/show_help.py writes it."""
-    show_help = script()
     page = show_help.PAGE.read_text()
     assert page == show_help.shown(page)
     missing = [command for command in show_help.commands() if f"<!-- {command} -->" not in page]

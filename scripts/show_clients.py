@@ -1,0 +1,65 @@
+"""Write the tables of client libraries into docs/clients.md and README.md.
+
+python scripts/show_clients.py [--check]
+"""
+
+from __future__ import annotations
+
+from costspan.calls.description import Client
+from costspan.clients import CLIENTS
+from pages import ROOT, code, deliver, table, with_parts
+
+README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "clients.md"
+
+
+def operations(client: Client) -> list[str]:
+    """What its endpoints do, each once."""
+    return list(dict.fromkeys(endpoint.operation for endpoint in client.endpoints))
+
+
+def overview() -> str:
+    """One line for each library: which versions are tested, what is counted."""
+    rows = [
+        (code(client.distribution), client.versions.replace(",", ", "), ", ".join(operations(client)).replace("_", " "))
+        for client in CLIENTS
+    ]
+    return table(("client library", "tested versions", "what is counted"), rows)
+
+
+def in_full(client: Client) -> str:
+    """What is known of one library."""
+    lines = [f"## {client.distribution}", "", f"Tested versions: `{client.versions}`. Provider: `{client.provider}`."]
+    if client.native_tracer:
+        lines[-1] += " It can emit a span of its own: costspan then writes on that one."
+    rows = [
+        (code(endpoint.path.replace("{}", "<id>")), endpoint.operation, remarks(endpoint.asks_usage, endpoint.fetches))
+        for endpoint in client.endpoints
+    ]
+    lines += ["", table(("path ends in", "operation", "remarks"), rows)]
+    if client.hosts or client.classes:
+        who = [(code(name), "class", code(provider)) for name, provider in client.classes]
+        who += [(code(name), "host ends in", code(provider)) for name, provider in client.hosts]
+        lines += ["", "Who answers, where it is somebody else:", "", table(("what", "which", "provider"), who)]
+    if client.asks_usage_of:
+        lines += ["", f"Streams are asked for their usage at {code(*client.asks_usage_of)}."]
+    return "\n".join(lines)
+
+
+def remarks(asks_usage: bool, fetches: bool) -> str:  # noqa: FBT001  # two marks of an endpoint
+    """What is special about an endpoint."""
+    if fetches:
+        return "booked only if the answer was made in the background"
+    return "a stream is asked for its usage" if asks_usage else ""
+
+
+def shown(page: str) -> str:
+    """A page with the overview, and the full account where it has a place for it."""
+    parts = {"clients": overview()}
+    if "<!-- endpoints -->" in page:
+        parts["endpoints"] = "\n\n".join(in_full(client) for client in CLIENTS)
+    return with_parts(page, parts)
+
+
+if __name__ == "__main__":
+    deliver({README: shown, PAGE: shown}, str(__doc__))
