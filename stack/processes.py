@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
+import shutil
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,7 +14,6 @@ from typing import Final
 
 HEALTHY_S: Final = 60.0
 STOPPED_S: Final = 20.0
-_PR_SET_PDEATHSIG: Final = 1
 
 
 def until(holds: Callable[[], object], what: str, within_s: float = HEALTHY_S) -> None:
@@ -36,10 +34,10 @@ def answers(url: str) -> bool:
         return False
 
 
-def end_with_parent() -> None:
-    """On Linux the kernel ends the program when we end, however we end."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def mortal(command: Sequence[str]) -> list[str]:
+    """A command whose process the kernel ends when we end, however we end, where the system can do that (Linux)."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else [*command]
 
 
 class Running:
@@ -61,13 +59,12 @@ class Running:
             raise RuntimeError(f"{self.name} is running already")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command,
+                mortal(self._command),
                 env=dict(self._environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=end_with_parent,  # noqa: PLW1509  no thread of ours holds a lock here
             )
 
     @property

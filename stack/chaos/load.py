@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from stack.compose import ROOT
-from stack.processes import end_with_parent
+from stack.processes import mortal
 
 _HERE: Final = Path(__file__).parent
 _PATIENCE_S: Final = 60.0
@@ -35,7 +35,7 @@ class Agent:
 
     def _start(self, command: list[str], environment: dict[str, str], errors: IO[bytes]) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            command,
+            mortal(command),
             cwd=ROOT,
             env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
@@ -43,7 +43,6 @@ class Agent:
             stderr=errors,
             text=True,
             bufsize=1,
-            preexec_fn=end_with_parent,  # noqa: PLW1509  no thread of ours holds a lock here
         )
 
     @property
