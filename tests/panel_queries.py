@@ -22,19 +22,22 @@ class Query(NamedTuple):
     expression: str
     is_instant: bool
     step: str
+    row: str = ""
 
 
 def queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
     """The queries of a dashboard's JSON, row by row."""
+    row = ""
     for panel in dashboard["panels"]:
+        row = panel["title"] if panel["type"] == "row" else row
         renamed = [
             each["options"]["renameByName"] for each in panel.get("transformations", []) if each["id"] == "organize"
         ]
         for target in panel.get("targets", []):
             heads: dict[str, str] = renamed[0] if renamed else {}
-            name = heads.get(f"Value #{target['refId']}", heads.get("Value", target["legendFormat"]))
+            name: str = heads.get(f"Value #{target['refId']}") or heads.get("Value") or target["legendFormat"]
             instant, step = target["instant"], panel.get("interval", "")
-            yield Query(dashboard["title"], panel["title"], name, target["expr"], instant, step)
+            yield Query(dashboard["title"], panel["title"], name, target["expr"], instant, step, row)
 
 
 def filters(dashboard: Mapping[str, Any]) -> dict[str, str]:
@@ -48,7 +51,7 @@ def filled(expression: str, range_s: int, chosen: Mapping[str, str] = {}, step_s
     values = {"__range": f"{range_s}s", "__range_s": str(range_s), "__interval": f"{step_s}s"}
 
     def value(found: re.Match[str]) -> str:
-        name = found[1] or found[2]
+        name = str(found[1] or found[2])
         if name.startswith("__"):
             return values[name]
         return chosen.get(name, _ALL)

@@ -251,7 +251,7 @@ def test_a_bar_is_the_day_on_which_the_calls_began(
         if by:
             true = sums(calls, amount, by)
         else:
-            ways = {"input": lambda call: call.tokens_in, "output": lambda call: call.tokens_out}
+            ways: dict[str, Amount] = {"input": lambda call: call.tokens_in, "output": lambda call: call.tokens_out}
             true = {(way,): sum(map(part, calls)) for way, part in ways.items() if sum(map(part, calls))}
         assert told == pytest.approx(true, rel=1e-9, abs=1e-9), day
 
@@ -308,7 +308,7 @@ def fleet_of(*calls: Call, age_s: int = 0) -> Fleet:
 
 
 OLD = replace(CALL, began_s=NOW_S - 35 * DAY_S, counted_s=NOW_S - 35 * DAY_S)
-STATES = [
+STATES: list[tuple[str, Fleet | None, dict[str, str], int | None]] = [
     # story                                   what there is                                     filter    state
     ("nothing was ever sent",                 None,                                             {},       None),
     ("calls, all with a price",               fleet_of(CALL),                                   {},       1),
