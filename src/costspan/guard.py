@@ -64,3 +64,22 @@ def guarded(place: str) -> Callable[[Callable[..., _R]], Callable[..., _R | None
         return guarded_function
 
     return decorate
+
+
+def guarded_positional(place: str) -> Callable[[Callable[..., _R]], Callable[..., _R | None]]:
+    """The same for what every call passes through: positional arguments only, at half the price."""
+
+    def decorate(function: Callable[..., _R]) -> Callable[..., _R | None]:
+        @functools.wraps(function)
+        def guarded_function(*args: Any) -> _R | None:
+            try:
+                return function(*args)
+            except Exception as fault:
+                if raise_again:
+                    raise
+                stopped(place, fault)
+                return None
+
+        return guarded_function
+
+    return decorate

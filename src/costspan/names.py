@@ -107,7 +107,7 @@ ATTRIBUTES: Final = (
     Attribute(STATUS_CODE, "The HTTP status of a failed call."),
     Attribute(EVENT_ID, "The unique id of the call: the same in ledger and usage event."),
     Attribute(COST_NANO_USD, "The exact cost in nano-USD; absent where the call is unpriced."),
-    Attribute(USAGE_UNITS, "The whole usage as JSON: a count per unit."),
+    Attribute(USAGE_UNITS, "The whole usage, a map: a count per unit."),
     Attribute(DURATION, "Seconds from the start of the call to its end."),
 )
 

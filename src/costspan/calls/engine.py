@@ -57,7 +57,7 @@ _live: Final[dict[int, weakref.ref[StreamWatch]]] = {}
 
 def new_id(started_ns: int) -> str:
     """A unique id that sorts by time."""
-    return f"{started_ns << 64 | random.getrandbits(64):032x}"
+    return f"{started_ns:016x}{random.getrandbits(64):016x}"
 
 
 class Watch:
@@ -90,7 +90,7 @@ class Watch:
         except IndexError:
             return False
 
-    @guard.guarded("calls.finish")
+    @guard.guarded_positional("calls.finish")
     def answered(self, answer: Answer | None, outcome: str = outcomes.OK) -> None:
         """The call is over; `answer` is what was read of it."""
         if self.claim():
@@ -330,6 +330,6 @@ def begin(
 ) -> Watch:  # fmt: skip
     """A watch over a call that is about to be made."""
     started_ns = time_ns()
-    call = Call(new_id(started_ns), client, provider, endpoint.operation, started_ns, model)
+    call = Call("", client, provider, endpoint.operation, started_ns, model)
     call.is_fetchable = endpoint.fetches or endpoint.each or body.get("background") is True
     return kind(listener, call, endpoint, body)

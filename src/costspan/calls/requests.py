@@ -107,7 +107,7 @@ class Family:
 
     # --- before ----------------------------------------------------------------------------------------------
 
-    @guard.guarded("calls.begin")
+    @guard.guarded_positional("calls.begin")
     def _begin(
         self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Watch, tuple[Any, ...]] | None:
@@ -188,13 +188,13 @@ class Family:
 
     # --- after -----------------------------------------------------------------------------------------------
 
-    @guard.guarded("calls.left")
+    @guard.guarded_positional("calls.left")
     def _left(self, watch: Watch, error: BaseException | None = None) -> None:
         if error is not None:
             watch.failed(error)
         self.listener.left(watch)
 
-    @guard.guarded("calls.answer")
+    @guard.guarded_positional("calls.answer")
     def _take(self, watch: Watch, result: Any) -> None:
         """Look at what came back, and follow it if it is not over yet."""
         if not watch.taken:
@@ -205,7 +205,7 @@ class Family:
                     self.ask_usage = "never"
                     self._servers.clear()
 
-    @guard.guarded("calls.answer")
+    @guard.guarded_positional("calls.answer")
     def _look(self, watch: Watch, result: Any) -> bool:
         kind = type(result)
         take = self._shapes.get(kind)
@@ -231,7 +231,7 @@ class Family:
         self._take(watch, result)
         return result
 
-    @guard.guarded("calls.headers")
+    @guard.guarded_positional("calls.headers")
     def _note_response(self, response: Any) -> Watch | None:
         watch = self.listener.current() if self.is_active else None
         if watch is None or watch.call.client != self.client.name:

@@ -63,7 +63,7 @@ def _events(watch: StreamWatch, source: Iterator[Any]) -> Iterator[Any]:
     watch.ended()
 
 
-@guard.guarded("calls.event")
+@guard.guarded_positional("calls.event")
 def _begin(watch: StreamWatch, head: list[Any], event: Any) -> None:
     if not head:
         watch.first_ns = perf_counter_ns()
@@ -89,7 +89,7 @@ def _swallowing(watch: StreamWatch, source: Iterator[Any]) -> Iterator[Any]:
     watch.ended()
 
 
-@guard.guarded("calls.event")
+@guard.guarded_positional("calls.event")
 def _note(watch: StreamWatch, event: Any) -> None:
     """Keep an event."""
     watch.count += 1

@@ -78,8 +78,9 @@ class Cell:
         sums = self.split if is_split else self.whole
         for unit, count in counts.items():
             if count:
-                most = counts.get(_TOTAL_OF[unit], 0) if unit in _TOTAL_OF else count
-                sums[unit] = sums.get(unit, 0) + min(count, most)
+                if unit in _TOTAL_OF:
+                    count = min(count, counts.get(_TOTAL_OF[unit], 0))  # noqa: PLW2901  # no part beyond its total
+                sums[unit] = sums.get(unit, 0) + count
 
     def tokens(self, unit: str, parts: dict[str, str]) -> dict[str, int]:
         """The tokens of a total by modality. Input and output are there from the first call on, also where it failed."""

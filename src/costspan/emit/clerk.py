@@ -96,6 +96,8 @@ class Clerk:
         with self._draining:
             while self._waiting:
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
+                for call in batch:
+                    call.id = engine.new_id(call.started_ns)
                 for _, take in self._takers:
                     take(batch)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -51,7 +50,7 @@ class _Record(LogRecord):
 
     def __copy__(self) -> LogRecord:
         copied = object.__new__(_Record)
-        copied.__dict__.update(self.__dict__)
+        vars(copied).update(vars(self))
         return copied
 
 
@@ -60,7 +59,7 @@ _EMPTY: Final = _Record(context=_NO_SPAN, severity_number=SeverityNumber.INFO, e
 
 def _record(call: Call) -> LogRecord:
     ended_ns = call.started_ns + int(call.duration_s * 1e9)
-    record = copy.copy(_EMPTY)
+    record = _EMPTY.__copy__()  # half the price of copy.copy
     record.timestamp = record.observed_timestamp = ended_ns
     record.attributes = _attributes(call)
     if call.trace_id:
@@ -69,13 +68,15 @@ def _record(call: Call) -> LogRecord:
 
 
 def _attributes(call: Call) -> dict[str, Any]:
-    # The start alone is what an unsampled span was told.
-    said = call.told if call.told is not None and names.OUTCOME in call.told else spans.all_attributes(call)
-    said[names.EVENT_ID] = call.id
-    said[names.PERIOD] = call.period
-    said[names.DURATION] = call.duration_s
+    said = {
+        **spans.start(call)[1],
+        **(spans.end_attributes(call) if call.told is None else call.told),
+        names.EVENT_ID: call.id,
+        names.PERIOD: call.period,
+        names.DURATION: call.duration_s,
+    }
     if isinstance(call.price, Cost):
         said[names.COST_NANO_USD] = call.price.nano_usd
     if call.answer.usage is not None:
-        said[names.USAGE_UNITS] = call.answer.usage.as_json()
+        said[names.USAGE_UNITS] = call.answer.usage.counts
     return said

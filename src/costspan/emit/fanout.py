@@ -51,7 +51,7 @@ class Fanout:
 
     # --- while a call is under way ------------------------------------------------------------------------------
 
-    @guard.guarded("emit.began")
+    @guard.guarded_positional("emit.began")
     def began(self, watch: Watch) -> None:
         """Snapshot the attribution, open a span, let the library run within both."""
         context = otel_context.get_current()
@@ -100,7 +100,7 @@ class Fanout:
         if watch.headers is not None:
             self._read_quota(watch)
 
-    @guard.guarded("pricing")
+    @guard.guarded_positional("pricing")
     def _value(self, watch: Watch) -> bool:
         """Month and price of a call; False for one that is not to be booked."""
         call = watch.call
@@ -110,17 +110,17 @@ class Fanout:
         call.price = self._price(call)
         return True
 
-    @guard.guarded("emit.clerk")
+    @guard.guarded_positional("emit.clerk")
     def _put(self, call: Call) -> None:
         self.clerk.put(call)
 
-    @guard.guarded("emit.cells")
+    @guard.guarded_positional("emit.cells")
     def _add(self, call: Call) -> None:
         self.cells.add(call, call.period, self.periods.weekday(call.started_ns))
         if self.sessions is not None:
             self.sessions.add(call)
 
-    @guard.guarded("emit.spans")
+    @guard.guarded_positional("emit.spans")
     def _show(self, watch: Watch) -> None:
         span = watch.span
         if span is None or self.spans is None:

@@ -77,8 +77,10 @@ class Pipeline:
 
     def _ride(self, _: Sequence[Call]) -> None:
         """Join metric readers that have appeared since: a program may set its providers up after costspan."""
-        provider = self._providers[1] or otel_metrics.get_meter_provider()
-        for reader in readers_of(provider):
+        readers = readers_of(self._providers[1] or otel_metrics.get_meter_provider())
+        if len(readers) == len(self._ridden):
+            return
+        for reader in readers:
             if id(reader) not in self._ridden:
                 from costspan.emit.rider import Rider
 

@@ -22,9 +22,9 @@ class Pricer:
         self._loading = threading.Lock()
 
     def price(self, provider: str, host: str | None, request_model: str | None, answer: Answer, at_s: float) -> Price:
-        """What a call costs; see `costspan.pricing.Prices.price`."""
-        prices = self._prices or self._load()
-        return prices.price(provider, host, request_model, answer, at_s)
+        """What a call costs; see `costspan.pricing.Prices.price`, which takes this method's place once it is loaded."""
+        self.price = self._load().price
+        return self.price(provider, host, request_model, answer, at_s)
 
     def _load(self) -> Prices:
         from costspan.pricing import Prices

@@ -127,7 +127,7 @@ def start_span(
     else:
         clean = BoundedAttributes(tracer._span_limits.max_span_attributes, given, immutable=False)
     span = CallSpan(name, own, parent, tracer, clean, ending)
-    span._start_time = start_time
+    span._start_time = start_time  # pyright: ignore[reportAttributeAccessIssue]
     tracer.span_processor.on_start(span, parent_context=context)
     return span
 
@@ -147,7 +147,7 @@ def is_known_logger(logger: Any) -> bool:
 
 @guard.guarded("emit.slim")
 def _matches_records(logger: Any) -> bool:
-    limits = logger._log_record_limits
+    limits: Any = getattr(logger, "_log_record_limits", None)
     if not hasattr(limits, "max_log_record_attributes"):  # SDK 1.43
         return False
     if limits.max_log_record_attribute_length is not None or (limits.max_log_record_attributes or _ROOM) < _ROOM:

@@ -15,7 +15,7 @@ from costspan.calls.engine import Watch
 from costspan.facts import usage as units
 from costspan.facts.attribution import Attribution
 from costspan.facts.call import ERROR, Call
-from costspan.facts.money import Cost
+from costspan.facts.money import NANO_PER_USD, Cost
 from costspan.facts.usage import Usage
 
 _INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings", "inference"})
@@ -48,7 +48,6 @@ class Spans:
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
         self._slim: Any = None  # the module that makes spans for this tracer, False where none does
-        self._starts: dict[tuple[Any, ...], tuple[str, dict[str, Any]]] = {}
 
     def began(self, watch: Watch, context: otel_context.Context) -> Span | None:
         """The span of a call that begins: a new one, or None where another's will be used or none is wanted."""
@@ -59,8 +58,7 @@ class Spans:
             watch.borrowed = True
             watch.span = current
             return None
-        name, attributes = self._start(watch.call)
-        watch.call.told = attributes
+        name, attributes = start(watch.call)
         started_ns = watch.call.started_ns
         if self._slim is None:
             self._choose()
@@ -82,23 +80,6 @@ class Spans:
 
             self._slim = slim if slim.is_known(tracer) else False
 
-    def _start(self, call: Call) -> tuple[str, dict[str, Any]]:
-        key = (
-            call.operation,
-            call.provider,
-            call.request_model,
-            call.host,
-            call.port,
-            call.attribution,
-            call.is_stream,
-        )
-        start = self._starts.get(key)
-        if start is None:
-            if len(self._starts) >= _MOST_STARTS:
-                self._starts.clear()
-            start = self._starts[key] = (_name(call), start_attributes(call))
-        return start
-
     def ended(self, watch: Watch) -> None:
         """Fill the span of a finished call, and end it if it is ours."""
         span, call = watch.span, watch.call
@@ -106,7 +87,7 @@ class Spans:
             return
         if span.is_recording():
             attributes = end_attributes(call)
-            call.told = {**call.told, **attributes} if call.told else all_attributes(call)
+            call.told = attributes
             if watch.borrowed:
                 attributes = {**attribution_attributes(call.attribution), **attributes}
                 _add_to_former(span, attributes)
@@ -126,12 +107,25 @@ def _add_to_former(span: Any, attributes: dict[str, Any]) -> None:
         attributes[names.COST_AMOUNT] += former
 
 
+_starts: Final[dict[tuple[Any, ...], tuple[str, dict[str, Any]]]] = {}
+
+
+def start(call: Call) -> tuple[str, dict[str, Any]]:
+    """Name and first attributes of a call's span; not to be changed, as calls that are alike share them."""
+    key = (call.operation, call.provider, call.request_model, call.host, call.port, call.attribution, call.is_stream)
+    found = _starts.get(key)
+    if found is None:
+        if len(_starts) >= _MOST_STARTS:
+            _starts.clear()
+        found = _starts[key] = (_name(call), _start_attributes(call))
+    return found
+
+
 def _name(call: Call) -> str:
     return f"{call.operation} {call.request_model}" if call.request_model else call.operation
 
 
-def start_attributes(call: Call) -> dict[str, Any]:
-    """What is known of a call at its beginning."""
+def _start_attributes(call: Call) -> dict[str, Any]:
     said = {
         names.OPERATION: call.operation,
         names.PROVIDER: call.provider,
@@ -154,11 +148,6 @@ def attribution_attributes(who: Attribution) -> dict[str, str]:
         names.ACCOUNT: who.account,
     }
     return {name: value for name, value in said.items() if value is not None}
-
-
-def all_attributes(call: Call) -> dict[str, Any]:
-    """What is known of a call, as attributes."""
-    return {**start_attributes(call), **end_attributes(call)}
 
 
 def end_attributes(call: Call) -> dict[str, Any]:
@@ -198,7 +187,7 @@ def add_price(said: dict[str, Any], call: Call) -> None:
     """The price of a call, or why it has none."""
     price = call.price
     if isinstance(price, Cost):
-        said[names.COST_AMOUNT] = price.usd
+        said[names.COST_AMOUNT] = price.nano_usd / NANO_PER_USD
         said[names.COST_CURRENCY] = names.CURRENCY
         said[names.COST_SOURCE] = price.source
         said[names.QUALITY] = price.quality

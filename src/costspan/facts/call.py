@@ -47,7 +47,7 @@ NO_ANSWER: Final = Answer()
 
 @dataclass(slots=True)
 class Call:
-    """One finished call. Times: `started_ns` since the epoch, durations in seconds.
+    """One finished call. `id` is given to it when it is passed on. Times: `started_ns` since the epoch, durations in seconds.
 
     `is_fetchable` is True where the same answer may come again, in this process or another: a background response,
     a result of a batch, whether made or only fetched by this call. The ledger books such an answer once, by provider

@@ -99,10 +99,6 @@ class Usage:
             words.append("complete=False")
         return f"Usage({', '.join(words)})"
 
-    def as_json(self) -> str:
-        """The counts as a JSON object: names of units are plain words, so a third of the work of `json.dumps`."""
-        return "{" + ", ".join([f'"{unit}": {count}' for unit, count in self.counts.items()]) + "}"
-
     def replaced_by(self, later: Usage) -> Usage:
         """These counts with every unit that a later message of the same answer reports put in its place."""
         return Usage({**self.counts, **later.counts}, complete=later.complete)
