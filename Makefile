@@ -8,7 +8,7 @@ SHOWN := $(sort $(wildcard scripts/show_*.py))
 COMPILE_BUDGETS := costspan budgets compile examples/budgets/budgets.yaml --out prometheus --receivers prometheus/receivers.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types test docs generate generate-check demo bench lock clean
+.PHONY: help setup fmt lint types test test-matrix docs generate generate-check demo bench lock clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,18 +31,23 @@ types: $(READY) ## Check the types
 test: $(READY) ## Run every test
 	$(BIN)/pytest
 
+test-matrix: $(READY) ## Run the tests of the engine with the oldest and the latest clients: some minutes
+	$(BIN)/python scripts/matrix.py $(ROWS)
+
 docs: $(READY) ## Check that documentation and examples say what the code does
 	$(BIN)/pytest $(wildcard tests/test_docs.py) tests/test_demo.py tests/test_setup.py
 
-generate: $(READY) ## Write the generated files again: price table, rules, tables in the documentation
+generate: $(READY) ## Write the generated files again: prices, rules, dashboards, tables in the documentation
 	$(BIN)/python scripts/compile_prices.py
 	$(BIN)/$(COMPILE_BUDGETS)
 	$(BIN)/python -m stack generate
+	$(BIN)/python -m grafana.source
 	@for script in $(SHOWN); do $(BIN)/python $$script || exit 1; done
 
 generate-check: $(READY) ## Fail if a generated file is not as the code has it
 	$(BIN)/python scripts/compile_prices.py --check
 	$(BIN)/$(COMPILE_BUDGETS) --check
+	$(BIN)/python -m grafana.source --check
 	@for script in $(SHOWN); do $(BIN)/python $$script --check || exit 1; done
 
 demo: $(READY) ## Run the example agent against a stand-in for the providers, and report what it cost

@@ -25,7 +25,7 @@ def report() -> str:
     with tempfile.TemporaryDirectory() as home:
         environ = os.environ | {"HOME": home, "XDG_DATA_HOME": "", "COLUMNS": "100", "TERM": "dumb"}
         command = [str(Path(sys.executable).parent / "costspan"), "demo"]
-        printed = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout  # noqa: S603
+        printed = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
     lines = [line.rstrip() for line in printed.splitlines()]
     first, total, average, ledger = (
         next(number for number, line in enumerate(lines) if line.startswith(words))

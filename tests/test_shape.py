@@ -111,11 +111,11 @@ def test_faults_stop_in_the_guard_only() -> None:
     assert swallowed == [], "stop faults with guard.guarded"
 
 
-def test_the_guard_stops_faults_in_one_place() -> None:
-    """One handler, and it never takes a cancellation or a KeyboardInterrupt."""
-    (handler,) = broad_handlers(tree(GUARD))
-    assert handler.type is not None
-    assert names_in(handler.type) == {"Exception"}
+def test_the_guard_lets_go_what_is_no_fault() -> None:
+    """It stops exceptions, and never a cancellation, a GeneratorExit or a KeyboardInterrupt."""
+    types = [names_in(handler.type) if handler.type else set[str]() for handler in broad_handlers(tree(GUARD))]
+    assert types
+    assert all(caught == {"Exception"} for caught in types)
 
 
 # --- imports --------------------------------------------------------------------------------------------------
@@ -238,6 +238,7 @@ MOST_LINES: Final = 300
 LONG: Final = 40
 #: Files that are longer, each with the reason.
 LONGER: Final = {
+    "grafana/source/signals.py": "a table: every signal of every panel once, with its expression",
     "src/costspan/budgets/policy.py": "one reader for one file format, with a sentence for every mistake in it",
 }
 
