@@ -16,6 +16,7 @@ _CLIENTS: Final = ("openai==3.54.0", "anthropic==2.12.0")
 _SDK: Final = (
     "opentelemetry-sdk==1.45.2",
     "opentelemetry-instrumentation==0.66b2",
+    "opentelemetry-distro==0.66b2",  # without one the launcher sets no SDK up
     "opentelemetry-exporter-otlp==1.45.2",
     "wrapt==2.5.2",
 )

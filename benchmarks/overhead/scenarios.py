@@ -97,7 +97,7 @@ def _length(stream: Any) -> int:
 
 def _request(clients: Clients, prompt: Any = SMALL_PROMPT) -> None:
     """Straight to the request method, with nothing for the client to transform."""
-    clients.sync.request(dict, _options(clients, prompt))
+    clients.sync.request(dict[str, object], _options(clients, prompt))
 
 
 def _big_request(clients: Clients) -> None:
