@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -261,3 +262,27 @@ def test_the_command(tmp_path: Path) -> None:
     clients = [finding for finding in said["findings"] if finding["topic"] == "clients"]
     assert {finding["level"] for finding in clients} <= {OK, NOTE}
     assert list(tmp_path.iterdir()) == []
+
+
+DISTRIBUTIONS: list[tuple[list[tuple[str, str]], str | None]] = [
+    # entry points: name, package                                              what is said
+    ([("distro", "opentelemetry-distro")],                                     None),
+    ([("splunk", "splunk-opentelemetry"), ("distro", "opentelemetry-distro")], "choose by OTEL_PYTHON_DISTRO (splunk or distro)"),
+    ([("distro", "opentelemetry-distro"), ("distro", "elastic")],              "no variable can choose: uninstall"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("entries", "said"), DISTRIBUTIONS)
+def test_two_that_set_the_sdk_up(
+    entries: list[tuple[str, str]], said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The launcher takes the first that it finds: who has two of them is told how to choose."""
+
+    def entry_points(group: str) -> list[SimpleNamespace]:
+        brought = entries if group == "opentelemetry_distro" else []
+        return [SimpleNamespace(name=name, dist=SimpleNamespace(name=package)) for name, package in brought]
+
+    monkeypatch.setattr(watching.metadata, "entry_points", entry_points)
+    told = [one.sentence for one in watching.neighbours() if "opentelemetry_distro" in one.sentence]
+    assert len(told) == (said is not None)
+    assert all(str(said) in sentence for sentence in told)

@@ -60,6 +60,13 @@ def clients(watched: Iterable[Client] = CLIENTS) -> Iterator[Finding]:
         yield Finding("clients", NOTE, f"not installed in this Python: {', '.join(absent)}")
 
 
+# How the launcher is told which one to take.
+_CHOSEN_BY: Final = {
+    "opentelemetry_distro": "OTEL_PYTHON_DISTRO",
+    "opentelemetry_configurator": "OTEL_PYTHON_CONFIGURATOR",
+}
+
+
 def neighbours() -> Iterator[Finding]:
     """Other packages that watch LLM calls in this Python, and what decides over the SDK."""
     beside = sorted({name for name in _distributions() if _NEIGHBOURS.match(name)})
@@ -69,10 +76,22 @@ def neighbours() -> Iterator[Finding]:
             f"also installed: {', '.join(beside)}. Where they open a span for a call, costspan writes on it and opens none; "
             "its counters and its ledger stay its own",
         )  # fmt: skip
-    for group in ("opentelemetry_distro", "opentelemetry_configurator"):
-        owners = [entry.dist.name for entry in metadata.entry_points(group=group) if entry.dist]
-        if len(owners) > 1:
-            yield Finding("neighbours", NOTE, f"{' and '.join(owners)} each bring an {group}: the first one found wins")
+    for group, variable in _CHOSEN_BY.items():
+        brought = [(entry.name, entry.dist.name) for entry in metadata.entry_points(group=group) if entry.dist]
+        if len(brought) > 1:
+            yield Finding("neighbours", NOTE, _several(group, variable, brought))
+
+
+def _several(group: str, variable: str, brought: list[tuple[str, str]]) -> str:
+    """Who sets the SDK up where several packages would, and how to choose: docs/decisions/0007-distro.md."""
+    names = [name for name, _ in brought]
+    owners = " and ".join(f"{owner} ({name})" for name, owner in brought)
+    choice = f"choose by {variable} ({' or '.join(names)})"
+    if len(set(names)) < len(names):
+        choice = (
+            "some share a name, so no variable can choose: uninstall what you do not want, e.g. opentelemetry-distro"
+        )
+    return f"{owners} each bring an {group}; unless told, the launcher takes the first it finds: {choice}"
 
 
 def _distributions() -> Iterator[str]:
