@@ -23,6 +23,7 @@ class Query(NamedTuple):
     is_instant: bool
     step: str
     row: str = ""
+    points: int = 0
 
 
 def queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
@@ -37,7 +38,16 @@ def queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
             heads: dict[str, str] = renamed[0] if renamed else {}
             name: str = heads.get(f"Value #{target['refId']}") or heads.get("Value") or target["legendFormat"]
             instant, step = target["instant"], panel.get("interval", "")
-            yield Query(dashboard["title"], panel["title"], name, target["expr"], instant, step, row)
+            yield Query(
+                dashboard["title"],
+                panel["title"],
+                name,
+                target["expr"],
+                instant,
+                step,
+                row,
+                panel.get("maxDataPoints", 0),
+            )
 
 
 def filters(dashboard: Mapping[str, Any]) -> dict[str, str]:

@@ -66,13 +66,17 @@ class Server:
 
 
 @contextmanager
-def prometheus(folder: Path, samples: str = "", more_settings: str = "") -> Generator[Server]:
+def prometheus(
+    folder: Path, samples: str = "", more_settings: str = "", filled_store: Path | None = None
+) -> Generator[Server]:
     """A Prometheus on a free port of this machine that holds the samples (OpenMetrics text with times).
 
-    `more_settings` is added to its configuration, which is written into the folder.
+    `more_settings` is added to its configuration, which is written into the folder. `filled_store` is a folder of
+    blocks to use instead of an empty one.
     """
-    store, settings = folder / "store", folder / "prometheus.yml"
-    store.mkdir(parents=True)
+    store, settings = filled_store or folder / "store", folder / "prometheus.yml"
+    folder.mkdir(parents=True, exist_ok=True)
+    store.mkdir(parents=True, exist_ok=filled_store is not None)
     settings.write_text("global: {scrape_interval: 1h, evaluation_interval: 1s}\n" + more_settings)
     if samples:
         (folder / "samples.txt").write_text(samples + "# EOF\n")

@@ -228,7 +228,16 @@ def test_a_figure_is_what_was_spent(which: tuple[str, str, str], view: View, fle
     assert told == pytest.approx(true, rel=1e-9, abs=1e-9)
 
 
-@pytest.mark.parametrize("view", ["all", "over the change of clock", "two models, one source"])
+@pytest.mark.parametrize(
+    ("view", "ahead_h"),
+    [
+        ("all", 0),
+        ("over the change of clock", 0),
+        ("over the change of clock", 10),
+        ("over the change of clock", -10),
+        ("two models, one source", 0),
+    ],
+)
 @pytest.mark.parametrize(
     ("board", "panel", "amount", "by"),
     [
@@ -238,14 +247,15 @@ def test_a_figure_is_what_was_spent(which: tuple[str, str, str], view: View, fle
     ],
 )
 def test_a_bar_is_the_day_on_which_the_calls_began(
-    board: str, panel: str, amount: Amount, by: str, view: str, fleet: Fleet, server: Server
+    board: str, panel: str, amount: Amount, by: str, view: str, ahead_h: int, fleet: Fleet, server: Server
 ) -> None:
-    """Every bar, also on days of 23 and 25 hours, and whatever was exported after midnight."""
+    """Every bar, also on days of 25 hours, whatever was exported after midnight, and for readers hours away."""
     seen = VIEWS[view]
     (query,) = [each for each in queries(BOARDS[board]) if each.panel == panel]
     assert query.step == "1d"
-    for step_s in seen.days_s():
-        day = fleet.periods.day((step_s + 12 * 3_600) * 10**9)
+    for midnight_s in seen.days_s():
+        day = fleet.periods.day((midnight_s + 12 * 3_600) * 10**9)
+        step_s = midnight_s - ahead_h * 3_600
         calls = [call for _, call in fleet.seen if fleet.day(call) == day and seen.passes(call)]
         told = asked(server, query, seen, step_s)
         if by:

@@ -23,7 +23,8 @@ _LETTERS: Final = "ABCDEFGHIJ"
 class Look:
     """How a panel differs from others of its kind: colours by series, words for numbers or for nothing, and so on.
 
-    `steps` are the values from which on another colour holds. `interval` is the shortest step of a graph.
+    `steps` are the values from which on another colour holds. `interval` is the shortest step of a graph, `points` are the
+    most that it draws.
     `decimals` go by the name of a signal.
     """
 
@@ -32,6 +33,7 @@ class Look:
     nothing: str = "none"
     steps: Sequence[tuple[float | None, str]] = ((None, BLUE),)
     interval: str = ""
+    points: int = 1000
     decimals: Mapping[str, int] | None = None
 
 
@@ -150,8 +152,8 @@ def _over_time(
     }  # fmt: skip
     panel = _panel("timeseries", title, said, width, _asked(signals, instant=False), look, signals, options, custom)
     if look.interval:
-        # A step is never shorter, and for a thousand of them not longer: a day stays a day.
-        panel |= {"interval": look.interval, "maxDataPoints": 1000}
+        # A step is never shorter, and for so many of them not longer: a day stays a day.
+        panel |= {"interval": look.interval, "maxDataPoints": look.points}
     return panel
 
 

@@ -13,6 +13,7 @@ from costspan.names import ERROR_TYPE, PROVIDER, REQUEST_MODEL, SESSION, TASK_TY
 
 _NO_SESSIONS: Final = "no call carries a session: see docs/attribution.md"
 _STEP: Final = "5m"
+_POINTS: Final = 250
 _ENDS: Final = {"error": "red", "abandoned": "orange", "refused": "purple"}
 
 
@@ -46,7 +47,7 @@ def dashboard(time_zone: str) -> Dashboard:
          prometheus_label(ERROR_TYPE): "Error"},
         (signals.FAILURES,), 12, order="Failed calls", totals=("Failed calls",), look=Look(nothing="no call failed"),
     )  # fmt: skip
-    quick = Look(interval=_STEP)
+    quick = Look(interval=_STEP, points=_POINTS)
     rows = (
         Row(4, figures),
         Row(12, [sessions, tasks]),
@@ -55,7 +56,7 @@ def dashboard(time_zone: str) -> Dashboard:
             lines("Time to the first event", "Of streamed calls.", signals.FIRST_CHUNKS, look=quick),
         ]),
         Row(9, [by_day, bars("Calls that did not end well", "By step.", (signals.OUTCOMES,),
-                             look=Look(colours=_ENDS, interval=_STEP))]),
+                             look=Look(colours=_ENDS, interval=_STEP, points=_POINTS))]),
         Row(9, [failures]),
     )  # fmt: skip
     said = "Which conversations and which kinds of work cost what, how long they take, how they fail."
