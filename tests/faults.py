@@ -18,7 +18,7 @@ _PARTS = ("calls/", "clients/", "emit/", "pricing/", "scope/", "ledger/", "facts
 IN_THE_WAY = frozenset({
     "Family.request", "Family.request_async", "Family._again", "Family._again_async",
     "Family.responded", "Family._taken_later",
-    "_events", "_swallowing", "AsyncEvents.__aiter__", "AsyncEvents.__anext__", "_is_usage_alone", "AsyncEvents.aclose",
+    "_events", "_swallowing", "AsyncEvents.__aiter__", "AsyncEvents.__anext__", "AsyncSwallowing.__anext__", "_is_usage_alone", "AsyncEvents.aclose",
     "_watch_closing.<locals>.close", "_watch_closing.<locals>.aclose",
     "_tapped.<locals>.iterate", "_async_tapped.<locals>.iterate", "_passing", "_async_passing",
     "_closing.<locals>.close", "_async_closing.<locals>.aclose",

@@ -213,9 +213,9 @@ class StreamWatch(Watch):
     def _take_count(self) -> None:
         """What a suspended generator has in its variables (`streams._events`): that costs the least per event."""
         frame = getattr(self.reader() if self.reader is not None else None, "gi_frame", None)
-        if frame is not None and "third" in frame.f_locals:
+        if frame is not None and "former" in frame.f_locals:
             found = frame.f_locals
-            self.keep(found["count"], found["first"], found["second"], found["third"])
+            self.keep(found["count"], found["former"], found["last"])
 
     @guard.guarded("calls.count")
     def keep(self, count: int, *last: Any) -> None:

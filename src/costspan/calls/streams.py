@@ -22,10 +22,11 @@ def follow(watch: Watch, stream: Any) -> Any:
         return _follow_each(watch, stream)
     followed = StreamWatch.following(watch)
     source = stream._iterator
+    is_plain = not (followed.asked or followed.native)
     if hasattr(source, "__anext__"):
-        events: Any = AsyncEvents(followed, source)
+        events: Any = AsyncEvents(followed, source) if is_plain else AsyncSwallowing(followed, source)
     else:
-        events = _swallowing(followed, source) if followed.asked or followed.native else _events(followed, source)
+        events = _events(followed, source) if is_plain else _swallowing(followed, source)
     stream._iterator = events
     followed.reader = weakref.ref(events)
     response = getattr(stream, "response", None) or getattr(stream, "http_response", None)
@@ -37,10 +38,10 @@ def follow(watch: Watch, stream: Any) -> Any:
 def _events(watch: StreamWatch, source: Iterator[Any]) -> Iterator[Any]:
     """The library's events, counted. What a finished or abandoned stream is asked for stands in these variables.
 
-    Three names and a number cost a third of a queue, and a stream has hundreds of events.
+    Two names and a number cost a third of a queue, and a stream has hundreds of events.
     """
     head, count = watch.head, 0
-    first = second = third = None  # the last three
+    former = last = None
     try:
         for event in source:
             _begin(watch, head, event)
@@ -48,18 +49,18 @@ def _events(watch: StreamWatch, source: Iterator[Any]) -> Iterator[Any]:
             if len(head) == StreamWatch.HEAD:
                 break
         for event in source:
-            first, second, third = second, third, event
+            former, last = last, event
             count += 1
             yield event
     except GeneratorExit:
-        watch.keep(count, first, second, third)
+        watch.keep(count, former, last)
         watch.dropped()
         raise
     except BaseException as error:
-        watch.keep(count, first, second, third)
+        watch.keep(count, former, last)
         watch.broken(error)
         raise
-    watch.keep(count, first, second, third)
+    watch.keep(count, former, last)
     watch.ended()
 
 
@@ -97,6 +98,12 @@ def _note(watch: StreamWatch, event: Any) -> None:
         _begin(watch, watch.head, event)
     else:
         watch.tail.append(event)
+    _tell(watch, event)
+
+
+@guard.guarded("calls.event")
+def _tell(watch: StreamWatch, event: Any) -> None:
+    """After its last usage, a stream within a span of the library's own is over for us: the span ends any moment."""
     if watch.native and watch.endpoint.ends is not None and watch.endpoint.ends(event):
         watch.ended()
 
@@ -146,37 +153,34 @@ class AsyncEvents:
         self._source = source
         self._next = source.__anext__
         self._keep = watch.tail.append
-        self._is_plain = not (watch.asked or watch.native)
         self.gi_running = False
 
     def __aiter__(self) -> AsyncEvents:
         return self
 
     async def __anext__(self) -> Any:
+        self.gi_running = True
+        try:
+            event = await self._next()
+        except BaseException as error:
+            self.gi_running = False
+            self._over(error)
+            raise
+        self.gi_running = False
         watch = self._watch
-        while True:
-            self.gi_running = True
-            try:
-                event = await self._next()
-            except StopAsyncIteration:
-                watch.ended()
-                raise
-            except BaseException as error:
-                watch.broken(error)
-                raise
-            finally:
-                self.gi_running = False
-            if not self._is_plain:
-                _note(watch, event)
-                if watch.asked and _is_usage_alone(event):
-                    continue
-                return event
-            watch.count += 1
-            if watch.count <= StreamWatch.HEAD:
-                _begin(watch, watch.head, event)
-            else:
-                self._keep(event)
-            return event
+        watch.count += 1
+        if watch.count > StreamWatch.HEAD:
+            self._keep(event)
+        else:
+            _begin(watch, watch.head, event)
+        return event
+
+    @guard.guarded("calls.finish")
+    def _over(self, error: BaseException) -> None:
+        if isinstance(error, StopAsyncIteration):
+            self._watch.ended()
+        else:
+            self._watch.broken(error)
 
     async def aclose(self) -> None:
         """Close the library's iterator, as the caller would have."""
@@ -187,6 +191,17 @@ class AsyncEvents:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
+
+
+class AsyncSwallowing(AsyncEvents):
+    """The same for what `_swallowing` is for."""
+
+    async def __anext__(self) -> Any:
+        while True:
+            event = await super().__anext__()
+            _tell(self._watch, event)
+            if not (self._watch.asked and _is_usage_alone(event)):
+                return event
 
 
 def _watch_closing(watch: StreamWatch, response: Any, events: Any) -> None:
