@@ -1,7 +1,7 @@
 """How many tokens, where the provider did not get to say: from the bytes of the request and of the streamed text.
 
 Only for a stream that was cut short. The result is marked as an estimate (`Usage.complete` is False). Measured over
-recorded traffic (docs/estimates.md): a token is about four bytes of text.
+recorded traffic, it is rather too low than too high: docs/estimates.md.
 """
 
 from __future__ import annotations
