@@ -215,7 +215,7 @@ class StreamWatch(Watch):
         frame = getattr(self.reader() if self.reader is not None else None, "gi_frame", None)
         if frame is not None and "former" in frame.f_locals:
             found = frame.f_locals
-            self.keep(found["count"], found["former"], found["last"])
+            self.keep(len(found["marks"]), found["former"], found["last"])
 
     @guard.guarded("calls.count")
     def keep(self, count: int, *last: Any) -> None:
