@@ -172,7 +172,7 @@ class StreamWatch(Watch):
             setattr(stream, name, getattr(watch, name))
         return stream
 
-    @guard.guarded("calls.finish")
+    @guard.guarded_positional("calls.finish")
     def ended(self) -> None:
         """The stream came to its own end."""
         if self.claim():
@@ -202,14 +202,14 @@ class StreamWatch(Watch):
                     self.tail.append(event)
             trace = trace.tb_next
 
-    @guard.guarded("calls.finish")
+    @guard.guarded_positional("calls.finish")
     def closed(self) -> None:
         """The caller closed the stream before its end."""
         if self.claim():
             self._take_count()
             self.settle(outcomes.ABANDONED)
 
-    @guard.guarded("calls.count")
+    @guard.guarded_positional("calls.count")
     def _take_count(self) -> None:
         """What a suspended generator has in its variables (`streams._events`): that costs the least per event."""
         frame = getattr(self.reader() if self.reader is not None else None, "gi_frame", None)
@@ -217,13 +217,13 @@ class StreamWatch(Watch):
             found = frame.f_locals
             self.keep(len(found["marks"]), found["former"], found["last"])
 
-    @guard.guarded("calls.count")
+    @guard.guarded_positional("calls.count")
     def keep(self, count: int, *last: Any) -> None:
         """Take over the last events after the head, and how many those were."""
         self.count = len(self.head) + count
         self.tail.extend([event for event in last if event is not None])
 
-    @guard.guarded("calls.finish")
+    @guard.guarded_positional("calls.finish")
     def dropped(self) -> None:
         """The caller let go of the stream. Called by finalizers: finished later, see `late`."""
         if self.claim():
@@ -247,7 +247,7 @@ class StreamWatch(Watch):
         self.tail.clear()
         self.finish(answer, outcome, ended)
 
-    @guard.guarded("calls.read_stream")
+    @guard.guarded_positional("calls.read_stream")
     def _read(self, outcome: str) -> Answer | None:
         answer = self.answer_so_far()
         usage = answer.usage if answer is not None else None

@@ -134,7 +134,7 @@ class Family:
     def _asking(self, watch: Watch, args: tuple[Any, ...], options: Any, body: Mapping[str, Any]) -> tuple[Any, ...]:
         said = body.get("stream_options")
         extra = getattr(options, "extra_json", None) or NOTHING
-        if (isinstance(said, Mapping) and "include_usage" in said) or "stream_options" in extra:
+        if (type(said) is dict and "include_usage" in said) or "stream_options" in extra:
             return args
         asking = copy.copy(options)
         asking.json_data = {**body, "stream_options": {**(said or {}), "include_usage": True}}

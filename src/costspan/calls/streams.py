@@ -206,6 +206,12 @@ class AsyncSwallowing(AsyncEvents):
                 return event
 
 
+@guard.guarded_positional("calls.close")
+def _note_closing(running: Any, watched: StreamWatch | None) -> None:
+    if watched is not None and not getattr(running, "gi_running", False):
+        watched.closed()
+
+
 def _watch_closing(watch: StreamWatch, response: Any, events: Any) -> None:
     """Learn of a response that is closed from outside, while our iterator is not running.
 
@@ -213,20 +219,14 @@ def _watch_closing(watch: StreamWatch, response: Any, events: Any) -> None:
     """
     own, reader, watching = weakref.ref(response), weakref.ref(events), weakref.ref(watch)
 
-    @guard.guarded("calls.close")
-    def note() -> None:
-        running, watched = reader(), watching()
-        if watched is not None and not getattr(running, "gi_running", False):
-            watched.closed()
-
     def close() -> None:
-        note()
+        _note_closing(reader(), watching())
         closing = own()
         if closing is not None:
             type(closing).close(closing)
 
     async def aclose() -> None:
-        note()
+        _note_closing(reader(), watching())
         closing = own()
         if closing is not None:
             await type(closing).aclose(closing)
