@@ -34,12 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
         files = dashboards(json.loads(asked.budgets.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         said = f"{asked.budgets}: {error!r}: expected the budgets.json of `costspan budgets compile`"
-        print(said, file=sys.stderr)
+        sys.stderr.write(f"{said}\n")
         return 1
     if asked.check:
         old = stale(files, asked.out)
         for name in old:
-            print(f"{asked.out / name} is not up to date: run python -m grafana.source", file=sys.stderr)
+            sys.stderr.write(f"{asked.out / name} is not up to date: run python -m grafana.source\n")
         return 1 if old else 0
     write(files, asked.out)
     return 0
