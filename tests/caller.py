@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -80,7 +81,9 @@ class Caller:
             **dict(self.kind.more),
             **self._options,
         }
-        self.client = getattr(module, name)(**{key: value for key, value in given.items() if value is not None})
+        kind = getattr(module, name)
+        known = inspect.signature(kind).parameters  # older versions know fewer
+        self.client = kind(**{key: value for key, value in given.items() if value is not None and key in known})
 
     def method(self, *paths: str) -> Any:
         """The first of these methods that this version of the library has; the test is skipped if it has none."""
@@ -151,8 +154,7 @@ class Caller:
     def look(self, value: Any) -> None:
         """Note the type and the content of something that came back."""
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
-        dump = getattr(value, "model_dump", None)
-        self.seen.append((kind, dump(mode="json", exclude_unset=True, warnings=False) if dump else repr(value)))
+        self.seen.append((kind, _content(value)))
 
     def look_at_kind(self, value: Any) -> None:
         """Note the type alone: of streams and responses, whose text holds addresses."""
@@ -178,6 +180,16 @@ class Caller:
         finally:
             await self.get(self.client.close())
             del self.client
+
+
+def _content(value: Any) -> Any:
+    dump = getattr(value, "model_dump", None)
+    if dump is None:
+        return repr(value)
+    try:
+        return dump(mode="json", exclude_unset=True, warnings=False)
+    except TypeError:  # models of anthropic 0.44 that were never validated
+        return repr(value)
 
 
 def flavour(module: str) -> Any:

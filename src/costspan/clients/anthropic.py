@@ -26,7 +26,7 @@ def is_last_usage(event: Any) -> bool:
 CLIENT = Client(
     name="anthropic",
     distribution="anthropic",
-    versions=">=0.34,<3",
+    versions=">=0.44,<3",
     root="anthropic",
     provider="anthropic",
     endpoints=(

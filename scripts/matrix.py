@@ -1,0 +1,98 @@
+"""Run the tests of the engine with the oldest and the latest clients, each in an environment of its own.
+
+    python scripts/matrix.py [ROW ...] [-- PYTEST ARGUMENT ...]
+
+The rows stand in tests/matrix.toml. Environments are built by uv under .envs/ and kept until their row changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import tomllib
+
+ROOT = Path(__file__).parents[1]
+TESTS = ("test_engine", "test_asking", "test_interruptions", "test_endpoints", "test_patching", "test_replay")
+TOOLS = ("pytest>=9", "pytest-asyncio>=1", "pytest-randomly>=5", "hypothesis")
+
+
+def main(arguments: list[str]) -> int:
+    """Build what is missing and run every row, the failed ones told at the end."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    wanted, more = arguments[:at], arguments[at + 1 :]
+    rows = tomllib.loads((ROOT / "tests" / "matrix.toml").read_text())
+    unknown = [name for name in wanted if name not in rows]
+    if unknown:
+        print(f"tests/matrix.toml has no row {', '.join(unknown)}; it has {', '.join(rows)}.")
+        return 2
+    failed = [name for name in wanted or rows if not _run(name, rows[name], more)]
+    if failed:
+        print(f"\nFailed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _run(name: str, row: dict[str, Any], more: list[str]) -> bool:
+    started = time.monotonic()
+    python = _environment(name, row)
+    if python is None:
+        return False
+    print(f"\n--- {name}: {_versions(python, row)}", flush=True)
+    command = [python, "-m", "pytest", "-q", "-rfE", *(more or [f"tests/{test}.py" for test in TESTS])]
+    done = subprocess.run(command, cwd=ROOT, check=False)  # a command of ours
+    print(
+        f"--- {name}: {'passed' if done.returncode == 0 else 'FAILED'} in {time.monotonic() - started:.0f} s",
+        flush=True,
+    )
+    return done.returncode == 0
+
+
+def _environment(name: str, row: dict[str, Any]) -> str | None:
+    folder = ROOT / ".envs" / f"matrix-{name}"
+    python, ready = folder / "bin" / "python", folder / ".ready"
+    told = hashlib.sha256(repr((row, TOOLS, (ROOT / "pyproject.toml").read_text())).encode()).hexdigest()
+    if ready.exists() and ready.read_text() == told:
+        return str(python)
+    uv = _uv()
+    steps = (
+        [uv, "venv", "--quiet", "--clear", "--python", row["python"], str(folder)],
+        [
+            *(uv, "pip", "install", "--quiet", "--prerelease", "allow", "--python", str(python)),
+            *("--editable", str(ROOT), *row["packages"], *TOOLS),
+        ],
+    )
+    for step in steps:
+        if subprocess.run(step, cwd=ROOT, env=_environ(), check=False).returncode:  # a command of ours
+            print(f"\n--- {name}: its environment could not be built by `{' '.join(step[:5])} ...`")
+            return None
+    ready.write_text(told)
+    return str(python)
+
+
+def _uv() -> str:
+    beside = Path(sys.executable).with_name("uv")
+    return str(beside) if beside.exists() else "uv"
+
+
+def _environ() -> dict[str, str]:
+    """The environment for uv: pyenv's shims fail for versions that are not chosen, so it is shown the versions."""
+    versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    found = [str(folder) for folder in sorted(versions.glob("3.1*/bin"))]
+    paths = [path for path in os.environ["PATH"].split(os.pathsep) if not path.endswith("shims")]
+    return {**os.environ, "PATH": os.pathsep.join([*found, *paths])}
+
+
+def _versions(python: str, row: dict[str, Any]) -> str:
+    names = [package.split("[")[0].split("=")[0].split("<")[0].split(">")[0] for package in row["packages"]]
+    code = f"import importlib.metadata as m; print(*(n + ' ' + m.version(n) for n in {names!r}), sep=', ')"
+    told = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)  # a command of ours
+    return f"Python {row['python']}, {told.stdout.strip()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,216 @@
+"""Putting the watch in and taking it out: in every order of import, never twice, and loudly where it cannot be done."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ways
+from caller import KINDS, Caller
+from costspan import guard, instrumentor, names
+from costspan.calls import patching
+from costspan.calls.requests import Family
+from costspan.clients import CLIENTS
+from provider import Provider
+from watching import Watched
+
+_HERE = Path(__file__).parent
+
+# A program that imports, instruments, removes and calls in an order that is given, and tells what was counted.
+_PROGRAM = """
+import sys
+sys.path.insert(0, {here!r})
+import ways
+from caller import KINDS, Caller
+from costspan import instrumentor
+from provider import Provider
+from watching import Watched
+
+watched = Watched()
+with Provider() as provider:
+    def call():
+        seen = Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)
+        assert seen[0][0] == "openai.types.chat.chat_completion.ChatCompletion", seen
+    for step in {steps!r}:
+        if step == "import":
+            import openai
+        elif step == "install":
+            watched.__enter__()
+        elif step == "again":
+            instrumentor.CostspanInstrumentor().instrument(ledger="off")
+        elif step == "remove":
+            watched.calls()
+            watched.__exit__(None, None, None)
+        else:
+            call()
+    print(len(watched._calls if "remove" in {steps!r}[-2:] else watched.calls()))
+"""
+
+
+def _run(program: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False, env=_environ()
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def _environ() -> dict[str, str]:
+    import os
+
+    return {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+
+
+ORDERS = [
+    (("import", "install", "call"), 1),
+    (("install", "import", "call"), 1),
+    (("install", "call", "call"), 2),
+    (("import", "install", "again", "call"), 1),
+    (("install", "again", "import", "call"), 1),
+    (("import", "install", "call", "remove", "call"), 1),
+    (("install", "remove", "import", "call", "install", "call"), 1),
+    (("import", "install", "remove", "install", "call"), 1),
+    (("install", "remove", "install", "import", "call"), 1),
+]
+
+
+@pytest.mark.parametrize(("steps", "counted"), ORDERS, ids=[", ".join(steps) for steps, _ in ORDERS])
+def test_the_order_of_import_and_installation_does_not_matter(steps: tuple[str, ...], counted: int) -> None:
+    """While installed each call is counted once; before and afterwards none is."""
+    assert _run(_PROGRAM.format(here=str(_HERE), steps=steps)) == str(counted)
+
+
+def test_starting_imports_no_client_library() -> None:
+    """Nor what only some processes need: the price table, the ledger's database, YAML, the command line."""
+    program = """
+import sys
+from costspan.instrumentor import CostspanInstrumentor
+CostspanInstrumentor().instrument(ledger="off")
+unwanted = ("openai", "anthropic", "groq", "together", "fireworks", "cerebras", "perplexity", "httpx", "pydantic",
+            "sqlite3", "yaml", "click", "rich", "costspan.pricing", "costspan.cli", "costspan.budgets", "costspan.report")
+print(sorted(name for name in unwanted if name in sys.modules))
+"""
+    assert _run(program) == "[]"
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_what_a_caller_holds_keeps_working(mode: str, provider: Provider) -> None:
+    """Bound methods, raw variants and streams taken while costspan was in work when it is out, and are not counted."""
+
+    async def hold(c: Caller) -> None:
+        held.extend([c, c.methods.create, c.methods.with_raw_response.create])
+        held.append(await c.create(stream=True))
+        watched.__exit__(None, None, None)
+        c.look(await c.get(held[1](**c.arguments)))
+        c.look(await c.get((await c.get(held[2](**c.arguments))).parse()))
+        await c.look_at_each(held[3])
+
+    held: list[Any] = []
+    watched = Watched()
+    watched.__enter__()
+    seen = Caller(KINDS["chat"], provider.url, mode).run(hold)
+    assert [kind.rpartition(".")[2] for kind, _ in seen[:2]] == ["ChatCompletion", "ChatCompletion"]
+    assert len(seen) == 2 + 11
+    with Watched() as again:
+        assert not again.calls()
+
+
+def test_a_method_that_was_patched_by_others_stays_theirs(provider: Provider) -> None:
+    """Another wrapper on top of ours survives our removal."""
+    base = pytest.importorskip("openai._base_client")
+    seen: list[str] = []
+    with Watched():
+        ours = base.SyncAPIClient.request
+
+        def theirs(self: Any, *args: Any, **kwargs: Any) -> Any:
+            seen.append("theirs")
+            return ours(self, *args, **kwargs)
+
+        base.SyncAPIClient.request = theirs
+    try:
+        Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)
+        assert seen == ["theirs"]
+        assert base.SyncAPIClient.request is theirs
+    finally:
+        base.SyncAPIClient.request = ours.__wrapped__
+
+
+class _Whole:
+    def request(self, cast_to: Any, options: Any) -> None: ...
+
+    def _process_response(self, *, response: Any) -> None: ...
+
+
+class _Moved:
+    def ask(self, cast_to: Any, options: Any) -> None: ...
+
+
+class _Renamed:
+    def request(self, cast_to: Any, question: Any) -> None: ...
+
+    def _process_response(self, *, response: Any) -> None: ...
+
+
+MOVED: list[tuple[str, dict[str, type], str]] = [
+    ("no classes", {}, "there is no class SyncAPIClient where it was expected"),
+    ("one class", {"SyncAPIClient": _Whole}, "there is no class AsyncAPIClient where it was expected"),
+    ("another method", {"SyncAPIClient": _Moved, "AsyncAPIClient": _Whole}, "SyncAPIClient.request(options=...)"),
+    ("another parameter", {"SyncAPIClient": _Whole, "AsyncAPIClient": _Renamed}, "AsyncAPIClient.request(options=...)"),
+]
+
+
+@pytest.mark.parametrize(("holders", "word"), [row[1:] for row in MOVED], ids=[row[0] for row in MOVED])
+def test_a_library_whose_methods_have_moved_is_left_alone_and_said_so(
+    holders: dict[str, type], word: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A warning, a health metric and `costspan doctor`; the library itself is not touched."""
+    monkeypatch.setattr(guard, "_told", set())
+    monkeypatch.setattr(patching, "degraded", {})
+    name = "perplexity"
+    module = types.ModuleType("perplexity._base_client")
+    vars(module).update(holders)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    before = {kind: dict(vars(holder)) for kind, holder in holders.items()}
+    with Watched() as watched:
+        assert word in patching.degraded[name]
+        assert [point.attributes[names.CLIENT] for point in watched.points(names.DEGRADED)] == [name]
+    assert word in caplog.text
+    assert {kind: dict(vars(holder)) for kind, holder in holders.items()} == before
+
+
+def test_every_library_of_the_list_is_where_it_is_expected() -> None:
+    """The canary: the newest versions that are installed here still have what is patched."""
+    missing: list[str] = []
+    with Watched():
+        for client in CLIENTS:
+            pytest.importorskip(client.root)
+            __import__(client.module)
+            if len(patching.patched.get(client.name, ())) != 4:
+                missing.append(f"{client.name}: {patching.degraded.get(client.name)}")
+    assert not missing
+    assert not patching.patched
+
+
+@pytest.mark.parametrize(("first", "second"), [("on", "off"), ("off", "on")])
+def test_a_disabled_costspan_touches_nothing(first: str, second: str, provider: Provider) -> None:
+    """OTEL_COSTSPAN_ENABLED=false: no patch, no pipeline; and it may be installed afterwards."""
+    for state in (first, second):
+        instrumentor.CostspanInstrumentor().instrument(enabled=state == "on", ledger="off")
+        try:
+            assert bool(patching.patched) == (state == "on")
+            assert (instrumentor.pipeline is not None) == (state == "on")
+            Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)
+        finally:
+            instrumentor.CostspanInstrumentor().uninstrument()
+
+
+def test_a_family_that_was_removed_watches_no_more() -> None:
+    """What still holds its wrapper passes everything through."""
+    family = Family(CLIENTS[0], None)  # type: ignore[arg-type]  # it is asked for nothing
+    family.is_active = False
+    assert family.request(lambda *_, **__: "the answer", None, (), {}) == "the answer"
