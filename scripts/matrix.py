@@ -18,7 +18,15 @@ from typing import Any
 import tomllib
 
 ROOT = Path(__file__).parents[1]
-TESTS = ("test_engine", "test_asking", "test_interruptions", "test_endpoints", "test_patching", "test_replay")
+TESTS = (
+    "test_engine",
+    "test_asking",
+    "test_interruptions",
+    "test_endpoints",
+    "test_patching",
+    "test_spans",
+    "test_replay",
+)
 TOOLS = ("pytest>=9", "pytest-asyncio>=1", "pytest-randomly>=5", "hypothesis")
 
 
@@ -43,7 +51,14 @@ def _run(name: str, row: dict[str, Any], more: list[str]) -> bool:
     if python is None:
         return False
     print(f"\n--- {name}: {_versions(python, row)}", flush=True)
-    command = [python, "-m", "pytest", "-q", "-rfE", *(more or [f"tests/{test}.py" for test in TESTS])]
+    command = [
+        python,
+        "-m",
+        "pytest",
+        "-q",
+        "-rfE",
+        *(more or [f"tests/{test}.py" for test in row.get("tests", TESTS)]),
+    ]
     done = subprocess.run(command, cwd=ROOT, check=False)  # a command of ours
     print(
         f"--- {name}: {'passed' if done.returncode == 0 else 'FAILED'} in {time.monotonic() - started:.0f} s",

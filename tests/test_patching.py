@@ -156,7 +156,7 @@ class _Renamed:
     def _process_response(self, *, response: Any) -> None: ...
 
 
-MOVED: list[tuple[str, dict[str, type], str]] = [
+MOVED: list[tuple[str, dict[str, type[Any]], str]] = [
     ("no classes", {}, "there is no class SyncAPIClient where it was expected"),
     ("one class", {"SyncAPIClient": _Whole}, "there is no class AsyncAPIClient where it was expected"),
     ("another method", {"SyncAPIClient": _Moved, "AsyncAPIClient": _Whole}, "SyncAPIClient.request(options=...)"),
@@ -166,7 +166,7 @@ MOVED: list[tuple[str, dict[str, type], str]] = [
 
 @pytest.mark.parametrize(("holders", "word"), [row[1:] for row in MOVED], ids=[row[0] for row in MOVED])
 def test_a_library_whose_methods_have_moved_is_left_alone_and_said_so(
-    holders: dict[str, type], word: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    holders: dict[str, type[Any]], word: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A warning, a health metric and `costspan doctor`; the library itself is not touched."""
     monkeypatch.setattr(guard, "_told", set())
