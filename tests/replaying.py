@@ -100,7 +100,7 @@ def transport(api: Api, *, is_async: bool) -> Any:
     """An HTTP client of the flavour that the library is built on, to be shared: making one costs 30 ms."""
     module = importlib.import_module(f"{CLASSES[api.library][0]}._base_client")
     flavour = getattr(module, "httpx2", None) or module.httpx
-    return flavour.AsyncClient(verify=False) if is_async else flavour.Client(verify=False)  # noqa: S501  # loopback
+    return flavour.AsyncClient(verify=False) if is_async else flavour.Client(verify=False)
 
 
 def client(exchange: dict[str, Any], base_url: str, http_client: Any, *, is_async: bool) -> Any:
@@ -150,7 +150,8 @@ def method(api: Api, owner: Any, exchange: dict[str, Any]) -> tuple[Callable[...
 
 
 def _ask_as_recorded(exchange: dict[str, Any], arguments: dict[str, Any]) -> None:
-    options = (exchange["request"].get("json") or {}).get("stream_options")
+    asked: dict[str, Any] = exchange["request"].get("json") or {}
+    options = asked.get("stream_options")
     if options:
         # Not every library declares it: Groq's does not.
         arguments["extra_body"] = {"stream_options": options}

@@ -52,20 +52,22 @@ def _ask_all(server: Any, exchanges: list[dict[str, Any]], way: str) -> Iterator
             client = replaying.client(exchange, server.client_url(exchange["id"]), http, is_async=False)
             try:
                 _asked(client, api, exchange, way)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # whatever a library raises is part of its answer
                 yield error.with_traceback(None)  # its frames would keep the stream alive
             else:
                 yield None
 
 
-async def _ask_all_async(server: Any, exchanges: list[dict[str, Any]], api: replaying.Api) -> list[BaseException | None]:
+async def _ask_all_async(
+    server: Any, exchanges: list[dict[str, Any]], api: replaying.Api
+) -> list[BaseException | None]:
     raised: list[BaseException | None] = []
     async with replaying.transport(api, is_async=True) as http:
         for exchange in exchanges:
             client = replaying.client(exchange, server.client_url(exchange["id"]), http, is_async=True)
             try:
                 await _asked_async(client, api, exchange)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # whatever a library raises is part of its answer
                 raised.append(error)
             else:
                 raised.append(None)
@@ -74,7 +76,7 @@ async def _ask_all_async(server: Any, exchanges: list[dict[str, Any]], api: repl
 
 def _asked(client: Any, api: replaying.Api, exchange: dict[str, Any], way: str) -> None:
     method, arguments = replaying.method(api, client, exchange)
-    owner = method.__self__
+    owner: Any = getattr(method, "__self__")  # noqa: B009  # a bound method's
     if way == "raw":
         parsed = getattr(owner.with_raw_response, method.__name__)(**arguments).parse()
         if "stream" in arguments:
@@ -128,7 +130,9 @@ def test_what_a_provider_reported_is_what_is_counted(api: str, way: str, server:
             raised = iter(list(raised))
             calls = list(watched.calls())
             assert len(calls) == len(exchanges), f"{len(calls)} calls counted of {len(exchanges)} made"
-            differences = [d for call, exchange in zip(calls, exchanges, strict=True) for d in _differences(call, exchange)]
+            differences = [
+                d for call, exchange in zip(calls, exchanges, strict=True) for d in _differences(call, exchange)
+            ]
         else:
             for exchange, error in zip(exchanges, raised, strict=True):
                 calls = list(watched.calls())[before:]

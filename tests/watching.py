@@ -40,7 +40,7 @@ class Watched:
         self.logger_provider.add_log_record_processor(SimpleLogRecordProcessor(self.log_exporter))
         self._calls: list[Call] = []
 
-    def __enter__(self) -> Watched:
+    def __enter__(self) -> Watched:  # noqa: PYI034  # Self is of Python 3.11
         instrumentor.CostspanInstrumentor().instrument(
             tracer_provider=self.tracer_provider,
             meter_provider=self.meter_provider,
@@ -52,7 +52,9 @@ class Watched:
         pipeline.clerk.also("test", self._calls.extend)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
         instrumentor.CostspanInstrumentor().uninstrument()
 
     def calls(self) -> Sequence[Call]:
