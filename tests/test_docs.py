@@ -31,7 +31,7 @@ PAGES: Final = sorted(
     path
     for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md", "*/README.md", "prometheus/runbooks/*.md")
     for path in ROOT.glob(pattern)
-    if not path.is_symlink()
+    if not path.is_symlink() and not path.relative_to(ROOT).parts[0].startswith(".")
 )
 SETTING_NAMES: Final = {setting.name for setting in SETTINGS}
 
@@ -72,7 +72,7 @@ def blocks(language: str) -> Iterator[Block]:
         (show_clients.README, show_clients.shown),
         (show_decisions.PAGE, show_decisions.shown),
     ],
-    ids=str,
+    ids=["telemetry", "settings", "clients", "README", "decisions"],
 )
 def test_a_generated_part_is_fresh(page: Path, written: Callable[[str], str]) -> None:
     """What a script writes is as the code has it: make generate."""
