@@ -112,7 +112,7 @@ class Caller:
 
     async def each(self, stream: Any) -> AsyncIterator[Any]:
         """The items of an iterable of either sort, to their end."""
-        if hasattr(stream, "__aiter__"):
+        if self.is_async and hasattr(stream, "__aiter__"):
             async for item in stream:
                 yield item
         else:
@@ -121,7 +121,7 @@ class Caller:
 
     async def some(self, stream: Any, number: int) -> None:
         """The first so many items, by a loop that is left: whatever it iterates over is let go of."""
-        if hasattr(stream, "__aiter__"):
+        if self.is_async and hasattr(stream, "__aiter__"):
             async for item in stream:
                 self.look(item)
                 number -= 1
@@ -142,7 +142,7 @@ class Caller:
     @asynccontextmanager
     async def within(self, opened: Any) -> AsyncGenerator[Any]:
         """A `with` block of either sort."""
-        if hasattr(opened, "__aenter__"):
+        if self.is_async and hasattr(opened, "__aenter__"):
             async with opened as value:
                 yield value
         else:

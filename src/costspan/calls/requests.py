@@ -16,7 +16,8 @@ from typing import Any, Final
 from costspan import guard
 from costspan.calls import bodies, streams
 from costspan.calls.description import Client, Endpoint
-from costspan.calls.engine import Listener, StreamWatch, Watch, begin
+from costspan.calls.engine import StreamWatch, Watch, begin
+from costspan.calls.listener import Listener
 from costspan.calls.messages import NOTHING, text
 from costspan.facts import call as outcomes
 
@@ -118,20 +119,25 @@ class Family:
         if endpoint is None:
             return None
         server = self._server(instance)
+        watch = self._watch(endpoint, server, options, kwargs)
+        if self.client.native_tracer is not None:
+            watch.native = getattr(instance, self.client.native_tracer, None) is not None
+        if endpoint.asks_usage and watch.call.is_stream and len(args) > 1 and server.is_asked:
+            args = self._asking(watch, args, options)
+        self.listener.began(watch)
+        return watch, args
+
+    def _watch(self, endpoint: Endpoint, server: Server, options: Any, kwargs: dict[str, Any]) -> Watch:
         body = options.json_data
         if type(body) is not dict and not isinstance(body, Mapping):
             body = NOTHING
         kind = StreamWatch if kwargs.get("stream") else Watch
         watch = begin(self.listener, endpoint, self.client.name, server.provider, body, text(body.get("model")), kind)
         watch.call.host, watch.call.port = server.host, server.port
-        if self.client.native_tracer is not None:
-            watch.native = getattr(instance, self.client.native_tracer, None) is not None
-        if endpoint.asks_usage and watch.call.is_stream and len(args) > 1 and server.is_asked:
-            args = self._asking(watch, args, options, body)
-        self.listener.began(watch)
-        return watch, args
+        return watch
 
-    def _asking(self, watch: Watch, args: tuple[Any, ...], options: Any, body: Mapping[str, Any]) -> tuple[Any, ...]:
+    def _asking(self, watch: Watch, args: tuple[Any, ...], options: Any) -> tuple[Any, ...]:
+        body = watch.body
         said = body.get("stream_options")
         extra = getattr(options, "extra_json", None) or NOTHING
         if (type(said) is dict and "include_usage" in said) or "stream_options" in extra:
@@ -214,13 +220,12 @@ class Family:
         take(watch, result)
         return True
 
-    def responded(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG002
+    def responded(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """In place of `_process_response`: the watch of this call learns of the headers."""
-        watch = self._note_response(kwargs.get("response"))
+        watch = self._note_response(instance, kwargs)
         result = wrapped(*args, **kwargs)
-        if watch is None or not watch.native:
+        if watch is None:
             return result
-        # The library's own span ends before `request` returns: what it is told, it is told now.
         if hasattr(result, "__await__"):
             return self._taken_later(watch, result)
         self._take(watch, result)
@@ -232,13 +237,35 @@ class Family:
         return result
 
     @guard.guarded_positional("calls.headers")
-    def _note_response(self, response: Any) -> Watch | None:
-        watch = self.listener.current() if self.is_active else None
-        if watch is None or watch.call.client != self.client.name:
+    def _note_response(self, instance: Any, kwargs: dict[str, Any]) -> Watch | None:
+        """Take the headers; the watch, if what comes back is to be looked at here and not after `request`."""
+        if not self.is_active:
             return None
-        watch.headers = getattr(response, "headers", None)
-        if watch.native:
-            self.listener.adopted(watch)
+        watch = self.listener.current()
+        if watch is None or watch.call.client != self.client.name:
+            watch = self._begin_late(instance, kwargs)
+            if watch is not None:
+                watch.headers = getattr(kwargs.get("response"), "headers", None)
+            return watch
+        watch.headers = getattr(kwargs.get("response"), "headers", None)
+        if not watch.native:
+            return None
+        # The library's own span ends before `request` returns: what it is told, it is told here.
+        self.listener.adopted(watch)
+        return watch
+
+    def _begin_late(self, instance: Any, kwargs: dict[str, Any]) -> Watch | None:
+        """A watch for a call that did not come by `request`.
+
+        OpenInference, installed before costspan, keeps the library's own method in a place where ours is not seen.
+        """
+        options = kwargs["options"]
+        endpoint = self.client.endpoint(options.url, options.method)
+        if endpoint is None:
+            return None
+        watch = self._watch(endpoint, self._server(instance), options, kwargs)
+        self.listener.began(watch)
+        self.listener.left(watch)
         return watch
 
 
