@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from time import time_ns
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.sdk.metrics import Counter
 from opentelemetry.sdk.metrics import Histogram as SdkHistogram
@@ -31,6 +31,8 @@ from costspan.emit.durations import Durations, Spread
 from costspan.emit.sessions import Key, Sessions, Spent
 from costspan.facts.money import NANO_PER_USD
 
+_NONE: Final = (0, 0, 0)
+
 
 class Rider:
     """Adds session counters (where they are wanted) and durations to what one metric reader hands on."""
@@ -40,7 +42,7 @@ class Rider:
         self._durations = durations
         self._reported: dict[tuple[int, int], tuple[int, float, list[int]]] = {}
         self._clock = 0
-        self._sent: dict[Key, tuple[int, int, int]] = {}
+        self._sent: dict[Key, tuple[int, tuple[int, int, int]]] = {}
         self._is_delta = _prefers_delta(reader)
         #: Whether this reader aggregates histograms into explicit buckets, in the temporality of its counters.
         self.is_plain = _has_plain_histograms(reader)
@@ -125,9 +127,10 @@ class Rider:
         if not self._is_delta:
             return spent.started_ns, spent.nano_usd, spent.input, spent.output
         now = (spent.nano_usd, spent.input, spent.output)
-        before = self._sent.pop(key, (0, 0, 0))
-        before = before if all(a <= b for a, b in zip(before, now, strict=True)) else (0, 0, 0)
-        self._sent[key] = now
+        started_ns, before = self._sent.pop(key, (0, _NONE))
+        if started_ns != spent.started_ns:  # it went, and came back from zero
+            before = _NONE
+        self._sent[key] = (spent.started_ns, now)
         while self._sessions is not None and len(self._sent) > 2 * self._sessions.limit:
             del self._sent[next(iter(self._sent))]
         return (self._since_ns, *(b - a for a, b in zip(before, now, strict=True)))  # type: ignore[return-value]

@@ -1,0 +1,118 @@
+"""Session counters: bounded however many sessions come, exact for the active ones, exported with everything else."""
+
+from __future__ import annotations
+
+import pytest
+from opentelemetry.sdk.metrics import Counter, MeterProvider
+from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+
+from costspan import attribution, instrumentor, names
+from costspan.emit.sessions import Sessions
+from ledger_calls import COST, USAGE, call
+from watching import Watched
+
+_GIVEN, _MADE = USAGE.get("input"), USAGE.get("output")
+
+
+def _spent(sessions: Sessions, clock: int = 0) -> dict[str, tuple[int, int, int]]:
+    _, changed = sessions.changed_since(clock)
+    return {key[0]: (spent.nano_usd, spent.input, spent.output) for key, spent in changed}
+
+
+def test_a_session_is_the_sum_of_its_calls() -> None:
+    """By session, task type, model and source; a call without a session is not counted here."""
+    sessions = Sessions(10)
+    for made in (
+        call(session="a"),
+        call(session="a"),
+        call(session="b"),
+        call(session=None),
+        call(session="b", price=None),
+    ):
+        sessions.add(made)
+    assert _spent(sessions) == {
+        "a": (2 * COST.nano_usd, 2 * _GIVEN, 2 * _MADE),
+        "b": (COST.nano_usd, 2 * _GIVEN, 2 * _MADE),
+    }
+
+
+def test_only_what_changed_is_told_again() -> None:
+    """An idle session costs nothing in an export."""
+    sessions = Sessions(10)
+    sessions.add(call(session="a"))
+    clock, changed = sessions.changed_since(0)
+    assert len(changed) == 1
+    sessions.add(call(session="b"))
+    assert list(_spent(sessions, clock)) == ["b"]
+
+
+def test_the_longest_idle_session_goes_first() -> None:
+    """And is told a last time with the next export."""
+    sessions = Sessions(2)
+    for session in ("a", "b", "a", "c"):
+        sessions.add(call(session=session))
+    assert [key[0] for key in sessions.active] == ["a", "c"]
+    assert _spent(sessions)["b"] == (COST.nano_usd, _GIVEN, _MADE)
+    assert list(_spent(sessions)) == ["a", "c"]
+
+
+def test_a_session_that_comes_back_before_the_export_goes_on_where_it_was() -> None:
+    """One series, no reset."""
+    sessions = Sessions(1)
+    for session in ("a", "b", "a"):
+        sessions.add(call(session=session))
+    assert _spent(sessions)["a"] == (2 * COST.nano_usd, 2 * _GIVEN, 2 * _MADE)
+
+
+def test_memory_is_bounded_however_many_sessions_come() -> None:
+    """Twice the limit at most: the active, and those that went since the last export."""
+    sessions = Sessions(100)
+    for number in range(5_000):
+        sessions.add(call(session=f"session-{number}"))
+    assert len(sessions.active) == 100
+    assert len(sessions.departed) <= 100
+
+
+@pytest.mark.parametrize("temporality", [AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA], ids=str)
+def test_what_an_exporter_gets_adds_up(temporality: AggregationTemporality) -> None:
+    """Cumulative: the last value of a series is its sum. Delta: the sum of the values is. With departures in between."""
+    watched = Watched(session_limit=3)
+    watched.reader = InMemoryMetricReader(preferred_temporality={Counter: temporality})
+    watched.meter_provider = MeterProvider([watched.reader], shutdown_on_exit=False)
+    told: dict[str, float] = {}
+    with watched:
+        pipeline = instrumentor.pipeline
+        assert pipeline is not None
+        assert pipeline.sessions is not None
+        for turn in range(6):
+            for number in range(4):
+                pipeline.sessions.add(call(session=f"session-{turn // 2 + number}"))
+            pipeline.clerk.put(call(session=None))  # a taker joins readers with the first batch
+            for point in watched.points(names.SESSION_COST_USD):
+                session = str(point.attributes[names.SESSION])
+                is_delta = temporality is AggregationTemporality.DELTA
+                told[session] = point.value + (told.get(session, 0.0) if is_delta else 0.0)
+    if temporality is AggregationTemporality.DELTA:
+        assert sum(told.values()) == pytest.approx(24 * COST.nano_usd / 1e9, rel=1e-9)
+    assert set(told) == {f"session-{number}" for number in range(6)}
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_session_counters_reach_the_reader_of_the_program(*, is_on: bool) -> None:
+    """On by default, off by a setting; the labels are those of the contract."""
+    with Watched(session_metrics=is_on) as watched, attribution(session="s-1", task_type="triage"):
+        pipeline = instrumentor.pipeline
+        assert pipeline is not None
+        made = call(session="s-1")
+        if pipeline.sessions is not None:
+            pipeline.sessions.add(made)
+        pipeline.clerk.put(made)
+        points = watched.points(names.SESSION_COST_USD)
+        if pipeline.sessions is not None:
+            pipeline.sessions.add(made)  # what has not changed is not told again
+        tokens = watched.total(names.SESSION_TOKENS)
+    assert len(points) == is_on
+    assert tokens == (2 * (_GIVEN + _MADE) if is_on else 0)
+    if is_on:
+        assert tuple(sorted(points[0].attributes)) == tuple(sorted(names.SESSION_LABELS))
+        assert points[0].value == COST.nano_usd / 1e9
