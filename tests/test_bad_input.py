@@ -182,7 +182,7 @@ def test_an_attribution_of_any_kind_loses_no_call(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """What cannot be a word is left out and told once; what is too long is cut and told."""
-    monkeypatch.setattr(guard, "_told", set())
+    monkeypatch.setattr(guard, "_told", set[str]())
     said: dict[str, Any] = {name: value}
     with Watched() as watched, attribution(**said):
         Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)
