@@ -28,8 +28,9 @@ lint: $(READY) ## Lint, check the format, the spelling and the directions of imp
 types: $(READY) ## Check the types
 	$(BIN)/pyright
 
-test: $(READY) ## Run every test
-	$(BIN)/pytest
+test: $(READY) ## Run every test; where Go is there, the programs of the stack are built first: minutes, once
+	@$(BIN)/python -m stack binaries || echo "So the tests that need these programs are skipped."
+	$(BIN)/pytest -n auto --maxprocesses 8
 
 test-matrix: $(READY) ## Run the tests of the engine with the oldest and the latest clients: some minutes
 	$(BIN)/python scripts/matrix.py $(ROWS)

@@ -1,11 +1,10 @@
-"""Real Prometheus programs for the tests: found in .cache/bin or on the PATH, or the test says that they are missing."""
+"""Real Prometheus programs for the tests: found or built, or the test says why they are missing."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import shutil
 import subprocess
 import threading
 import urllib.parse
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stack import MissingProgramError, binaries
 
 ROOT = Path(__file__).parent.parent
 _STARTED = re.compile(r'msg="Listening on".* address=(127\.0\.0\.1:[1-9]\d*)')
@@ -23,13 +23,13 @@ _PATIENCE_S = 60.0
 
 
 def program(name: str) -> str:
-    """The path of a program; skips the test, aloud, where it is neither built nor installed."""
-    found = shutil.which(name, path=str(ROOT / ".cache" / "bin")) or shutil.which(name)
-    if found is None:
+    """The path of a program, built first where need be; skips the test, aloud, where it cannot be had."""
+    try:
+        return str(binaries.program(name))
+    except MissingProgramError as fault:
         if os.environ.get("CI"):
-            pytest.fail(f"{name} is missing: CI has to prove the rules on the real program")
-        pytest.skip(f"{name} is neither in .cache/bin nor on the PATH: the rules are not proved on this machine")
-    return found
+            pytest.fail(f"CI has to prove the rules on the real program: {fault}")
+        pytest.skip(f"the rules are not proved on this machine: {fault}")
 
 
 def promtool(*arguments: str | Path, cwd: Path | None = None) -> str:
