@@ -4,6 +4,8 @@
 
 The rows stand in tests/matrix.toml. Environments are built by uv under .envs/ and kept until their row changes.
 """
+# pyright: basic, reportMissingImports=false
+# It runs on 3.11 and later only, where tomllib is.
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def test_a_library_whose_methods_have_moved_is_left_alone_and_said_so(
     holders: dict[str, type[Any]], word: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A warning, a health metric and `costspan doctor`; the library itself is not touched."""
-    monkeypatch.setattr(guard, "_told", set())
+    monkeypatch.setattr(guard, "_told", set[str]())
     monkeypatch.setattr(patching, "degraded", {})
     name = "perplexity"
     module = types.ModuleType("perplexity._base_client")

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-# --- attributes ---------------------------------------------------------------------------------------------
-
 
 class Attribute(NamedTuple):
     """One attribute: its name and what it says."""
@@ -111,7 +109,6 @@ ATTRIBUTES: Final = (
     Attribute(DURATION, "Seconds from the start of the call to its end."),
 )
 
-# --- metrics ------------------------------------------------------------------------------------------------
 
 COUNTER: Final = "counter"
 HISTOGRAM: Final = "histogram"

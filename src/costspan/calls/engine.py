@@ -13,10 +13,11 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from time import perf_counter_ns, time_ns
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from costspan import guard
 from costspan.calls import estimating
+from costspan.calls.listener import Listener
 from costspan.calls.messages import NOTHING, opened
 from costspan.facts import call as outcomes
 from costspan.facts import usage as units
@@ -28,25 +29,6 @@ if TYPE_CHECKING:
 
 _NS_PER_S: Final = 1e9
 _ABANDONING: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
-
-
-class Listener(Protocol):
-    """Who is told about calls. It may keep what it likes in `watch.span` and `watch.token`."""
-
-    def began(self, watch: Watch) -> None:
-        """A call is about to be made, in this thread and task."""
-
-    def left(self, watch: Watch) -> None:
-        """The library's method has returned or raised, in the same thread and task."""
-
-    def current(self) -> Watch | None:
-        """The watch of the call that is under way in this thread and task."""
-
-    def adopted(self, watch: Watch) -> None:
-        """A span of the library's own for this call is current now: use it."""
-
-    def finished(self, watch: Watch) -> None:
-        """`watch.call` is complete. May come from another thread, long after `left`."""
 
 
 #: Calls that ended in a finalizer. A finalizer may run within any line of code, ours included, so it only leaves

@@ -49,8 +49,6 @@ class Family:
     _servers: dict[tuple[int, type], Server] = field(default_factory=dict)
     _shapes: dict[type, Callable[[Watch, Any], Any]] = field(default_factory=dict)
 
-    # --- the wrapped methods ---------------------------------------------------------------------------------
-
     def request(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """In place of `SyncAPIClient.request`."""
         watch, sent = self._begin(instance, args, kwargs) or (None, args)
@@ -105,8 +103,6 @@ class Family:
         self._left(watch)
         self._take(watch, result)
         return result
-
-    # --- before ----------------------------------------------------------------------------------------------
 
     @guard.guarded_positional("calls.begin")
     def _begin(
@@ -192,8 +188,6 @@ class Family:
                 return provider
         return self.client.provider
 
-    # --- after -----------------------------------------------------------------------------------------------
-
     @guard.guarded_positional("calls.left")
     def _left(self, watch: Watch, error: BaseException | None = None) -> None:
         if error is not None:
@@ -269,9 +263,6 @@ class Family:
         return watch
 
 
-# --- what can come back ----------------------------------------------------------------------------------------
-
-
 def _shape(kind: type) -> Callable[[Watch, Any], Any]:
     if hasattr(kind, "__stream__") or hasattr(kind, "__decode__"):
         return _take_stream
@@ -299,6 +290,3 @@ def _take_bytes(watch: Watch, _: Any) -> None:
 def _take_whole(watch: Watch, message: Any) -> None:
     answer = watch.endpoint.read(message)
     watch.answered(answer, outcomes.OK)
-
-
-__all__ = ["Endpoint", "Family", "Server"]

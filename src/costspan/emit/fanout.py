@@ -49,8 +49,6 @@ class Fanout:
         self.pending: OrderedDict[tuple[str, str], Call] = OrderedDict()
         self._booked: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    # --- while a call is under way ------------------------------------------------------------------------------
-
     @guard.guarded_positional("emit.began")
     def began(self, watch: Watch) -> None:
         """Snapshot the attribution, open a span, let the library run within both."""
@@ -82,8 +80,6 @@ class Fanout:
             span = trace.get_current_span()
             if span.is_recording():
                 watch.span, watch.borrowed = span, True
-
-    # --- afterwards -------------------------------------------------------------------------------------------
 
     def finished(self, watch: Watch) -> None:
         """Price the call and tell everybody, once."""
@@ -142,8 +138,6 @@ class Fanout:
             may_be_charged = call.outcome != ERROR or call.error_type in _TIMEOUTS
             return _NO_USAGE if may_be_charged else None
         return self.prices.price(call.provider, call.host, call.request_model, answer, call.started_ns / _NS_PER_S)
-
-    # --- answers that come later, or twice ------------------------------------------------------------------------
 
     def _is_to_be_booked(self, watch: Watch) -> bool:
         call, answer = watch.call, watch.call.answer

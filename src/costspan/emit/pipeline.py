@@ -93,8 +93,6 @@ class Pipeline:
             return None
         return is_default(provider) and all(rider.is_plain for rider in self._ridden.values())
 
-    # --- the end, and the child -----------------------------------------------------------------------------------
-
     def flush(self) -> None:
         """Pass on everything that has finished. Returns when ledger and SDK have it."""
         engine.finish_late()

@@ -137,9 +137,6 @@ def _is_random(ids: Any) -> bool:
     return told is not None and told()
 
 
-# --- log records ---------------------------------------------------------------------------------------------------
-
-
 def is_known_logger(logger: Any) -> bool:
     """Whether the records of this logger may be made here."""
     return type(logger) is sdk_logs.Logger and bool(_matches_records(logger))

@@ -135,7 +135,8 @@ def _factor(buckets: tuple[Bucket, ...], rates: tuple[int, ...], one: int | None
 def _kind(unit: str, priced: AbstractSet[str]) -> tuple[int, str | None]:
     total = TOTAL_OF.get(unit)
     if total is None or unit not in priced:
-        return FREE, total
+        # A write of a lifetime without a rate is part of the writes, and they must be there to be charged.
+        return FREE, u.CACHE_WRITE if u.CACHE_WRITE in INSIDE.get(unit, ()) else total
     if u.CACHE_WRITE in INSIDE[unit]:
         return WRITE, None
     if any(whole == unit and cached in priced for cached, whole in CACHED_OF.items()):
