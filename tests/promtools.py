@@ -98,7 +98,7 @@ def prometheus(
 def _address(process: subprocess.Popen[str]) -> str:
     """Where it listens, once it says that it is ready."""
     assert process.stderr is not None
-    address, said = "", list[str]()
+    address, is_ready, said = "", False, list[str]()
     hangs = threading.Timer(_PATIENCE_S, process.kill)
     hangs.start()
     try:
@@ -106,7 +106,8 @@ def _address(process: subprocess.Popen[str]) -> str:
             said.append(line)
             if started := _STARTED.search(line):
                 address = started[1]
-            if "Server is ready" in line:
+            is_ready = is_ready or "Server is ready" in line
+            if is_ready and address:  # told in either order
                 return address
     finally:
         hangs.cancel()
