@@ -178,7 +178,7 @@ def _throughput() -> str:
         lines.append(line)
     return section(
         "Calls per second in one process",
-        "Eight threads, and two hundred asyncio tasks; the change is against the same process unwatched.",
+        "Eight threads, and two hundred asyncio tasks, by seconds of CPU; the change is against the same process unwatched.",
         ["contender", "threads", "change", "tasks", "change"],
         lines,
     )

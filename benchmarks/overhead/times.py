@@ -17,16 +17,20 @@ from benchmarks.processes import ask
 from benchmarks.rows import Rows
 
 ROWS: Final = Rows("times")
-TIMED: Final = ("sync", "async", "stream", "async stream", "200 kB prompt", "responses", "embeddings", "anthropic")
+#: What is timed, and the scenarios it takes.
+KINDS: Final = {
+    "time": ("sync", "async", "stream", "async stream", "200 kB prompt", "responses", "embeddings", "anthropic"),
+    "throughput": ("sync",),
+}
 
 
-def run(contenders: list[Contender], rounds: int) -> None:
+def run(contenders: list[Contender], kinds: Sequence[str], rounds: int) -> None:
     """Measure in turns, keep the rows, and print them."""
-    ROWS.forget(contender=[contender.name for contender in contenders])
+    ROWS.forget(contender=[contender.name for contender in contenders], what=kinds)
     for number in range(rounds):
         for contender in contenders[number % len(contenders) :] + contenders[: number % len(contenders)]:
-            _keep(contender, number, "time", _worker(contender, "time", TIMED))
-            _keep(contender, number, "throughput", _worker(contender, "throughput", ("sync",)))
+            for what in kinds:
+                _keep(contender, number, what, _worker(contender, what, KINDS[what]))
 
 
 def _worker(contender: Contender, what: str, scenarios: Sequence[str]) -> dict[str, Any]:
@@ -51,9 +55,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="microseconds per call, calls per second")
     parser.add_argument("--only", default="")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kinds", default=",".join(KINDS), help="time, throughput")
     arguments = parser.parse_args()
     only = tuple(name for name in arguments.only.split(",") if name)
-    run(taking_part_in("overhead", only), arguments.rounds)
+    run(taking_part_in("overhead", only), arguments.kinds.split(","), arguments.rounds)
 
 
 if __name__ == "__main__":
