@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import gc
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -113,7 +114,7 @@ def client(exchange: dict[str, Any], base_url: str, http_client: Any, *, is_asyn
     more: dict[str, Any] = {"http_client": http_client}
     if is_azure:
         more["api_version"] = "2025-01-01-preview"
-    if api.library == "cerebras":
+    if "warm_tcp_connection" in inspect.signature(kind).parameters:
         more["warm_tcp_connection"] = False
     prefix = {"groq": "/openai/v1", "together": "/v1", "cerebras": "/v1"}.get(api.library, "")
     return kind(api_key="local", base_url=base_url.removesuffix(prefix), max_retries=0, **more)
@@ -147,6 +148,18 @@ def method(api: Api, owner: Any, exchange: dict[str, Any]) -> tuple[Callable[...
     for name in path.split("."):
         found = getattr(found, name)
     return found, arguments
+
+
+def is_offered(exchange: dict[str, Any]) -> bool:
+    """Whether the installed version of the library can ask for this exchange: old ones lack methods and arguments."""
+    api = api_of(exchange["api"])
+    assert api is not None
+    with transport(api, is_async=False) as http:
+        try:
+            found, arguments = method(api, client(exchange, "http://127.0.0.1:9/v1", http, is_async=False), exchange)
+        except AttributeError:
+            return False
+    return arguments.keys() <= inspect.signature(found).parameters.keys()
 
 
 def _ask_as_recorded(exchange: dict[str, Any], arguments: dict[str, Any]) -> None:

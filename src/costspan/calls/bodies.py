@@ -86,7 +86,14 @@ class BodyTap(Tap):
 
     @guard.guarded("calls.read_body")
     def end(self) -> None:
-        self.watch.answered(_read_whole(self.watch, b"".join(self.chunks)))
+        body = b"".join(self.chunks)
+        if body.startswith((b"data:", b"event:")):  # events that the server calls JSON
+            self.watch.call.is_stream = True
+            events = EventTap(self.watch)
+            events.take(body)
+            events.end()
+        else:
+            self.watch.answered(_read_whole(self.watch, body))
 
 
 class EventTap(Tap):
