@@ -24,6 +24,13 @@ settings.load_profile("costspan")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test is named the same in every process: workers that share the tests out go by their names."""
+    for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid}: the address of an object is no name; give the parameter an id")
+
+
 @pytest.fixture(autouse=True)
 def faults_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault of ours fails the test that met it."""

@@ -115,7 +115,11 @@ def test_several_calls_within_one_foreign_span_add_up_on_it(provider: Provider) 
     assert _names_of(span)[names.COST_AMOUNT] == pytest.approx(sum(costs), rel=1e-9)
 
 
-@pytest.mark.parametrize("settings", [{"spans": False}, {"sampler": ALWAYS_OFF}, {"suppressed": True}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [{"spans": False}, {"sampler": ALWAYS_OFF}, {"suppressed": True}],
+    ids=["off", "sampled out", "suppressed"],
+)
 def test_no_money_figure_depends_on_spans(settings: dict[str, Any], provider: Provider) -> None:
     """Without spans, sampled out or suppressed: the counters and the event are the same."""
     is_suppressed = settings.pop("suppressed", False) if "suppressed" in settings else False

@@ -19,6 +19,7 @@ from costspan.calls.messages import fields, parsed
 
 _LARGEST_BODY: Final = 32 * 1024 * 1024
 _EVENT_STREAM: Final = "text/event-stream"
+_EVENTS_BEGIN: Final = (b"data:", b"event:")
 
 
 def follow(watch: Watch, response: Any) -> None:
@@ -38,11 +39,7 @@ def _read_whole(watch: Watch, body: bytes) -> Any:
 
 
 def _read_along(watch: Watch, response: Any) -> None:
-    if _EVENT_STREAM in response.headers.get("content-type", ""):
-        tap: Tap = EventTap(StreamWatch.following(watch))
-    else:
-        tap = BodyTap(StreamWatch.following(watch))
-        tap.watch.call.is_stream = False
+    tap = Tap(StreamWatch.following(watch), is_events=_EVENT_STREAM in response.headers.get("content-type", ""))
     own = weakref.ref(response)
     response.iter_bytes = _tapped(own, tap, "iter_bytes")
     response.iter_raw = _tapped(own, tap, "iter_raw")
@@ -53,63 +50,51 @@ def _read_along(watch: Watch, response: Any) -> None:
 
 
 class Tap:
-    """Bytes on their way to the caller."""
+    """Bytes on their way to the caller: server-sent events, of which the watch keeps the first and the last, or a body.
 
-    def __init__(self, watch: StreamWatch) -> None:
+    A body is kept whole until its end. One that begins as events do is taken for events, whatever the server calls it.
+    """
+
+    def __init__(self, watch: StreamWatch, *, is_events: bool) -> None:
         self.watch = watch
+        self.is_events = watch.call.is_stream = is_events
         self.is_reading = False  # somebody iterates
         self.is_running = False  # the response is at work for him, and may close itself
         self.held = b""  # what he has not got yet: the beginning of an event that may be ours alone
+        self._rest = b""
+        self._skips_blank = False
+        self._chunks: list[bytes] = []
+        self._size = 0
 
     def take(self, chunk: bytes) -> bytes | None:
-        """A piece of the body passes by. What the caller gets now, if it is not just what is held back and this."""
-        raise NotImplementedError
+        """A piece passes by. What the caller gets now, if it is not just what is held back and this."""
+        if not self.is_events and not self._size and chunk.startswith(_EVENTS_BEGIN):
+            self.is_events = self.watch.call.is_stream = True
+        return self._take_events(chunk) if self.is_events else self._keep(chunk)
 
     def end(self) -> None:
         """The body is over."""
-        raise NotImplementedError
-
-
-class BodyTap(Tap):
-    """A JSON body: kept whole until its end."""
-
-    def __init__(self, watch: StreamWatch) -> None:
-        super().__init__(watch)
-        self.chunks: list[bytes] = []
-        self.size = 0
-
-    @guard.guarded("calls.read_body")
-    def take(self, chunk: bytes) -> None:
-        self.size += len(chunk)
-        if self.size <= _LARGEST_BODY:
-            self.chunks.append(chunk)
-
-    @guard.guarded("calls.read_body")
-    def end(self) -> None:
-        body = b"".join(self.chunks)
-        if body.startswith((b"data:", b"event:")):  # events that the server calls JSON
-            self.watch.call.is_stream = True
-            events = EventTap(self.watch)
-            events.take(body)
-            events.end()
+        if self.is_events:
+            self._end_events()
         else:
-            self.watch.answered(_read_whole(self.watch, body))
+            self._end_body()
 
+    @guard.guarded("calls.read_body")
+    def _keep(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._size <= _LARGEST_BODY:
+            self._chunks.append(chunk)
 
-class EventTap(Tap):
-    """Server-sent events: cut into events, of which the watch keeps the first and the last."""
-
-    def __init__(self, watch: StreamWatch) -> None:
-        super().__init__(watch)
-        self.rest = b""
-        self.skips_blank = False
+    @guard.guarded("calls.read_body")
+    def _end_body(self) -> None:
+        self.watch.answered(_read_whole(self.watch, b"".join(self._chunks)))
 
     @guard.guarded("calls.read_event")
-    def take(self, chunk: bytes) -> bytes | None:
-        *lines, rest = (self.rest + self.held + chunk).split(b"\n")
+    def _take_events(self, chunk: bytes) -> bytes | None:
+        *lines, rest = (self._rest + self.held + chunk).split(b"\n")
         passed = [line + b"\n" for line in lines if not self._is_swallowed(line)]
         if not self.watch.asked:
-            self.rest = rest
+            self._rest = rest
             return None
         self.held = rest
         return b"".join(passed)
@@ -119,10 +104,10 @@ class EventTap(Tap):
         if line.startswith(b"data:"):
             data = line[5:].strip()
             self._event(data)
-            self.skips_blank = self.watch.asked and b'"usage"' in data and _is_usage_alone(data)
-            return self.skips_blank
-        is_skipped = self.skips_blank and not line.strip()
-        self.skips_blank = False
+            self._skips_blank = self.watch.asked and b'"usage"' in data and _is_usage_alone(data)
+            return self._skips_blank
+        is_skipped = self._skips_blank and not line.strip()
+        self._skips_blank = False
         return is_skipped
 
     def _event(self, data: bytes) -> None:
@@ -136,8 +121,8 @@ class EventTap(Tap):
             (watch.head if watch.count <= StreamWatch.HEAD else watch.tail).append(data)
 
     @guard.guarded("calls.read_event")
-    def end(self) -> None:
-        self._is_swallowed(self.rest + self.held)
+    def _end_events(self) -> None:
+        self._is_swallowed(self._rest + self.held)
         self.watch.ended()
 
 
