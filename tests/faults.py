@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+import functools
+import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from types import CodeType, FrameType, FunctionType
+from typing import Any, NamedTuple, cast
 
 from typing_extensions import Self
 
@@ -40,6 +44,8 @@ class Site(NamedTuple):
 
 
 def _is_ours(code: CodeType) -> bool:
+    if code.co_name.startswith("<") and code.co_name != "<lambda>":
+        return False  # a comprehension: part of the line that it stands in
     return code.co_filename.startswith(_ROOT) and code.co_filename.removeprefix(_ROOT).startswith(_PARTS)
 
 
@@ -60,8 +66,9 @@ def sites(run: Callable[[], Any], *, lines: bool) -> dict[Any, Site]:
     found: dict[Any, Site] = {}
 
     def local(frame: FrameType, event: str, _: Any) -> Any:
-        if event == "line":
-            found[frame.f_code, frame.f_lineno] = Site(frame.f_code, frame.f_lineno)
+        line = _statements(frame.f_code.co_filename).get(frame.f_lineno) if event == "line" else None
+        if line is not None:
+            found[frame.f_code, line] = Site(frame.f_code, line)
         return local
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
@@ -93,38 +100,127 @@ def _way_to(frame: FrameType | None) -> tuple[CodeType, ...]:
 
 
 class Fault:
-    """Raises at a site, every time that it is reached, while in force."""
+    """Raises at a site, every time that it is reached, while in force.
+
+    The function is given code with the fault compiled in. A trace function that raises would be shorter, but CPython
+    3.11 loses its stack over one now and then.
+    """
 
     def __init__(self, site: Site, kind: type[Exception]) -> None:
         self.site = site
         self.kind = kind
         self.times = 0
+        self._swapped: list[tuple[FunctionType, CodeType]] = []
 
     def __enter__(self) -> Self:
-        sys.setprofile(self._again)
-        sys.settrace(self._trace)
+        setattr(builtins, _PUT_IN, self._raise)
+        faulty = _with_fault(self.site)
+        for function in _functions(self.site.code):
+            code = faulty.get(_key(function.__code__))
+            if code is not None:
+                self._swapped.append((function, function.__code__))
+                function.__code__ = code
         return self
 
     def __exit__(self, *_: object) -> None:
-        sys.setprofile(None)
-        sys.settrace(None)
-
-    def _again(self, *_: Any) -> None:
-        # A trace function that has raised is taken off by the interpreter.
-        sys.settrace(self._trace)
-
-    def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        if frame.f_code is not self.site.code:
-            return None
-        if self.site.line is None and event == "call":
-            self._raise()
-        return self._local
-
-    def _local(self, frame: FrameType, event: str, _: Any) -> Any:
-        if event == "line" and frame.f_lineno == self.site.line:
-            self._raise()
-        return self._local
+        for function, code in self._swapped:
+            function.__code__ = code
+        delattr(builtins, _PUT_IN)
 
     def _raise(self) -> None:
         self.times += 1
         raise self.kind(f"a fault put in at {self.site}")
+
+
+_PUT_IN = "_fault_put_in"
+
+
+def _key(code: CodeType) -> tuple[str, int, str]:
+    return code.co_name, code.co_firstlineno, code.co_filename
+
+
+def _with_fault(site: Site) -> dict[tuple[str, int, str], CodeType]:
+    """The code of every function of the site's file, compiled with the fault in it."""
+    tree = ast.parse(Path(site.code.co_filename).read_text())
+    _Putting(site).visit(tree)
+    module = compile(ast.fix_missing_locations(tree), site.code.co_filename, "exec", dont_inherit=True)
+    return {_key(code): code for code in _codes(module)}
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _codes(constant)
+
+
+class _Putting(ast.NodeTransformer):
+    """Puts a call that raises before the statements of a site."""
+
+    def __init__(self, site: Site) -> None:
+        self.line = site.line
+        self.first = site.code.co_firstlineno
+        self.name = site.code.co_name
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        if self.line is None:
+            if _first_line(node) == self.first and getattr(node, "name", "<lambda>") == self.name:
+                self._begin(node)
+            return node
+        for name in ("body", "orelse", "finalbody"):
+            statements = getattr(node, name, None)
+            if isinstance(statements, list):
+                old = cast("list[ast.stmt]", statements)
+                setattr(node, name, [added for statement in old for added in self._before(statement)])
+        return node
+
+    def _begin(self, node: ast.AST) -> None:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body.insert(0, _raising(node.body[0]))
+        elif isinstance(node, ast.Lambda):
+            node.body = ast.BoolOp(ast.Or(), [_raising(node).value, node.body])
+
+    def _before(self, statement: ast.stmt) -> list[ast.stmt]:
+        return [_raising(statement), statement] if statement.lineno == self.line else [statement]
+
+
+def _first_line(node: ast.AST) -> int | None:
+    decorators = getattr(node, "decorator_list", None)
+    return decorators[0].lineno if decorators else getattr(node, "lineno", None)
+
+
+def _raising(place: ast.expr | ast.stmt) -> ast.Expr:
+    call = ast.Expr(ast.Call(ast.Name(_PUT_IN, ast.Load()), [], []))
+    for node in ast.walk(call):
+        ast.copy_location(node, place)
+    return call
+
+
+@functools.cache
+def _statements(path: str) -> dict[int, int]:
+    """The line at which a statement begins, by each of its lines; of one that holds others, by those before them."""
+    begins: dict[int, int] = {}
+    for node in ast.walk(ast.parse(Path(path).read_text())):
+        if isinstance(node, ast.stmt):
+            body: list[ast.AST] = getattr(node, "body", [])
+            last = getattr(body[0], "lineno", 1) - 1 if body else node.end_lineno or node.lineno
+            begins.update(dict.fromkeys(range(node.lineno, last + 1), node.lineno))
+    return begins
+
+
+def _functions(code: CodeType) -> list[FunctionType]:
+    """All functions that there are of this code's file; those made within others are looked for each time."""
+    if "<locals>" in qualified(code):
+        return _found(code.co_filename)
+    return _lasting(code.co_filename)
+
+
+def _found(path: str) -> list[FunctionType]:
+    gc.unfreeze()  # conftest.py hides from the collector what the libraries hold
+    found = [thing for thing in gc.get_objects() if type(thing) is FunctionType and thing.__code__.co_filename == path]
+    gc.freeze()
+    return found
+
+
+_lasting = functools.cache(_found)

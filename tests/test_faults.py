@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,6 +80,7 @@ SCENARIOS = {
 #: once: from then on this process does not ask.
 TAKES_OUT = frozenset({
     "_look", "_shape", "_take_stream", "_take_raw", "follow", "following", "__init__", "_read_along", "take",
+    "_take_events",
     "_is_swallowed", "_is_usage_alone", "_event", "<listcomp>", "fields", "parsed", "_tapped", "_async_tapped",
     "_closing", "_async_closing", "_watch_closing",
 })  # fmt: skip
@@ -99,7 +101,9 @@ class Bench:
         """One run and what was seen, with all that costspan does on the way and afterwards in this thread."""
         self.provider.reset()
         self.scenario.prepare(self.provider)
-        seen = Caller(KINDS[self.scenario.kind], self.provider.url, self.mode).run(self.scenario.way)
+        caller = Caller(KINDS[self.scenario.kind], self.provider.url, self.mode)
+        # In a context of its own: a fault may leave a span current.
+        seen = contextvars.copy_context().run(caller.run, self.scenario.way)
         instrumentor.flush()
         return seen
 
@@ -122,6 +126,7 @@ class Bench:
                 seen = self.run()
             if not fault.times:  # not every run takes the same way: finalizers, caches
                 self.missed += 1
+                print("MISSED", site)
                 return None
             if seen != expected and not (site.code.co_name in TAKES_OUT and seen == self.left):
                 return f"{site}: the caller saw {seen} instead of {expected}"
@@ -131,17 +136,13 @@ class Bench:
                 return f"{site}: the fault is in no metric"
         return None
 
-    def _problem_twice(self, site: Site, kind: type[Exception], expected: list[Any]) -> str | None:
-        # Once in some thousand runs CPython 3.11 itself stumbles over a trace function that raises.
-        return self.problem_with(site, kind, expected) and self.problem_with(site, kind, expected)
-
     def problems_with(self, found: Sequence[Site]) -> list[str]:
         """What faults at these sites do, each in turn."""
         expected, self.left = self.run(), self.left_over()
         problems = [
-            self._problem_twice(site, _KINDS[number % len(_KINDS)], expected) for number, site in enumerate(found)
+            self.problem_with(site, _KINDS[number % len(_KINDS)], expected) for number, site in enumerate(found)
         ]
-        assert self.missed <= max(3, len(found) // 8)
+        assert self.missed <= max(3, len(found) // 20)
         return [problem for problem in problems if problem is not None]
 
 

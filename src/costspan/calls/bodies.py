@@ -66,30 +66,27 @@ class Tap:
         self._chunks: list[bytes] = []
         self._size = 0
 
+    @guard.guarded("calls.read_body")
     def take(self, chunk: bytes) -> bytes | None:
         """A piece passes by. What the caller gets now, if it is not just what is held back and this."""
         if not self.is_events and not self._size and chunk.startswith(_EVENTS_BEGIN):
             self.is_events = self.watch.call.is_stream = True
         return self._take_events(chunk) if self.is_events else self._keep(chunk)
 
+    @guard.guarded("calls.read_body")
     def end(self) -> None:
         """The body is over."""
         if self.is_events:
-            self._end_events()
+            self._is_swallowed(self._rest + self.held)
+            self.watch.ended()
         else:
-            self._end_body()
+            self.watch.answered(_read_whole(self.watch, b"".join(self._chunks)))
 
-    @guard.guarded("calls.read_body")
     def _keep(self, chunk: bytes) -> None:
         self._size += len(chunk)
         if self._size <= _LARGEST_BODY:
             self._chunks.append(chunk)
 
-    @guard.guarded("calls.read_body")
-    def _end_body(self) -> None:
-        self.watch.answered(_read_whole(self.watch, b"".join(self._chunks)))
-
-    @guard.guarded("calls.read_event")
     def _take_events(self, chunk: bytes) -> bytes | None:
         *lines, rest = (self._rest + self.held + chunk).split(b"\n")
         passed = [line + b"\n" for line in lines if not self._is_swallowed(line)]
@@ -119,11 +116,6 @@ class Tap:
             if watch.count == 1:
                 watch.first_ns = perf_counter_ns()
             (watch.head if watch.count <= StreamWatch.HEAD else watch.tail).append(data)
-
-    @guard.guarded("calls.read_event")
-    def _end_events(self) -> None:
-        self._is_swallowed(self._rest + self.held)
-        self.watch.ended()
 
 
 def _is_usage_alone(data: bytes) -> bool:

@@ -197,12 +197,12 @@ class StreamWatch(Watch):
         frame = getattr(self.reader() if self.reader is not None else None, "gi_frame", None)
         if frame is not None and "former" in frame.f_locals:
             found = frame.f_locals
-            self.keep(len(found["marks"]), found["former"], found["last"])
+            self.keep(len(found["pairs"]), found["before"], found["former"], found["last"])
 
     @guard.guarded_positional("calls.count")
-    def keep(self, count: int, *last: Any) -> None:
-        """Take over the last events after the head, and how many those were."""
-        self.count = len(self.head) + count
+    def keep(self, pairs: int, *last: Any) -> None:
+        """Take over the last three events after the head, and how many there were: of the last pair one may lack."""
+        self.count = len(self.head) + 2 * pairs - (pairs > 0 and last[-1] is None)
         self.tail.extend([event for event in last if event is not None])
 
     @guard.guarded_positional("calls.finish")

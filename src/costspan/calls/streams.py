@@ -38,31 +38,34 @@ def follow(watch: Watch, stream: Any) -> Any:
 def _events(watch: StreamWatch, source: Iterator[Any]) -> Iterator[Any]:
     """The library's events, counted. What a finished or abandoned stream is asked for stands in these variables.
 
-    A stream has hundreds of events: two names cost a third of a queue, and a list that grows by a mark a sixth of a
-    number that is added to.
+    A stream has hundreds of events, so they are taken in pairs: counting one costs as much as keeping it. The last
+    three are `before`, `former`, `last`; or, if `last` is None, between the two of a pair, `before` and `former`.
     """
     head = watch.head
-    marks: list[None] = []
-    former = last = None
+    pairs: list[None] = []
+    before = former = last = None
     try:
         for event in source:
             _begin(watch, head, event)
             yield event
             if len(head) == StreamWatch.HEAD:
                 break
-        for event in source:
-            former, last = last, event
-            marks.append(None)
-            yield event
+        for former in source:
+            pairs.append(None)
+            before, last = last, None
+            yield former
+            for last in source:
+                yield last
+                break
     except GeneratorExit:
-        watch.keep(len(marks), former, last)
+        watch.keep(len(pairs), before, former, last)
         watch.dropped()
         raise
     except BaseException as error:
-        watch.keep(len(marks), former, last)
+        watch.keep(len(pairs), before, former, last)
         watch.broken(error)
         raise
-    watch.keep(len(marks), former, last)
+    watch.keep(len(pairs), before, former, last)
     watch.ended()
 
 
