@@ -29,7 +29,7 @@ TESTS = (
     "test_spans",
     "test_replay",
 )
-TOOLS = ("pytest>=9", "pytest-asyncio>=1", "pytest-randomly>=5", "hypothesis")
+TOOLS = ("pytest>=9", "pytest-asyncio>=1", "pytest-randomly>=5", "pytest-xdist>=3", "hypothesis")
 
 
 def main(arguments: list[str]) -> int:
@@ -59,6 +59,7 @@ def _run(name: str, row: dict[str, Any], more: list[str]) -> bool:
         "pytest",
         "-q",
         "-rfE",
+        *("-n", "auto", "--maxprocesses", "8"),
         *(more or [f"tests/{test}.py" for test in row.get("tests", TESTS)]),
     ]
     done = subprocess.run(command, cwd=ROOT, check=False)  # a command of ours
