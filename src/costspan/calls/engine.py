@@ -247,8 +247,8 @@ class StreamWatch(Watch):
         """What the kept events say, joined from the last one back, until nothing is missing."""
         read, merge = self.endpoint.read, self.endpoint.merge
         answer: Answer | None = None
-        for event in reversed(self._kept()):
-            said = read(event)
+        for event in (*reversed(self.tail), *reversed(self.head)):
+            said = read(opened(event))
             if said is not None:
                 answer = said if answer is None else merge(said, answer)
                 if answer.model is not None and answer.finish_reasons and _is_whole(answer.usage):

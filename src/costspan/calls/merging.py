@@ -6,25 +6,22 @@ from costspan.facts.call import Answer
 
 
 def merged(earlier: Answer, later: Answer) -> Answer:
-    """The earlier answer with every field that the later message says something about put in its place.
+    """The later answer, with every field that it says nothing about taken from the earlier one.
 
     Usage is replaced unit by unit: Anthropic's last event repeats the totals without the cache details of the
     first, and the providers that report on every event report running totals.
     """
-    usage = later.usage
-    if usage is not None and earlier.usage is not None:
-        usage = earlier.usage.replaced_by(usage)
-    return Answer(
-        usage=usage or earlier.usage,
-        model=later.model or earlier.model,
-        id=earlier.id or later.id,
-        tier=later.tier or earlier.tier,
-        geo=later.geo or earlier.geo,
-        speed=later.speed or earlier.speed,
-        processing=later.processing or earlier.processing,
-        finish_reasons=later.finish_reasons or earlier.finish_reasons,
-        reported_nano_usd=earlier.reported_nano_usd if later.reported_nano_usd is None else later.reported_nano_usd,
-        parts=later.parts or earlier.parts,
-        pending=later.pending,
-        error=later.error or earlier.error,
-    )
+    if earlier.usage is not None:
+        later.usage = earlier.usage if later.usage is None else earlier.usage.replaced_by(later.usage)
+    later.model = later.model or earlier.model
+    later.id = earlier.id or later.id
+    later.tier = later.tier or earlier.tier
+    later.geo = later.geo or earlier.geo
+    later.speed = later.speed or earlier.speed
+    later.processing = later.processing or earlier.processing
+    later.finish_reasons = later.finish_reasons or earlier.finish_reasons
+    if later.reported_nano_usd is None:
+        later.reported_nano_usd = earlier.reported_nano_usd
+    later.parts = later.parts or earlier.parts
+    later.error = later.error or earlier.error
+    return later

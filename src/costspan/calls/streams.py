@@ -46,7 +46,9 @@ def _events(watch: StreamWatch, source: Iterator[Any]) -> Iterator[Any]:
     before = former = last = None
     try:
         for event in source:
-            _begin(watch, head, event)
+            if not head:
+                watch.first_ns = perf_counter_ns()
+            head.append(event)
             yield event
             if len(head) == StreamWatch.HEAD:
                 break
@@ -221,18 +223,21 @@ def _watch_closing(watch: StreamWatch, response: Any, events: Any) -> None:
     Weak references only: an abandoned stream must not be kept alive by its watch.
     """
     own, reader, watching = weakref.ref(response), weakref.ref(events), weakref.ref(watch)
+    if isinstance(events, AsyncEvents):
 
-    def close() -> None:
-        _note_closing(reader(), watching())
-        closing = own()
-        if closing is not None:
-            type(closing).close(closing)
+        async def aclose() -> None:
+            _note_closing(reader(), watching())
+            closing = own()
+            if closing is not None:
+                await type(closing).aclose(closing)
 
-    async def aclose() -> None:
-        _note_closing(reader(), watching())
-        closing = own()
-        if closing is not None:
-            await type(closing).aclose(closing)
+        response.aclose = aclose
+    else:
 
-    response.close = close
-    response.aclose = aclose
+        def close() -> None:
+            _note_closing(reader(), watching())
+            closing = own()
+            if closing is not None:
+                type(closing).close(closing)
+
+        response.close = close

@@ -97,8 +97,8 @@ def _take_iterations(answer: Answer, top: Usage, iterations: list[Mapping[str, A
 
 def merge(earlier: Answer, later: Answer) -> Answer:
     """The events of one stream: a total whose cache share a later event leaves out keeps the earlier share."""
-    answer = merged(earlier, later)
     before, after = earlier.usage, later.usage
+    answer = merged(earlier, later)
     if before is not None and after is not None and answer.usage is not None and not answer.parts:
         uncached = _uncached(after if units.INPUT in after.counts else before)
         shares = answer.usage.get(units.CACHE_READ) + answer.usage.get(units.CACHE_WRITE)

@@ -2,11 +2,17 @@
 
 Own sums instead of SDK counters: one look-up a call for all counters, no limit that throws labels away (the SDK's
 2000 sets: above them model and team are lost), and a forked child that starts from zero.
+
+A process may live for years, so what nobody asks for any more is let go: docs/decisions/0022-days-and-months.md says
+when, and why every figure stays exact.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from time import monotonic
 from typing import Final, TypeAlias
 
 from costspan import names
@@ -20,8 +26,17 @@ _Raw: TypeAlias = tuple[str | None, ...]
 
 #: The SDK keeps 2000 sets a counter; cost has up to six qualities and tokens up to four modalities a set.
 _MOST_CELLS: Final = 300
-_MOST_DAYS: Final = 1_900
+# Seven weekdays of which the SDK keeps sets, two directions of tokens.
+_MOST_SETS_A_DAY: Final = 140
 _MOST_KEYS: Final = 4_096
+#: For how many days after its end the sum of a day is told. Five or more would meet the same weekday's next sum.
+DAYS_TOLD_AFTER: Final = 3
+_DAY_S: Final = 86_400.0
+# By a clock that is never set: whatever the time of day does meanwhile, the day and the month are over by then.
+_DAY_KEPT_S: Final = 5 * _DAY_S
+_MONTH_KEPT_S: Final = 32 * _DAY_S
+# Longer than any collection and export.
+_ON_ITS_WAY_S: Final = 3_600.0
 #: Metric, the unit of its total, and the parts of that by modality.
 TOKENS: Final = (
     (
@@ -46,17 +61,20 @@ _TOTAL_OF: Final = {part: total for _, total, parts in TOKENS for part in parts}
 class Cell:
     """The sums of one set of labels. Money in nano-USD."""
 
-    __slots__ = ("cost", "days", "labels", "outcomes", "split", "unpriced", "whole")
+    __slots__ = ("cost", "counted", "days", "labels", "outcomes", "split", "still_since_s", "unpriced", "whole")
 
     def __init__(self, labels: dict[str, str]) -> None:
         self.labels = labels
+        # How many calls there were when somebody looked, and since when there are no more.
+        self.counted = 0
+        self.still_since_s = 0.0
         self.outcomes: dict[str, int] = {}
         self.cost: dict[str, int] = {}
         # Tokens by unit, of calls whose provider tells modalities apart, and of those whose does not.
         self.split: dict[str, int] = {}
         self.whole: dict[str, int] = {}
         self.unpriced: dict[str, list[int]] = {}  # reason: requests, tokens
-        self.days: dict[str, Day] = {}
+        self.days: dict[str, Day] = {}  # by date
 
     def add(self, call: Call) -> None:
         """Add one call."""
@@ -94,12 +112,14 @@ class Cell:
 
 
 class Day:
-    """What one set of labels spent on one weekday. Money in nano-USD."""
+    """What one set of labels spent on one day, told under its weekday. Money in nano-USD."""
 
-    __slots__ = ("input", "labels", "nano_usd", "output")
+    __slots__ = ("began_s", "date", "input", "labels", "nano_usd", "output")
 
-    def __init__(self, labels: dict[str, str]) -> None:
+    def __init__(self, labels: dict[str, str], date: str, began_s: float) -> None:
         self.labels = labels
+        self.date = date
+        self.began_s = began_s
         self.nano_usd = self.input = self.output = 0
 
     def add(self, call: Call) -> None:
@@ -113,10 +133,17 @@ class Day:
 
 
 class Cells:
-    """All sums of this process."""
+    """All sums of this process. `steady` is a clock in seconds that is never set."""
 
-    def __init__(self, label_limit: int, *, with_account: bool = False) -> None:
+    def __init__(
+        self, label_limit: int, *, with_account: bool = False, steady: Callable[[], float] = monotonic
+    ) -> None:
         self.lock = threading.Lock()
+        self._steady = steady
+        self._today = ""
+        self._told: frozenset[str] = frozenset()
+        self._looked_s = steady()
+        self._gone: list[dict[str, str]] = []
         self.cells: dict[_Raw, Cell] = {}
         self.days: dict[_Raw, Day] = {}
         self.with_account = with_account
@@ -125,8 +152,8 @@ class Cells:
         self.error_types = Capped(label_limit)
         self._caps: dict[str, Capped] = {name: Capped(label_limit) for name in (*names.COMMON[:-1], names.ACCOUNT)}
 
-    def add(self, call: Call, month: str, weekday: str) -> None:
-        """Add one finished call."""
+    def add(self, call: Call, month: str, date: str) -> None:
+        """Add one finished call to the month and the date on which it began, `YYYYMM` and `YYYYMMDD`."""
         answer, who = call.answer, call.attribution
         raw = (
             call.operation, call.provider, call.request_model, answer.model,
@@ -137,9 +164,9 @@ class Cells:
             if cell is None:
                 cell = self._cell(raw)
             cell.add(call)
-            day = cell.days.get(weekday)
+            day = cell.days.get(date)
             if day is None:
-                day = cell.days[weekday] = self._day(cell, weekday)
+                day = cell.days[date] = self._day(cell, date)
             day.add(call)
 
     def _cell(self, raw: _Raw) -> Cell:
@@ -176,16 +203,67 @@ class Cells:
         operation, provider, *_, month, account = key
         return (operation, provider, OTHER, OTHER, OTHER, OTHER, OTHER, month, OTHER if account is not None else None)
 
-    def _day(self, cell: Cell, weekday: str) -> Day:
+    def _day(self, cell: Cell, date: str) -> Day:
         labels: dict[str, str] = {name: cell.labels[name] for name in names.DAY_LABELS[:-1]}
-        if len(self.days) >= _MOST_DAYS:
-            labels = dict.fromkeys(labels, OTHER)
-        labels[names.WEEKDAY] = weekday
-        key = tuple(labels.values())
+        key = (*labels.values(), date)
         day = self.days.get(key)
+        if day is None and sum(other.date == date for other in self.days.values()) >= _MOST_SETS_A_DAY:
+            self._caps[names.TASK_TYPE].folded += 1
+            labels = dict.fromkeys(labels, OTHER)
+            key = (*labels.values(), date)
+            day = self.days.get(key)
         if day is None:
-            day = self.days[key] = Day(labels)
+            labels[names.WEEKDAY] = str(_date(date).isoweekday())
+            day = self.days[key] = Day(labels, date, self._steady())
         return day
+
+    def recent(self, today: str) -> list[Day]:
+        """The days that are told on the date `today`, each under another weekday; to be called with the lock held.
+
+        Today, the three before, and tomorrow, because a clock may be set back over midnight.
+        """
+        if today != self._today:
+            self._turn(today)
+        return [day for day in self.days.values() if day.date in self._told]
+
+    def _turn(self, today: str) -> None:
+        told = frozenset(_dates(today))
+        self._gone += [day.labels for day in self.days.values() if day.date in self._told - told]
+        self._today, self._told = today, told
+        over_s, first = self._steady() - _DAY_KEPT_S, min(told)
+        for table in (self.days, *(cell.days for cell in self.cells.values())):
+            for key in [key for key, day in table.items() if day.date < first and day.began_s < over_s]:
+                del table[key]
+
+    def let_go(self, delivered_s: float) -> list[dict[str, str]]:
+        """Let go of the months to which nothing has been added for 32 days, but for the newest month there is.
+
+        Returns the labels under which nothing is told any more, since the last time. `delivered_s` is when, by the
+        steady clock, everybody was last told the sums: what has changed since is kept.
+        """
+        with self.lock:
+            now_s = self._steady()
+            if now_s - self._looked_s >= _ON_ITS_WAY_S:
+                self._looked_s = now_s
+                for key in self._over(now_s, delivered_s):
+                    self._gone.append(self.cells.pop(key).labels)
+                    self._keys.clear()
+            gone, self._gone = self._gone, []
+            return gone
+
+    def _over(self, now_s: float, delivered_s: float) -> list[_Raw]:
+        newest = max((cell.labels[names.PERIOD] for cell in self.cells.values()), default="")
+        return [
+            key
+            for key, cell in self.cells.items()
+            if self._is_still(cell, now_s, delivered_s) and cell.labels[names.PERIOD] != newest
+        ]
+
+    def _is_still(self, cell: Cell, now_s: float, delivered_s: float) -> bool:
+        counted = sum(cell.outcomes.values())
+        if counted != cell.counted:
+            cell.counted, cell.still_since_s = counted, now_s
+        return now_s - cell.still_since_s > _MONTH_KEPT_S and delivered_s > cell.still_since_s + _ON_ITS_WAY_S
 
     @property
     def folded(self) -> int:
@@ -199,5 +277,15 @@ class Cells:
         self.cells.clear()
         self.days.clear()
         self._keys.clear()
+        self._gone.clear()
         for cap in self._caps.values():
             cap.clear()
+
+
+def _date(word: str) -> date:
+    return date(int(word[:4]), int(word[4:6]), int(word[6:]))
+
+
+def _dates(today: str) -> Iterator[str]:
+    for number in range(-DAYS_TOLD_AFTER, 2):
+        yield (_date(today) + timedelta(days=number)).isoformat().replace("-", "")

@@ -112,7 +112,7 @@ class Fanout:
 
     @guard.guarded_positional("emit.cells")
     def _add(self, call: Call) -> None:
-        self.cells.add(call, call.period, self.periods.weekday(call.started_ns))
+        self.cells.add(call, call.period, self.periods.day(call.started_ns))
         if self.sessions is not None:
             self.sessions.add(call)
 

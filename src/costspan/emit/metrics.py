@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from time import time_ns
 from typing import TypeAlias
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
@@ -10,6 +11,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from costspan import names
 from costspan.emit.cells import TOKENS, Cell, Cells
 from costspan.facts.money import NANO_PER_USD
+from costspan.facts.periods import Periods
 from costspan.names import Metric
 
 #: Gives (value, labels) pairs when metrics are collected.
@@ -27,16 +29,16 @@ def observe(meter: Meter, metric: Metric, source: Source) -> None:
     create(metric.name, callbacks=[read], unit=metric.unit, description=metric.description)
 
 
-def observe_cells(meter: Meter, cells: Cells) -> None:
-    """Have the counters of the contract read from the cells."""
+def observe_cells(meter: Meter, cells: Cells, periods: Periods) -> None:
+    """Have the counters of the contract read from the cells; `periods` says what day it is."""
     for metric, unit, parts in TOKENS:
         observe(meter, metric, _tokens_of(cells, unit, parts))
     observe(meter, names.COST_USD, _each(cells, _costs))
     observe(meter, names.REQUESTS, _each(cells, _requests))
     observe(meter, names.UNPRICED_REQUESTS, _each(cells, lambda cell: _unpriced(cell, 0)))
     observe(meter, names.UNPRICED_TOKENS, _each(cells, lambda cell: _unpriced(cell, 1)))
-    observe(meter, names.DAY_COST_USD, lambda: _day_costs(cells))
-    observe(meter, names.DAY_TOKENS, lambda: _day_tokens(cells))
+    observe(meter, names.DAY_COST_USD, lambda: day_costs(cells, periods.day(time_ns())))
+    observe(meter, names.DAY_TOKENS, lambda: _day_tokens(cells, periods.day(time_ns())))
     observe(meter, names.FOLDED, lambda: [(cells.folded, {})])
 
 
@@ -71,15 +73,16 @@ def _unpriced(cell: Cell, index: int) -> Iterator[tuple[int | float, dict[str, s
         yield counts[index], {**cell.labels, names.UNPRICED_REASON: reason}
 
 
-def _day_costs(cells: Cells) -> list[tuple[int | float, dict[str, str]]]:
+def day_costs(cells: Cells, today: str) -> list[tuple[int | float, dict[str, str]]]:
+    """The points of the day counter on the date `today`."""
     with cells.lock:
-        return [(day.nano_usd / NANO_PER_USD, day.labels) for day in cells.days.values()]
+        return [(day.nano_usd / NANO_PER_USD, day.labels) for day in cells.recent(today)]
 
 
-def _day_tokens(cells: Cells) -> list[tuple[int | float, dict[str, str]]]:
+def _day_tokens(cells: Cells, today: str) -> list[tuple[int | float, dict[str, str]]]:
     with cells.lock:
         return [
             (count, {**day.labels, names.DIRECTION: direction})
-            for day in cells.days.values()
+            for day in cells.recent(today)
             for direction, count in (("input", day.input), ("output", day.output))
         ]

@@ -21,6 +21,7 @@ from costspan.emit.health import LedgerHealth, observe_health, observe_rate_limi
 from costspan.emit.inherited import disown, readers_of
 from costspan.emit.metrics import observe_cells
 from costspan.emit.pricer import Pricer
+from costspan.emit.retiring import Retiring
 from costspan.emit.sessions import Sessions
 from costspan.emit.spans import Spans
 from costspan.facts.call import Call
@@ -53,15 +54,17 @@ class Pipeline:
         self.sessions = Sessions(settings.session_limit) if settings.session_metrics else None
         self.rate_limits = RateLimits()
         meter = otel_metrics.get_meter(names.SCOPE, meter_provider=meter_provider)
-        observe_cells(meter, self.cells)
+        periods = Periods(settings.time_zone)
+        observe_cells(meter, self.cells, periods)
         observe_health(meter, ledger)
         observe_rate_limits(meter, self.rate_limits)
         self._ridden: dict[int, Any] = {}
+        self._retiring = Retiring(self.cells, self._meters, self._delivered_s)
         self.durations = Durations(meter, self.cells, self._may_ride)
         self.clerk = Clerk(self._takers(settings, logger_provider))
         tracer = trace.get_tracer(names.SCOPE, tracer_provider=tracer_provider)
         self.fanout = Fanout(
-            prices=prices, periods=Periods(settings.time_zone), cells=self.cells, sessions=self.sessions,
+            prices=prices, periods=periods, cells=self.cells, sessions=self.sessions,
             spans=Spans(tracer) if settings.spans else None, clerk=self.clerk, rate_limits=self.rate_limits,
         )  # fmt: skip
 
@@ -77,18 +80,25 @@ class Pipeline:
 
     def _ride(self, _: Sequence[Call]) -> None:
         """Join metric readers that have appeared since: a program may set its providers up after costspan."""
-        readers = readers_of(self._providers[1] or otel_metrics.get_meter_provider())
+        readers = readers_of(self._meters())
         if len(readers) == len(self._ridden):
             return
         for reader in readers:
             if id(reader) not in self._ridden:
                 from costspan.emit.rider import Rider
 
-                self._ridden[id(reader)] = Rider(self.sessions, self.durations, reader)
+                self._ridden[id(reader)] = Rider(self.sessions, self.durations, reader, self._retiring.after_delivery)
+
+    def _meters(self) -> Any:
+        return self._providers[1] or otel_metrics.get_meter_provider()
+
+    def _delivered_s(self) -> float:
+        """When, by the steady clock, the last of all readers last delivered."""
+        return min((rider.delivered_s for rider in self._ridden.values()), default=float("-inf"))
 
     def _may_ride(self) -> bool | None:
         """Whether our own histograms reach every metric reader as the SDK's would; None before there is any."""
-        provider = self._providers[1] or otel_metrics.get_meter_provider()
+        provider = self._meters()
         if not readers_of(provider):
             return None
         return is_default(provider) and all(rider.is_plain for rider in self._ridden.values())

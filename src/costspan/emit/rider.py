@@ -7,9 +7,9 @@ sessions, only those that changed since the last time.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from time import time_ns
+from time import monotonic, time_ns
 from typing import Any, Final
 
 from opentelemetry.sdk.metrics import Counter
@@ -19,6 +19,7 @@ from opentelemetry.sdk.metrics.export import (
     Histogram,
     HistogramDataPoint,
     Metric,
+    MetricExportResult,
     NumberDataPoint,
     ScopeMetrics,
     Sum,
@@ -37,7 +38,9 @@ _NONE: Final = (0, 0, 0)
 class Rider:
     """Adds session counters (where they are wanted) and durations to what one metric reader hands on."""
 
-    def __init__(self, sessions: Sessions | None, durations: Durations, reader: Any) -> None:
+    def __init__(
+        self, sessions: Sessions | None, durations: Durations, reader: Any, after_delivery: Callable[[], object]
+    ) -> None:
         self._sessions = sessions
         self._durations = durations
         self._reported: dict[tuple[int, int], tuple[int, float, list[int]]] = {}
@@ -47,13 +50,38 @@ class Rider:
         #: Whether this reader aggregates histograms into explicit buckets, in the temporality of its counters.
         self.is_plain = _has_plain_histograms(reader)
         self._since_ns = time_ns()
+        #: When this reader last delivered, by the steady clock.
+        self.delivered_s = float("-inf")
+        self._is_delivered = True
         receive = weakref.WeakMethod(reader._receive_metrics)  # noqa: SLF001  # what a reader subclass implements
 
         def receive_with_ours(metrics_data: Any, *args: Any, **kwargs: Any) -> Any:
             own = receive()
-            return own(self.joined(metrics_data), *args, **kwargs) if own is not None else None
+            if own is None:
+                return None
+            result = own(self.joined(metrics_data), *args, **kwargs)
+            if self._is_delivered:
+                self.delivered_s = monotonic()
+                after_delivery()
+            return result
 
         reader._receive_metrics = receive_with_ours  # noqa: SLF001
+        self._listen(getattr(reader, "_exporter", None))
+
+    @guard.guarded("emit.delivery")
+    def _listen(self, exporter: Any) -> None:
+        """A reader does not say whether its exporter could deliver; a reader without one hands over what it has."""
+        if exporter is None:
+            return
+        export = exporter.export
+
+        def export_and_note(*args: Any, **kwargs: Any) -> Any:
+            self._is_delivered = False
+            result = export(*args, **kwargs)
+            self._is_delivered = result is MetricExportResult.SUCCESS
+            return result
+
+        exporter.export = export_and_note
 
     def forget(self) -> None:
         """In a forked child: nothing was reported yet."""
