@@ -10,7 +10,7 @@ from stack import MissingProgramError
 from stack.chaos.faults import FAULTS
 from stack.chaos.proof import prove, table
 
-PLAYED = ("thresholds-crossed", "both-killed", "month-over")
+PLAYED = ("thresholds-crossed", "both-killed", "sampled", "month-over")
 
 
 def test_served_is_ledger_is_prometheus_is_panel_is_alert(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import logging
 import os
 import signal
 import sqlite3
-import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -211,12 +211,13 @@ def without_rights(work: Callable[[], object]) -> int:
     return in_child(as_nobody)
 
 
-def opened_to_all(tmp_path: Path) -> Path:
+@pytest.fixture
+def open_place() -> Iterator[Path]:
     """A directory that a child without rights can reach: those of pytest are the user's alone."""
-    for directory in (tmp_path, *tmp_path.parents):
-        if stat.S_IMODE(directory.stat().st_mode) & 0o005 != 0o005:
-            directory.chmod(0o755)
-    return tmp_path
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        yield place
 
 
 @pytest.mark.parametrize(
@@ -229,10 +230,10 @@ def opened_to_all(tmp_path: Path) -> Path:
     ],
 )
 def test_a_file_or_directory_without_rights(
-    tmp_path: Path, file_mode: int | None, directory_mode: int, fault: str
+    open_place: Path, file_mode: int | None, directory_mode: int, fault: str
 ) -> None:
     """Where writing is not allowed the records wait, and the reason is said in SQLite's words."""
-    path = opened_to_all(tmp_path) / "place" / "ledger.db"
+    path = open_place / "place" / "ledger.db"
     path.parent.mkdir()
     if file_mode is not None:
         write(path, call())
