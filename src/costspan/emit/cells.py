@@ -10,12 +10,12 @@ when, and why every figure stays exact.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from collections.abc import Callable
 from time import monotonic
 from typing import Final, TypeAlias
 
 from costspan import names
+from costspan.emit.days import Day, told_on, weekday
 from costspan.emit.labels import Capped
 from costspan.facts import usage as units
 from costspan.facts.call import Call
@@ -29,8 +29,6 @@ _MOST_CELLS: Final = 300
 # Seven weekdays of which the SDK keeps sets, two directions of tokens.
 _MOST_SETS_A_DAY: Final = 140
 _MOST_KEYS: Final = 4_096
-#: For how many days after its end the sum of a day is told. Five or more would meet the same weekday's next sum.
-DAYS_TOLD_AFTER: Final = 3
 _DAY_S: Final = 86_400.0
 # By a clock that is never set: whatever the time of day does meanwhile, the day and the month are over by then.
 _DAY_KEPT_S: Final = 5 * _DAY_S
@@ -111,27 +109,6 @@ class Cell:
         return found
 
 
-class Day:
-    """What one set of labels spent on one day, told under its weekday. Money in nano-USD."""
-
-    __slots__ = ("began_s", "date", "input", "labels", "nano_usd", "output")
-
-    def __init__(self, labels: dict[str, str], date: str, began_s: float) -> None:
-        self.labels = labels
-        self.date = date
-        self.began_s = began_s
-        self.nano_usd = self.input = self.output = 0
-
-    def add(self, call: Call) -> None:
-        """Add one call."""
-        if isinstance(call.price, Cost):
-            self.nano_usd += call.price.nano_usd
-        usage = call.answer.usage
-        if usage is not None:
-            self.input += usage.counts.get(units.INPUT, 0)
-            self.output += usage.counts.get(units.OUTPUT, 0)
-
-
 class Cells:
     """All sums of this process. `steady` is a clock in seconds that is never set."""
 
@@ -143,7 +120,7 @@ class Cells:
         self._today = ""
         self._told: frozenset[str] = frozenset()
         self._looked_s = steady()
-        self._gone: list[dict[str, str]] = []
+        self._gone: set[frozenset[tuple[str, str]]] = set()
         self.cells: dict[_Raw, Cell] = {}
         self.days: dict[_Raw, Day] = {}
         self.with_account = with_account
@@ -213,7 +190,7 @@ class Cells:
             key = (*labels.values(), date)
             day = self.days.get(key)
         if day is None:
-            labels[names.WEEKDAY] = str(_date(date).isoweekday())
+            labels[names.WEEKDAY] = weekday(date)
             day = self.days[key] = Day(labels, date, self._steady())
         return day
 
@@ -227,15 +204,16 @@ class Cells:
         return [day for day in self.days.values() if day.date in self._told]
 
     def _turn(self, today: str) -> None:
-        told = frozenset(_dates(today))
-        self._gone += [day.labels for day in self.days.values() if day.date in self._told - told]
+        told = frozenset(told_on(today))
+        self._gone |= {frozenset(day.labels.items()) for day in self.days.values() if day.date in self._told - told}
         self._today, self._told = today, told
         over_s, first = self._steady() - _DAY_KEPT_S, min(told)
-        for table in (self.days, *(cell.days for cell in self.cells.values())):
-            for key in [key for key, day in table.items() if day.date < first and day.began_s < over_s]:
-                del table[key]
+        old = {day for day in self.days.values() if day.date < first and day.began_s < over_s}
+        self.days = {key: day for key, day in self.days.items() if day not in old}
+        for cell in self.cells.values():
+            cell.days = {date: day for date, day in cell.days.items() if day not in old}
 
-    def let_go(self, delivered_s: float) -> list[dict[str, str]]:
+    def let_go(self, delivered_s: float) -> set[frozenset[tuple[str, str]]]:
         """Let go of the months to which nothing has been added for 32 days, but for the newest month there is.
 
         Returns the labels under which nothing is told any more, since the last time. `delivered_s` is when, by the
@@ -246,9 +224,9 @@ class Cells:
             if now_s - self._looked_s >= _ON_ITS_WAY_S:
                 self._looked_s = now_s
                 for key in self._over(now_s, delivered_s):
-                    self._gone.append(self.cells.pop(key).labels)
+                    self._gone.add(frozenset(self.cells.pop(key).labels.items()))
                     self._keys.clear()
-            gone, self._gone = self._gone, []
+            gone, self._gone = self._gone, set()
             return gone
 
     def _over(self, now_s: float, delivered_s: float) -> list[_Raw]:
@@ -280,12 +258,3 @@ class Cells:
         self._gone.clear()
         for cap in self._caps.values():
             cap.clear()
-
-
-def _date(word: str) -> date:
-    return date(int(word[:4]), int(word[4:6]), int(word[6:]))
-
-
-def _dates(today: str) -> Iterator[str]:
-    for number in range(-DAYS_TOLD_AFTER, 2):
-        yield (_date(today) + timedelta(days=number)).isoformat().replace("-", "")
