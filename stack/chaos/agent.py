@@ -1,7 +1,8 @@
 """The program under load: an agent with the real openai client that does what its standard input says.
 
-`call 5` makes five calls, `sessions 5` five calls of five sessions, `fork 2 5` has two forked children make five calls each, `clock 1793491190` sets the clock
-of this process to that second; each is answered by `done`. The end of the input is the end of the program.
+`call 5` makes five calls, `fork 2 5` has two forked children make five calls each, `clock 1793491190` sets the clock of
+this process to that second; `work`, `sessions` and `pace` are those of offline.py. Each is answered by `done`. The end of
+the input is the end of the program.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import datetime, timezone
 import openai
 
 import costspan
-from stack.chaos import clock
+from stack.chaos import clock, offline
 from stack.chaos.provider import MODEL
 
 CLIENT = openai.OpenAI(base_url=os.environ["CHAOS_PROVIDER"], api_key="none")
@@ -23,23 +24,16 @@ CASE = os.environ["CHAOS_CASE"]
 
 
 def call(count: int) -> None:
-    """Call the model, whole and streamed by turns. The provider is told the month, by the clock of this process."""
+    """Call the model, whole and streamed by turns. The provider is told the day, by the clock of this process."""
     for number in range(count):
-        user = f"{CASE}/{datetime.fromtimestamp(time.time(), timezone.utc):%Y%m}"
+        user = f"{CASE}/{datetime.fromtimestamp(time.time(), timezone.utc):%Y%m%d}"
         session, source = f"{CASE}-{os.getpid()}-{number % 3}", ("main_agent", "task_agent", "heartbeat")[number % 3]
-        with costspan.attribution(session=session, source=source, task_type="chat", team=CASE):
+        with costspan.attribution(session=session, source=source, task_type=CASE, team=CASE):
             if number % 2:
                 for _ in CLIENT.chat.completions.create(model=MODEL, messages=[], user=user, stream=True):
                     pass
             else:
                 CLIENT.chat.completions.create(model=MODEL, messages=[], user=user)
-
-
-def sessions(count: int) -> None:
-    """Call once for each of so many sessions."""
-    for number in range(count):
-        with costspan.attribution(session=f"{CASE}-{number}", team=CASE):
-            CLIENT.chat.completions.create(model=MODEL, messages=[], user=CASE)
 
 
 def fork(children: int, count: int) -> None:
@@ -53,7 +47,10 @@ def fork(children: int, count: int) -> None:
 
 
 # The clock obeys only where shifted.py has installed it.
-WORDS = {"call": call, "sessions": sessions, "fork": fork, "clock": clock.set_to}
+WORDS = {
+    "call": call, "fork": fork, "clock": clock.set_to,
+    "work": offline.work, "sessions": offline.sessions, "pace": offline.pace,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from costspan.facts.money import NANO_PER_USD
 from stack.chaos.load import Agent
-from stack.chaos.stage import LIMIT_USD, Stage, edit, refused_points
+from stack.chaos.stage import EVALUATION_S, LIMIT_USD, Stage, Told, collector_counted, edit
 
 #: How many calls an agent makes in each part of its case.
 CALLS: Final = 8
@@ -139,7 +139,10 @@ def queue_full(stage: Stage, case: str) -> None:
     _restart_collector(stage, lambda: edit(settings, r"      on_rebound: true\n", "    max_size: 131072\n"))
     agents = _cast(stage, case)
     stage.stack.stop("prometheus")
-    stage.stack.until(lambda: _all_call(agents) or refused_points(stage.stack), "the queue is to be full")
+    stage.stack.until(
+        lambda: _all_call(agents) or collector_counted(stage.stack, "otelcol_exporter_enqueue_failed_metric_points"),
+        "the queue is to be full",
+    )
     _all_call(agents)
     stage.stack.start("prometheus")
     _all_call(agents)
@@ -175,24 +178,49 @@ def month_begin() -> int:
 
 def sampled(stage: Stage, case: str) -> None:
     """One trace in a hundred is kept."""
+    before = collector_counted(stage.stack, "otelcol_receiver_accepted_spans")
     agents = _cast(stage, case, {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"})
     for _ in range(3):
         _all_call(agents)
     _finish(agents)
+    calls, spans = 3 * CALLS * len(agents), collector_counted(stage.stack, "otelcol_receiver_accepted_spans") - before
+    if spans > calls / 2:
+        raise RuntimeError(f"{spans:g} spans of {calls} calls arrived: expected one in a hundred")
 
 
 def thresholds_crossed(stage: Stage, case: str) -> None:
     """One threshold after the other; each is told before the next is crossed, and Alertmanager restarted between."""
     agents = _cast(stage, case)
-    for percent in ("50", "80", "100"):
-        while stage.bill.of(f"{case}/") < LIMIT_USD * NANO_PER_USD * int(percent) / 100:
+    for percent in (50, 80, 100):
+        while _spent_percent(stage, case) < percent:
             agents[0].do("call", 1)
-        crossed = time.monotonic()
-        stage.stack.until(lambda percent=percent: percent in stage.crossings(case), f"{percent} % is to be told")
-        print(f"{'':24} {percent} % was told {time.monotonic() - crossed:.1f} s after the call that crossed it")
+        _see_told(stage, case, percent)
         stage.stack.stop("alertmanager")
         stage.stack.start("alertmanager")
     _finish(agents)
+
+
+def _spent_percent(stage: Stage, case: str) -> float:
+    return stage.bill.of(f"{case}/") / NANO_PER_USD / LIMIT_USD * 100
+
+
+def _see_told(stage: Stage, case: str, percent: int) -> None:
+    """A threshold is found within two evaluations, and its notification says how much was served."""
+    spent = f'sum(llm_cost_usd_total{{job="{case}"}})'
+    stage.stack.until(
+        lambda: (stage.stack.value(spent) or 0) * 100 >= LIMIT_USD * percent, f"{percent} % are to arrive"
+    )
+    arrived_s = time.time()
+    said = f"{_spent_percent(stage, case):.4g}% of {LIMIT_USD} USD"
+
+    def told() -> list[Told]:
+        return [each for each in stage.told(case) if each.percent == str(percent) and each.said.startswith(said)]
+
+    stage.stack.until(told, f"{percent} % is to be told, with the words {said!r}")
+    took_s, late_s = time.time() - arrived_s, told()[0].found_s - arrived_s
+    print(f"{'':24} {percent} % was told {took_s:.1f} s after Prometheus knew: {said}")
+    if late_s > 2 * EVALUATION_S:
+        raise RuntimeError(f"{percent} % was found {late_s:.1f} s late: expected two evaluations of {EVALUATION_S} s")
 
 
 FAULTS: Final = (

@@ -49,13 +49,14 @@ class Bill:
             return sum(nano_usd for user, nano_usd in self.nano_usd.items() if user.startswith(prefix))
 
 
-def _completion(usage: dict[str, Any]) -> dict[str, Any]:
+def completion(usage: dict[str, Any], model: str = MODEL) -> dict[str, Any]:
+    """A whole answer."""
     message = {"role": "assistant", "content": "yes"}
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1,
-        "model": MODEL,
+        "model": model,
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
         "usage": usage,
     }
@@ -80,7 +81,7 @@ def _exchange(bill: Bill) -> type[BaseHTTPRequestHandler]:
             asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
             usage = bill.serve(asked["user"])
             is_stream = bool(asked.get("stream"))
-            body = _chunks(usage) if is_stream else json.dumps(_completion(usage)).encode()
+            body = _chunks(usage) if is_stream else json.dumps(completion(usage)).encode()
             self.send_response(200)
             self.send_header("content-type", "text/event-stream" if is_stream else "application/json")
             self.send_header("content-length", str(len(body)))

@@ -6,16 +6,19 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from costspan.budgets import compiled
 from costspan.budgets.policy import load
 from costspan.facts.money import NANO_PER_USD
 from stack import Stack, routes
 from stack.chaos.load import Agent
+from stack.chaos.panels import BUDGET, Panels
 from stack.chaos.provider import Bill, serving
 from stack.chaos.wire import Wire
 
@@ -24,7 +27,7 @@ LIMIT_USD: Final = 0.02
 BUDGETS: Final = f"""
 time_zone: UTC
 budgets:
-  - name: chaos
+  - name: {BUDGET}
     period: month
     limit_usd: {LIMIT_USD}
     each: team
@@ -44,18 +47,42 @@ _AGENT: Final = {
 
 
 class Figures(NamedTuple):
-    """What everyone says that a case cost, in USD; None where somebody says nothing."""
+    """What everyone says that a case cost, in USD; None where somebody says nothing.
+
+    `sessions`, `panel` and `days` are the committed panels' own queries, and so is `budget`, which speaks of this month.
+    """
 
     served: float
     ledger: float | None
     prometheus: float | None
     sessions: float | None
     panel: float | None
-    rule: float | None
+    days: float | None
+    budget: float | None
+    served_this_month: float
 
     def agree(self) -> bool:
         """True if all say what was served, to a billionth."""
-        return all(each is not None and abs(each - self.served) <= 1e-9 * self.served for each in self)
+        whole = (self.ledger, self.prometheus, self.sessions, self.panel, self.days)
+        return all(is_same(each, self.served) for each in whole) and is_same(self.budget, self.served_this_month)
+
+
+class Told(NamedTuple):
+    """A threshold that was told: percent, the words, and the second of the evaluation that found it crossed."""
+
+    percent: str
+    said: str
+    found_s: float
+
+
+def _second(moment: str) -> float:
+    """Seconds since 1970 of Alertmanager's times, `2026-11-22T08:25:40.123456789Z`."""
+    return datetime.fromisoformat(f"{moment[:19]}+00:00").timestamp() + float(f"0{moment[19:-1]}")
+
+
+def is_same(usd: float | None, served: float) -> bool:
+    """True if somebody says what was served, to a billionth."""
+    return usd is not None and abs(usd - served) <= 1e-9 * served
 
 
 class Stage(NamedTuple):
@@ -84,17 +111,29 @@ class Stage(NamedTuple):
         """The ledger that all processes of a case write."""
         return self.folder / f"{case}.db"
 
-    def figures(self, case: str) -> Figures:
-        """What everyone says now."""
-        ask = self.stack.value
+    def figures(self, case: str, end_s: float | None = None) -> Figures:
+        """What everyone says now; panels are looked at as of `end_s`, if that is not now."""
+        end_s = time.time() if end_s is None else end_s
+        panels = Panels(self.stack.places.address("prometheus", 9090), end_s)
         return Figures(
-            served=self.bill.of(f"{case}/") / NANO_PER_USD,
+            served=self._served(case),
             ledger=self._told(case),
-            prometheus=ask(f'sum(last_over_time(llm_cost_usd_total{{job="{case}"}}[32d]))'),
-            sessions=ask(f'sum(last_over_time(llm_session_cost_usd_total{{job="{case}"}}[32d]))'),
-            panel=ask(_since("llm_cost_usd_total", f'llm_team="{case}"', "1h")),
-            rule=ask(f'llm:budget_spend:usd{{llm_team="{case}"}}'),
+            prometheus=self.stack.value(f'sum(last_over_time(llm_cost_usd_total{{job="{case}"}}[32d]))'),
+            sessions=panels.cost_in_sessions(case),
+            panel=panels.cost(case),
+            days=self._days(case, panels.days(case)),
+            budget=panels.spent(case),
+            served_this_month=self._served(case, time.strftime("%Y%m", time.gmtime())),
         )
+
+    def _served(self, case: str, period: str = "") -> float:
+        """What the provider served to a case, in a day or month if one is given."""
+        return self.bill.of(f"{case}/{period}") / NANO_PER_USD
+
+    def _days(self, case: str, bars: Mapping[str, float]) -> float | None:
+        """The sum of the bars, if each is what was served on its day."""
+        is_right = all(is_same(usd, self._served(case, day)) for day, usd in bars.items())
+        return sum(bars.values()) if is_right else None
 
     def _told(self, case: str) -> float:
         costspan = Path(sys.executable).with_name("costspan")
@@ -102,22 +141,16 @@ class Stage(NamedTuple):
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return float(json.loads(done.stdout)["total"]["cost_usd"])
 
-    def crossings(self, case: str) -> list[str]:
-        """The thresholds of which a case's owner was told, in order; resolved ones aside."""
+    def told(self, case: str) -> list[Told]:
+        """What a case's owner was told of thresholds, in order; resolved ones aside."""
         return [
-            alert["labels"]["threshold"]
+            Told(alert["labels"]["threshold"], alert["annotations"]["description"], _second(alert["startsAt"]))
             for body in self.stack.notifications()
             for alert in body["alerts"]
             if alert["labels"].get("llm_team") == case
             and alert["status"] == "firing"
             and "threshold" in alert["labels"]
         ]
-
-
-def _since(counter: str, matchers: str, window: str) -> str:
-    """What a counter has grown by within a window, exact with unique instance ids: last value minus the one before."""
-    last = f"last_over_time({counter}{{{matchers}}}[{window}])"
-    return f"sum({last} - ({counter}{{{matchers}}} offset {window} or {last} * 0))"
 
 
 @contextmanager
@@ -153,8 +186,7 @@ def edit(file: Path, pattern: str, by: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def refused_points(stack: Stack) -> float:
-    """How many points the Collector's queue could not take."""
-    lines: list[Any] = stack.text("collector", 8888, "/metrics").splitlines()
-    failed = (line for line in lines if line.startswith("otelcol_exporter_enqueue_failed_metric_points"))
-    return sum(float(line.split()[-1]) for line in failed)
+def collector_counted(stack: Stack, metric: str) -> float:
+    """What the Collector says of itself: a counter, all its series added up."""
+    lines = stack.text("collector", 8888, "/metrics").splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(metric))

@@ -1,0 +1,74 @@
+"""What the committed dashboards show of a case: their own queries, filled in as Grafana fills them in, and asked."""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import cache
+from typing import Any, Final
+
+from tests.panel_queries import Query, ask, filled, queries
+
+from stack.compose import ROOT
+
+DAY_S: Final = 86_400
+#: How far back a reader looks: a case is over in less.
+RANGE_S: Final = 4 * 3_600
+#: The budget whose row of the budget page the cases are read from; theirs has its name.
+BUDGET: Final = "each-team"
+
+
+class Panels:
+    """The panels, for somebody who looks at the last hours before `end_s`."""
+
+    def __init__(self, address: str, end_s: float) -> None:
+        self._address = address
+        self._end_s = end_s
+
+    def cost(self, team: str) -> float | None:
+        """*Usage*, the figure *Cost*, filtered by team."""
+        return self._figure(_query("usage", "Cost", "Cost"), {"team": team})
+
+    def cost_in_sessions(self, task_type: str) -> float | None:
+        """*Sessions and tasks*, the figure *Cost in sessions*, filtered by task type."""
+        return self._figure(_query("sessions", "Cost in sessions", "Cost in sessions"), {"task_type": task_type})
+
+    def spent(self, team: str) -> float | None:
+        """*Budgets*, what a team has spent of its budget; of now, as on the page."""
+        query = _query("budgets", "Spent and limit", "{{llm_team}}", f"{BUDGET}:")
+        rows, _ = ask(self._address, "query", query=filled(query.expression, RANGE_S))
+        told = [float(row["value"][1]) for row in rows if row["metric"]["llm_team"] == team]
+        return told[0] if told else None
+
+    def days(self, team: str) -> dict[str, float]:
+        """*Usage*, the bars *Cost by day and source* of today and yesterday, sources added up: USD by `20261122`."""
+        query = _query("usage", "Cost by day and source", "{{llm_source}}")
+        today_s = int(self._end_s) // DAY_S * DAY_S
+        text = filled(query.expression, RANGE_S, {"team": team})
+        bounds = {"start": str(today_s - DAY_S), "end": str(today_s), "step": str(DAY_S)}
+        rows, _ = ask(self._address, "query_range", query=text, **bounds)
+        found: dict[str, float] = {}
+        for row in rows:
+            for moment_s, value in row["values"]:
+                day = time.strftime("%Y%m%d", time.gmtime(moment_s))
+                found[day] = found.get(day, 0.0) + float(value)
+        return {day: usd for day, usd in found.items() if usd}
+
+    def _figure(self, query: Query, chosen: dict[str, str]) -> float | None:
+        text = filled(query.expression, RANGE_S, chosen)
+        rows, _ = ask(self._address, "query", query=text, time=f"{self._end_s:.3f}")
+        return float(rows[0]["value"][1]) if rows else None
+
+
+@cache
+def _query(board: str, panel: str, name: str, row: str = "") -> Query:
+    """A query of the files that Grafana is given."""
+    dashboard: dict[str, Any] = json.loads((ROOT / "grafana" / "dashboards" / f"{board}.json").read_text("utf-8"))
+    found = [
+        each for each in queries(dashboard) if (each.panel, each.name) == (panel, name) and each.row.startswith(row)
+    ]
+    if len(found) != 1:
+        raise ValueError(
+            f"grafana/dashboards/{board}.json has {len(found)} queries {name!r} in {row} {panel!r}: expected one"
+        )
+    return found[0]

@@ -1,0 +1,37 @@
+"""How many series there are in Prometheus: a function of models, task types, sources, teams, processes and sessions."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from costspan.names import DAY_COST_USD, DAY_TOKENS, DURATION_BUCKETS_S, SESSION_COST_USD, SESSION_TOKENS
+
+#: Input and output tokens, cost, requests: what every kind of work has in every month. Cached and reasoning tokens,
+#: further qualities, outcomes and modalities add one each where they occur.
+A_MONTH: Final = 4
+#: A histogram: its buckets, the last without a bound, sum and count.
+A_HISTOGRAM: Final = len(DURATION_BUCKETS_S) + 3
+_DIRECTIONS: Final = 2
+#: Cost, and tokens by direction.
+A_WEEKDAY: Final = len((DAY_COST_USD, *[DAY_TOKENS] * _DIRECTIONS))
+A_SESSION: Final = len((SESSION_COST_USD, *[SESSION_TOKENS] * _DIRECTIONS))
+#: What a process says of itself and its ledger: five figures, labels folded, its resource.
+A_PROCESS: Final = 7
+
+
+def expected(
+    kinds: int, *, processes: int = 1, months: int = 1, weekdays: int = 1, streams: bool = False, sessions: int = 0
+) -> int:
+    """The series of processes that all do the same.
+
+    Args:
+        kinds: kinds of work in a process: models x task types x sources x teams, as far as they occur together.
+        processes: processes that lived within the retention, restarts included.
+        months: calendar months in which one of them worked.
+        weekdays: different weekdays on which it worked: seven at the most.
+        streams: True where each kind of work is streamed too: the time to the first event.
+        sessions: sessions of all processes together, each with one task type, model and source.
+    """
+    histograms = A_HISTOGRAM * (2 if streams else 1)
+    a_kind = A_MONTH * months + A_WEEKDAY * weekdays + histograms
+    return processes * (A_PROCESS + kinds * a_kind) + sessions * A_SESSION
