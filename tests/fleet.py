@@ -1,18 +1,24 @@
-"""A simulated fleet whose spend is known to the cent: what its processes would export, and what they truly spent."""
+"""A simulated fleet whose spend is known to the cent: what its processes export, and what they truly spent.
+
+The sums are made by the process's own accumulator (emit/cells.py), under a clock of the simulation.
+"""
 
 from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from costspan.emit.cells import Cells
+from costspan.emit.metrics import day_costs
+from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import NS_PER_S, Periods
 from costspan.names import COST_USD, DAY_COST_USD, PERIOD, WEEKDAY, prometheus_label
+from ledger_calls import COST, call
 
 _LABELS = (
     'llm_team="search",llm_task_type="review",llm_source="main_agent",'
@@ -31,7 +37,11 @@ class Spend:
 
 @dataclass
 class Process:
-    """One process: when it lives, when it exports, what it spends. `silent` are stretches without any export."""
+    """One process: when it lives, when it exports, what it spends.
+
+    `silent` are stretches without any export. `steps` are changes of its clock: from when on, and by how many seconds it
+    is ahead of the truth from then on. All other times are true ones.
+    """
 
     name: str
     start_s: int
@@ -39,6 +49,11 @@ class Process:
     every_s: int
     calls: list[Spend] = field(default_factory=list[Spend])
     silent: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    steps: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+
+    def shown_s(self, moment_s: int) -> int:
+        """What its clock shows at a moment."""
+        return moment_s + next((ahead_s for from_s, ahead_s in reversed(self.steps) if from_s <= moment_s), 0)
 
     @cached_property
     def exports_s(self) -> list[int]:
@@ -64,28 +79,37 @@ class Fleet:
         """The cost counters of all processes, as OpenMetrics with times."""
         text: dict[str, list[str]] = {COST_USD.prometheus: [], DAY_COST_USD.prometheus: []}
         for process in self.processes:
-            for moment_s, months, weekdays in self._exported(process):
+            for shown_s, months, weekdays in sorted(self.exported(process), key=lambda exported: exported[0]):
                 for metric, label, sums in (
                     (COST_USD, PERIOD, months), (DAY_COST_USD, WEEKDAY, weekdays),
                 ):  # fmt: skip
                     for value, usd in sums.items():
                         labels = f'{_LABELS},instance="{process.name}",{prometheus_label(label)}="{value}"'
-                        text[metric.prometheus].append(f"{metric.prometheus}{{{labels}}} {usd!r} {moment_s}\n")
+                        text[metric.prometheus].append(f"{metric.prometheus}{{{labels}}} {usd!r} {shown_s}\n")
         return "".join(
             f"# TYPE {name.removesuffix('_total')} counter\n" + "".join(lines) for name, lines in text.items()
         )
 
-    def _exported(self, process: Process) -> Iterator[tuple[int, dict[str, float], dict[str, float]]]:
-        months, weekdays = defaultdict[str, float](float), defaultdict[str, float](float)
-        calls = sorted(process.calls, key=lambda call: call.counted_s)
-        counted = 0
+    def exported(self, process: Process) -> Iterator[tuple[int, dict[str, float], dict[str, float]]]:
+        """What a process exports, in the order of its doing: the time on its clock, sums by month and by weekday."""
+        now_s = float(process.start_s)
+        cells = Cells(50, steady=lambda: now_s)
+        calls, counted = sorted(process.calls, key=lambda call: call.counted_s), 0
         for moment_s in process.exports_s:
             while counted < len(calls) and calls[counted].counted_s <= moment_s:
-                began_ns = calls[counted].began_s * NS_PER_S
-                months[self.periods.month(began_ns)] += calls[counted].usd
-                weekdays[self.periods.weekday(began_ns)] += calls[counted].usd
+                now_s = float(calls[counted].counted_s)
+                self._add(cells, process, calls[counted])
                 counted += 1
-            yield moment_s, months, weekdays
+            now_s, shown_s = float(moment_s), process.shown_s(moment_s)
+            months = {cell.labels[PERIOD]: sum(cell.cost.values()) / NANO_PER_USD for cell in cells.cells.values()}
+            today = self.periods.day(shown_s * NS_PER_S)
+            yield shown_s, months, {labels[WEEKDAY]: usd for usd, labels in day_costs(cells, today)}
+            cells.let_go(now_s)
+
+    def _add(self, cells: Cells, process: Process, spend: Spend) -> None:
+        began_ns = process.shown_s(spend.began_s) * NS_PER_S
+        made = call(started_ns=began_ns, price=COST._replace(nano_usd=round(spend.usd * NANO_PER_USD)))
+        cells.add(made, self.periods.month(began_ns), self.periods.day(began_ns))
 
     @cached_property
     def _booked(self) -> list[tuple[Process, Spend, str, str]]:

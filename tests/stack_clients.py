@@ -78,13 +78,13 @@ def request(job: str, metric: Metric, **changes: Any) -> ExportMetricsServiceReq
     Args:
         job: the service's name.
         metric: the counter.
-        changes: `value`, `time_s`, `labels`, `delta`, `name`, as a faulty or hostile sender might have them.
+        changes: `value`, `time_s`, `labels`, `delta`, `name`, `instance`, as a faulty or hostile sender might have them.
     """
     time_ns = int(changes.get("time_s", time.time()) * NS_PER_S)
     labels: Mapping[str, Any] = dict.fromkeys(metric.labels, "x") | changes.get("labels", {})
     made = ExportMetricsServiceRequest()
     of = made.resource_metrics.add()
-    for key, text in (("service.name", job), ("service.instance.id", uuid.uuid4().hex)):
+    for key, text in (("service.name", job), ("service.instance.id", changes.get("instance") or uuid.uuid4().hex)):
         of.resource.attributes.add(key=key).value.string_value = text
     it = of.scope_metrics.add().metrics.add(name=changes.get("name", metric.name), unit=metric.unit)
     it.sum.is_monotonic = True

@@ -43,7 +43,7 @@ def _fill(cells: Cells, numbers: range) -> int:
         for n in numbers
     ]
     for one in made:
-        cells.add(one, f"2026{1 + one.started_ns % 12:02}", "1")
+        cells.add(one, f"2026{1 + one.started_ns % 12:02}", "20261120")
     return len(made)
 
 
@@ -64,9 +64,9 @@ def test_what_was_there_first_is_not_disturbed_by_what_comes_after() -> None:
     """The flood goes to `other`; the models of before keep their own series."""
     cells = Cells(50)
     for _ in range(3):
-        cells.add(call(request_model="mine"), "202611", "1")
+        cells.add(call(request_model="mine"), "202611", "20261120")
     _fill(cells, range(5_000))
-    cells.add(call(request_model="mine"), "202611", "1")
+    cells.add(call(request_model="mine"), "202611", "20261120")
     (mine,) = [cell for cell in cells.cells.values() if cell.labels[names.REQUEST_MODEL] == "mine"]
     assert mine.outcomes == {"ok": 4}
 
@@ -76,7 +76,7 @@ def test_the_account_is_a_label_only_where_it_is_asked_for(*, with_account: bool
     """It is unbounded by nature: by opt-in, and within the cap."""
     cells = Cells(3, with_account=with_account)
     for number in range(10):
-        cells.add(call(account=f"account-{number}"), "202611", "1")
+        cells.add(call(account=f"account-{number}"), "202611", "20261120")
     accounts = {cell.labels.get(names.ACCOUNT) for cell in cells.cells.values()}
     assert accounts == ({"account-0", "account-1", "account-2", "other"} if with_account else {None})
 
@@ -101,8 +101,8 @@ def test_every_metric_stays_within_the_limit_of_the_sdk() -> None:
 def test_a_call_of_no_price_adds_no_cost() -> None:
     """Unpriced is counted apart; the sum of the cost is untouched."""
     cells = Cells(50)
-    cells.add(call(), "202611", "1")
-    cells.add(call(price=None), "202611", "1")
+    cells.add(call(), "202611", "20261120")
+    cells.add(call(price=None), "202611", "20261120")
     (cell,) = cells.cells.values()
     assert isinstance(COST, Cost)
     assert cell.cost == {"exact": COST.nano_usd}

@@ -22,7 +22,9 @@ from costspan.budgets.series import (
     SPEND_MONTH,
     Series,
 )
+from costspan.budgets.spend import window
 from costspan.facts.periods import NS_PER_S, Periods, zone
+from costspan.names import COST_USD
 from fleet import Fleet, Process, Spend, busy_fleet, moment_s
 from promtools import Server, prometheus
 
@@ -128,13 +130,69 @@ def asked_s(time_zone: str, start_s: int, end_s: int) -> Iterator[int]:
     yield from range(start_s + 3_600, end_s, 45_357)
 
 
-def test_a_silence_of_three_days_and_a_half_costs_no_exactness(tmp_path: Path) -> None:
-    """A process that could not export from Thursday to Sunday, and spent on both Mondays, is counted right on Monday."""
-    start_s, hour_s = moment_s("UTC", 2026, 11, 2), 3_600
-    monday_s = start_s + 7 * 86_400
-    process = Process("one", start_s, monday_s + 86_400, 600, silent=[(monday_s - 84 * hour_s, monday_s)])
-    process.calls = [Spend(at_s, at_s, usd) for at_s, usd in ((start_s + hour_s, 10.0), (monday_s + hour_s, 2.5))]
+MONDAY_S = moment_s("UTC", 2026, 11, 9)
+HOUR_S = 3_600
+DAY_S = 86_400
+
+
+def told(server: Server, series: Series, moment: int) -> float:
+    """What the rules say in UTC."""
+    return sum(server.query(whole(series, recorded("UTC")), moment).values())
+
+
+@pytest.mark.parametrize("silent_h", [2, 26, 84, 96, 120, 150, 167, 14 * 24, 40 * 24])
+def test_a_process_may_be_silent_for_as_long_as_it_likes(silent_h: int, tmp_path: Path) -> None:
+    """It could not export until Monday, spent on the Mondays before as well, and is counted right on Monday."""
+    silence = (MONDAY_S - (silent_h - 1) * HOUR_S, MONDAY_S + HOUR_S)
+    process = Process("one", MONDAY_S - 60 * DAY_S, MONDAY_S + DAY_S, 600, silent=[silence])
+    mondays = range(MONDAY_S - 56 * DAY_S, MONDAY_S, 7 * DAY_S)
+    process.calls = [Spend(at_s + HOUR_S, at_s + HOUR_S, 10.0) for at_s in mondays]
+    process.calls += [Spend(MONDAY_S + hours * HOUR_S, MONDAY_S + hours * HOUR_S, 2.5) for hours in (0, 3)]
     with prometheus(tmp_path, Fleet("UTC", [process]).samples()) as server:
-        for hours in (2, 6, 11):
-            told = server.query(whole(SPEND_DAY, recorded("UTC")), monday_s + hours * hour_s)
-            assert list(told.values()) == [2.5]
+        spent = [told(server, SPEND_DAY, MONDAY_S + hours * HOUR_S) for hours in (1, 2, 4, 11, 23)]
+        assert spent == [2.5, 2.5, 5.0, 5.0, 5.0]
+        assert told(server, SPEND_MONTH, MONDAY_S + 2 * HOUR_S) == 12.5
+
+
+def test_a_process_of_half_a_year_is_counted_right_and_keeps_few_series(tmp_path: Path) -> None:
+    """Every day and month is exact although months are let go; it tells three months at most, and five weekdays."""
+    start_s, end_s = moment_s("UTC", 2026, 6, 1), moment_s("UTC", 2026, 12, 5)
+    process = Process("one", start_s, end_s, 4 * HOUR_S, silent=[(MONDAY_S - 5 * DAY_S, MONDAY_S + HOUR_S)])
+    process.calls = [Spend(at_s, at_s + 60, 0.25) for at_s in range(start_s, end_s - DAY_S, 5 * HOUR_S)]
+    fleet = Fleet("UTC", [process])
+    exports = list(fleet.exported(process))
+    assert max(len(months) for _, months, _ in exports) == 3
+    assert max(len(weekdays) for _, _, weekdays in exports) == 4
+    with prometheus(tmp_path, fleet.samples()) as server:
+        for moment in range(start_s + HOUR_S, end_s, 37 * HOUR_S):
+            true = fleet.spent(moment)
+            assert (told(server, SPEND_DAY, moment), told(server, SPEND_MONTH, moment)) == true
+
+
+@pytest.mark.parametrize("back_h", [1, 5, 30])
+@pytest.mark.parametrize("ahead_s", [0, 900], ids=["was-right", "was-ahead"])
+def test_a_clock_that_steps_back_takes_no_cent_away(back_h: int, ahead_s: int, tmp_path: Path) -> None:
+    """The newest time has an older value then, by which `last_over_time` would go."""
+    noon_s = MONDAY_S + 2 * DAY_S + 12 * HOUR_S
+    process = Process(
+        "one", MONDAY_S, noon_s + 3_000, 600, steps=[(MONDAY_S, ahead_s), (noon_s, ahead_s - back_h * HOUR_S - 7)]
+    )
+    process.calls = [Spend(at_s, at_s, 1.0) for at_s in (MONDAY_S + 40, noon_s - 7_000, noon_s - 700, noon_s + 640)]
+    with prometheus(tmp_path, Fleet("UTC", [process]).samples()) as server:
+        month = [told(server, SPEND_MONTH, noon_s + after_s) for after_s in (1_300, 7_200, 86_399)]
+        newest = server.query("sum(last_over_time(llm_cost_usd_total[32d]))", noon_s + 1_300)
+        assert month == [4.0, 4.0, 4.0]
+        assert list(newest.values()) == [3.0]
+        for after_s in (600, 1_300, 7_200):
+            windows = server.query(window(COST_USD, "1h"), noon_s + after_s)
+            assert all(0 <= grown <= 2 for grown in windows.values())
+
+
+def test_a_clock_that_was_wrong_by_months_for_an_hour_loses_neither_month_nor_day(tmp_path: Path) -> None:
+    """What was counted in the wrong hour is counted in that month; the sums from before go on where they were."""
+    noon_s = MONDAY_S + 12 * HOUR_S
+    process = Process("one", MONDAY_S, MONDAY_S + DAY_S, 600, steps=[(noon_s, 90 * DAY_S), (noon_s + HOUR_S, 0)])
+    process.calls = [Spend(at_s, at_s, 1.0) for at_s in (MONDAY_S + 40, noon_s - 7_000, noon_s + 2 * HOUR_S)]
+    with prometheus(tmp_path, Fleet("UTC", [process]).samples()) as server:
+        moment = noon_s + 3 * HOUR_S
+        assert (told(server, SPEND_DAY, moment), told(server, SPEND_MONTH, moment)) == (3.0, 3.0)

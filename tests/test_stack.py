@@ -117,6 +117,17 @@ def test_the_last_word_of_a_program_counts_however_late_it_comes(stack: Stack, a
     arrives(stack, f'sum(last_over_time(llm_cost_usd_total{{job="{job}"}}[32d]))', 1.5)
 
 
+@pytest.mark.parametrize("back_h", [1, 30])
+def test_a_clock_that_steps_back_takes_no_cent_away(stack: Stack, back_h: int) -> None:
+    """The higher value comes with the earlier time: what a series has reached is its spend, not its newest sample."""
+    job, now_s = new_job(), time.time()
+    for value, time_s in ((2.0, now_s - 60), (3.5, now_s - back_h * 3_600), (4.0, now_s - back_h * 3_600 + 60)):
+        sent = request(job, COST_USD, value=value, time_s=time_s, instance=job)
+        assert post(collector(stack), sent) == 200
+    arrives(stack, f'sum(max_over_time(llm_cost_usd_total{{job="{job}"}}[32d]))', 4.0)
+    assert stack.value(f'sum(last_over_time(llm_cost_usd_total{{job="{job}"}}[32d]))') == 2.0
+
+
 def test_a_foreign_label_is_dropped_and_no_money_with_it(stack: Stack) -> None:
     """Points that only a foreign label told apart are one series afterwards, and their sum."""
     job = new_job()

@@ -1,7 +1,7 @@
 """The words in which panels ask Prometheus: exact growth, by day, by step, shares.
 
-Money never goes through `increase()` or `rate()`: they guess at the edges of their window. Here the last value of a
-series less the value at the start is what it grew by, because no series of ours resets (see costspan/budgets/spend.py).
+Money never goes through `increase()` or `rate()`: they guess at the edges of their window. Here the highest value of a
+series less that at the start is what it grew by, because no series of ours resets (see costspan/budgets/spend.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from costspan.budgets import clock
 from costspan.budgets.policy import DIMENSIONS
 from costspan.budgets.series import WEEKDAY_LABEL
-from costspan.budgets.spend import indented, last_minus_start
+from costspan.budgets.spend import growth, indented
 from costspan.facts.periods import zone
 from costspan.names import UNKNOWN, WEEKDAY, Metric, prometheus_label
 
@@ -25,11 +25,9 @@ DAYS: Final = "($__range_s / 86400)"
 #: How long a session may have been idle and still be the same one. Its counters are sent only when they change.
 LONGEST_IDLE: Final = "30d"
 
-# A weekday's series stands still from half a day after its day to the same weekday of the next week. What it stood at
-# one to five days before the day is the start, what it stands at up to three days after its beginning the end: enough
-# for late calls, for days of 23 and 25 hours, and for a reader who is hours away from the budget time zone.
-_BEFORE: Final = "[4d] offset 1d"
-_AFTER: Final = "[4d] offset -3d"
+# A day is told for three days after its end (costspan/emit/days.py). Those in which it is told, and a day before, for a
+# reader who is hours away from the budget time zone: the same weekday is not told in them for any other day.
+_DAY: Final = "[5d] offset -4d"
 _NOON_S: Final = 12 * 3_600
 
 
@@ -82,7 +80,7 @@ def total(expression: str, *by: str) -> str:
 
 def grown(series: str, *by: str, window: str = RANGE) -> str:
     """PromQL: by how much the series grew in the window."""
-    return total(last_minus_start(series, window), *by)
+    return total(growth(series, window), *by)
 
 
 def in_sessions(series: str, *by: str) -> str:
@@ -100,11 +98,9 @@ def in_days(metric: Metric, filters: Filters, *by: str, time_zone: str) -> str:
     """PromQL: what was spent on the day that begins with each step, by the day that the calls carry themselves."""
     if WEEKDAY not in metric.labels:
         raise ValueError(f"{metric.name} has no {WEEKDAY}: it cannot be shown by day")
-    series = selector(metric, filters)
-    last = f"last_over_time({series}{_AFTER})"
-    growth = f"{last}\n- (\n  last_over_time({series}{_BEFORE})\n  or {last} * 0\n)"
+    reached = f"max_over_time({selector(metric, filters)}{_DAY})"
     noon = f"vector(time() + {_NOON_S + _ahead_s(time_zone)})"
-    return total(f"(\n{indented(growth)}\n)\nand on ({WEEKDAY_LABEL}) {clock.weekday(noon)}", *by)
+    return total(f"{reached}\nand on ({WEEKDAY_LABEL}) {clock.weekday(noon)}", *by)
 
 
 def _ahead_s(time_zone: str) -> int:

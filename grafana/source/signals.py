@@ -39,7 +39,7 @@ from costspan.budgets.series import (
     SPEND_WINDOW,
     WINDOW_LABEL,
 )
-from costspan.budgets.spend import last_minus_start
+from costspan.budgets.spend import growth
 from costspan.facts.call import ABANDONED, ERROR, REFUSED
 from costspan.facts.money import ESTIMATED, INCOMPLETE
 from costspan.names import (
@@ -191,7 +191,7 @@ def _session_tokens(direction: str) -> str:
 def _lasting(metric: Metric, part: float, name: str) -> Signal:
     series = selector(metric, SESSION_FILTERS, ends="_bucket")
     label = prometheus_label(REQUEST_MODEL)
-    buckets = f"sum by (le, {label}) (\n{last_minus_start(series, STEP)}\n)"
+    buckets = f"sum by (le, {label}) (\n{growth(series, STEP)}\n)"
     return Signal(name, SECONDS, "Of the calls of each step.", quantile(part, buckets), f"{{{{{label}}}}} {name}")
 
 
@@ -268,13 +268,13 @@ def _newest(metric: Metric, *by: str) -> str:
 
 def _lost(name: str) -> Signal:
     where = name.removesuffix("_total").removeprefix("otelcol_").removesuffix("_metric_points").replace("_", " ")
-    grew = f"sum by (job, instance) (\n{last_minus_start(name, RANGE)}\n)"
+    grew = f"sum by (job, instance) (\n{growth(name, RANGE)}\n)"
     return Signal(where, COUNT, "Points that were refused or thrown away.", f"{grew} > 0", f"{where} ({{{{job}}}})")
 
 
 def _by_job(metric: Metric, *more: str) -> str:
     by = ", ".join(["job", *map(prometheus_label, more)])
-    return f"sum by ({by}) (\n{last_minus_start(selector(metric), RANGE)}\n)"
+    return f"sum by ({by}) (\n{growth(selector(metric), RANGE)}\n)"
 
 
 _QUOTA: Final = (PROVIDER, REQUEST_MODEL, RATELIMIT_DIMENSION, RATELIMIT_WINDOW)

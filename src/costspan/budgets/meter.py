@@ -21,7 +21,7 @@ from costspan.budgets.series import (
     WEEKDAY_LABEL,
     WINDOW_LABEL,
 )
-from costspan.budgets.spend import indented, last_minus_start
+from costspan.budgets.spend import growth, indented
 from costspan.facts.money import ESTIMATED, INCOMPLETE
 from costspan.facts.periods import zone
 from costspan.names import (
@@ -60,6 +60,9 @@ _EXACT_TO: Final = "1e-10"
 _RATE_LIMITED: Final = "429|.*RateLimit.*|.*TooManyRequests.*|.*Throttl.*|ResourceExhausted"
 _CLOCK_WARNING_S: Final = 180 * 86_400
 _LAST_DAY: Final = f'{WINDOW_LABEL}="1d"'
+# A process that slept from Friday to Monday tells Friday's spend again. Not more: from the third day on, a weekday's
+# series may still be that of the week before.
+_WEEKEND: Final = "66h"
 _JOB: Final = "{{ $labels.job }}"
 
 
@@ -72,7 +75,7 @@ def meter_rules(policy: Policy) -> Content:
 def _grown(metric: Metric, window: str, *by: str, chosen: str = "") -> str:
     """PromQL: by how much a counter grew in the window, first samples included."""
     labels = ", ".join(word if word in {"job", "instance"} else prometheus_label(word) for word in by)
-    return _sum(last_minus_start(metric.prometheus + chosen, window), labels)
+    return _sum(growth(metric.prometheus + chosen, window), labels)
 
 
 def _sum(expression: str, labels: str = "") -> str:
@@ -164,7 +167,7 @@ def _arrival() -> Iterator[Alert]:
 
 
 def _pipeline() -> Iterator[Alert]:
-    losses = [_sum(last_minus_start(name, "10m"), "job, instance") for name in (*COLLECTOR_LOSSES, *PROMETHEUS_LOSSES)]
+    losses = [_sum(growth(name, "10m"), "job, instance") for name in (*COLLECTOR_LOSSES, *PROMETHEUS_LOSSES)]
     yield Alert(
         "LlmPipelineLoss",
         "\nor\n".join(f"{loss} > 0" for loss in losses),
@@ -218,7 +221,7 @@ def _own_faults() -> Iterator[Alert]:
 
 
 def _calendar(policy: Policy) -> Iterator[Alert]:
-    grown = last_minus_start(DAY_COST_USD.prometheus, "30m")
+    grown = growth(DAY_COST_USD.prometheus, "30m", _WEEKEND)
     astray = f"(\n{indented(grown)}\n)\nunless on ({WEEKDAY_LABEL}) {CURRENT_WEEKDAY.name}"
     # Calls that began before midnight end after it: not in the first 45 minutes of a day (3 % of it).
     late = f'{ELAPSED.name}{{{EVERY_LABEL}="{DAY}"}} >= 0.03125'

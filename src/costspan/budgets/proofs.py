@@ -111,10 +111,9 @@ def _spent(budget: Budget, time: str, amount: Decimal) -> Content:
 
 
 def _inside(budget: Budget, start: int, amounts: list[Decimal]) -> Iterator[Content]:
-    """The spend of the scope. A day's counter stands at a former Saturday's spend when the day begins."""
+    """The spend of the scope."""
+    values = [f"_x{start}", *(number(amount) for amount in amounts)]
     if budget.period == DAY:
-        stood = budget.limit * 2
-        values = [f"{number(stood)}x{start - 1}", *(number(stood + amount) for amount in amounts)]
         metric, more = (
             (DAY_TOKENS, {prometheus_label(DIRECTION): "input"}) if budget.unit == TOKENS else (DAY_COST_USD, {})
         )

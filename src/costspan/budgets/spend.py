@@ -1,7 +1,10 @@
 """Exact spend in PromQL, from counters that every process counts up from zero under an identity of its own.
 
-As no series ever resets, its last value is all it ever spent, and the difference of two of its values is what it
-spent between them. `increase()` guesses at the edges of its window instead: its error was -67 % to +15 %.
+As no series ever resets, the highest value of a series is all it ever spent, and the difference of two such values is
+what it spent between them. The highest and not the newest: a host's clock may step back, and then the newest time has
+an older value. `increase()` guesses at the edges of its window instead: its error was -67 % to +15 %.
+
+What holds for which counter, and why, stands in docs/decisions/0022-days-and-months.md.
 """
 
 from __future__ import annotations
@@ -24,11 +27,9 @@ _DIRECTION: Final = prometheus_label(DIRECTION)
 
 # A month is at most 31 days and one hour long.
 _MONTH: Final = "32d"
-# A day is at most 26 hours long (Antarctica/Troll), so that a sample older than 27 hours is from before today ...
+# A day is at most 26 hours long (Antarctica/Troll). A process tells a day for the three days after it, so that what it
+# said of this weekday in the last 27 hours is of today, and not of the same weekday of last week.
 _TODAY: Final = "27h"
-# ... and one younger than five days is from after the end of this weekday's last occurrence, with all calls of that
-# day that ended up to 23 hours late: what a weekday's series showed then is what it stood at when today began.
-_BEFORE_TODAY: Final = "93h"
 # How long a gap in the telemetry may be before a process that was silent is taken for a new one.
 _LONGEST_GAP: Final = "1d"
 
@@ -43,32 +44,34 @@ def total(expression: str, *more: str) -> str:
     return f"sum by ({', '.join([*DIMENSION_LABELS, *more])}) (\n{indented(expression)}\n)"
 
 
-def last_minus_start(selector: str, window: str, before: str = _LONGEST_GAP) -> str:
-    """PromQL: by how much each series grew in the window. A series that began in it grew from zero."""
-    last = f"last_over_time({selector}[{window}])"
-    return f"{last}\n- (\n  last_over_time({selector}[{before}] offset {window})\n  or {last} * 0\n)"
+def growth(selector: str, window: str, before: str = _LONGEST_GAP) -> str:
+    """PromQL: by how much each series grew in the window. A series that began in it grew from zero.
+
+    Never below zero: where a clock stepped back, the higher value may have the earlier time.
+    """
+    end = f"max_over_time({selector}[{window}])"
+    return f"clamp_min(\n  {end}\n  - (\n    max_over_time({selector}[{before}] offset {window})\n    or {end} * 0\n  ),\n  0\n)"
 
 
 def this_month(metric: Metric) -> str:
-    """PromQL: the spend of the current month: the last values of the series that carry its label."""
-    spent = f"last_over_time({metric.prometheus}[{_MONTH}])\nand on ({PERIOD_LABEL}) {CURRENT_MONTH.name}"
+    """PromQL: the spend of the current month: what the series that carry its label have reached."""
+    spent = f"max_over_time({metric.prometheus}[{_MONTH}])\nand on ({PERIOD_LABEL}) {CURRENT_MONTH.name}"
     return total(spent, PERIOD_LABEL)
 
 
 def today(metric: Metric) -> str:
-    """PromQL: the spend of the current day, labelled with it.
+    """PromQL: the spend of the current day, labelled with it: what the series of this weekday have reached.
 
-    The series of this weekday, less what they stood at when the day began. They have not moved in the six days
-    before, so the time of that reading does not matter, and a day with a change of clock is a day like others.
+    Zero for those of whom only other days are known: they have spent nothing yet.
     """
-    grown = last_minus_start(metric.prometheus, _TODAY, _BEFORE_TODAY)
-    spent = total(f"(\n{indented(grown)}\n)\nand on ({WEEKDAY_LABEL}) {CURRENT_WEEKDAY.name}")
+    reached = f"max_over_time({metric.prometheus}[{_TODAY}])"
+    spent = total(f"{reached}\nand on ({WEEKDAY_LABEL}) {CURRENT_WEEKDAY.name}\nor {reached} * 0")
     return f"{spent}\n* on () group_left ({PERIOD_LABEL}) {CURRENT_DAY.name}"
 
 
 def window(metric: Metric, length: str) -> str:
     """PromQL: the spend of the window of time up to now."""
-    return total(last_minus_start(metric.prometheus, length))
+    return total(growth(metric.prometheus, length))
 
 
 def _input_and_output(of_input: str, of_output: str, *more: str) -> str:
