@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Final
 
 from costspan import names
+from costspan.emit.days import told_on
 from costspan.facts.call import ERROR, OK
 from costspan.facts.periods import NS_PER_S, Periods
 from costspan.names import DURATION_BUCKETS_S, Metric, prometheus_label
@@ -96,18 +97,24 @@ class Fleet:
         return "".join(line for name in sorted(text) for line in text[name])
 
     def _exports(self, process: Process) -> Iterator[tuple[int, list[tuple[_Series, float]]]]:
-        sums: dict[_Series, float] = defaultdict(float)
+        sums: dict[tuple[_Series, str], float] = defaultdict(float)  # by series, and date where it is of a day
         calls, counted = sorted(process.calls, key=lambda call: call.counted_s), 0
         for moment_s in process.exports_s:
-            moved: set[_Series] = set()
+            moved: set[tuple[_Series, str]] = set()
             while counted < len(calls) and calls[counted].counted_s <= moment_s:
                 for series, amount in self._points(calls[counted]):
-                    sums[series] += amount
-                    moved.add(series)
+                    key = (series, self.day(calls[counted]) if series[0].startswith("llm_day_") else "")
+                    sums[key] += amount
+                    moved.add(key)
                 counted += 1
+            told = {"", *told_on(self.periods.day(moment_s * NS_PER_S))}
             yield (
                 moment_s,
-                [each for each in sums.items() if each[0] in moved or not each[0][0].startswith("llm_session_")],
+                [
+                    (series, value)
+                    for (series, date), value in sums.items()
+                    if date in told and ((series, date) in moved or not series[0].startswith("llm_session_"))
+                ],
             )
 
     def _points(self, call: Call) -> Iterator[tuple[_Series, float]]:
