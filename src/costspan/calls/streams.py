@@ -158,22 +158,25 @@ class AsyncEvents:
     def __init__(self, watch: StreamWatch, source: AsyncIterator[Any]) -> None:
         self._watch = watch
         self._source = source
-        self._next = source.__anext__
         self._keep = watch.tail.append
-        self.gi_running = False
+
+    @property
+    def gi_running(self) -> bool:
+        """Whether the library's generator is at work for the caller just now."""
+        return getattr(self._source, "ag_running", False)
 
     def __aiter__(self) -> AsyncEvents:
         return self
 
     async def __anext__(self) -> Any:
-        self.gi_running = True
         try:
-            event = await self._next()
-        except BaseException as error:
-            self.gi_running = False
-            self._over(error)
+            event = await anext(self._source)
+        except StopAsyncIteration:
+            self._watch.ended()
             raise
-        self.gi_running = False
+        except BaseException as error:
+            self._watch.broken(error)
+            raise
         watch = self._watch
         watch.count += 1
         if watch.count > StreamWatch.HEAD:
@@ -181,13 +184,6 @@ class AsyncEvents:
         else:
             _begin(watch, watch.head, event)
         return event
-
-    @guard.guarded("calls.finish")
-    def _over(self, error: BaseException) -> None:
-        if isinstance(error, StopAsyncIteration):
-            self._watch.ended()
-        else:
-            self._watch.broken(error)
 
     async def aclose(self) -> None:
         """Close the library's iterator, as the caller would have."""
