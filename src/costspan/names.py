@@ -242,12 +242,16 @@ FOLDED: Final = Metric(
     "Calls counted under `other` because a label had too many values.",
     (),
 )
+RETIRED_USD: Final = Metric(
+    "costspan.retired.usd", COUNTER, "{USD}", "Cost of months that a process of long life tells no more.", ()
+)
 
 METRICS: Final = (
     INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, REASONING_TOKENS, DURATION_S, FIRST_CHUNK_S,
     COST_USD, REQUESTS, UNPRICED_REQUESTS, UNPRICED_TOKENS, SESSION_COST_USD, SESSION_TOKENS, DAY_COST_USD, DAY_TOKENS,
     RATELIMIT_LIMIT, RATELIMIT_REMAINING, RATELIMIT_RESET, BUDGET_RESERVED_USD, BUDGET_REFUSED,
     ERRORS, DEGRADED, LEDGER_WRITTEN, LEDGER_WRITTEN_USD, LEDGER_LOST, LEDGER_LOST_USD, LEDGER_QUEUED, FOLDED,
+    RETIRED_USD,
 )  # fmt: skip
 
 # Boundaries of the conventions for `gen_ai.client.inference.duration`: 0.01 s, doubling to 81.92 s.

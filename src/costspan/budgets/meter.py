@@ -41,6 +41,7 @@ from costspan.names import (
     QUALITY,
     REQUEST_MODEL,
     REQUESTS,
+    RETIRED_USD,
     TASK_TYPE,
     TEAM,
     UNKNOWN,
@@ -187,8 +188,10 @@ def _pipeline() -> Iterator[Alert]:
 
 def _own_faults() -> Iterator[Alert]:
     per = "sum by (job, instance)"
-    cost, written, lost = (f"{per} ({each.prometheus})" for each in (COST_USD, LEDGER_WRITTEN_USD, LEDGER_LOST_USD))
-    difference = f"abs({cost} - ({written} + ({lost} or {written} * 0)))"
+    cost, retired, written, lost = (
+        f"{per} ({each.prometheus})" for each in (COST_USD, RETIRED_USD, LEDGER_WRITTEN_USD, LEDGER_LOST_USD)
+    )
+    difference = f"abs({cost} + ({retired} or {cost} * 0) - ({written} + ({lost} or {written} * 0)))"
     yield Alert(
         "LlmLedgerMismatch",
         f"{difference} > 0.01\nand {difference} > 0.001 * {cost}",

@@ -121,6 +121,8 @@ class Cells:
         self._told: frozenset[str] = frozenset()
         self._looked_s = steady()
         self._gone: set[frozenset[tuple[str, str]]] = set()
+        #: Cost of what was let go of, in nano-USD.
+        self.retired_nano_usd = 0
         self.cells: dict[_Raw, Cell] = {}
         self.days: dict[_Raw, Day] = {}
         self.with_account = with_account
@@ -224,7 +226,9 @@ class Cells:
             if now_s - self._looked_s >= _ON_ITS_WAY_S:
                 self._looked_s = now_s
                 for key in self._over(now_s, delivered_s):
-                    self._gone.add(frozenset(self.cells.pop(key).labels.items()))
+                    cell = self.cells.pop(key)
+                    self.retired_nano_usd += sum(cell.cost.values())
+                    self._gone.add(frozenset(cell.labels.items()))
                     self._keys.clear()
             gone, self._gone = self._gone, set()
             return gone
@@ -256,5 +260,6 @@ class Cells:
         self.days.clear()
         self._keys.clear()
         self._gone.clear()
+        self.retired_nano_usd = 0
         for cap in self._caps.values():
             cap.clear()

@@ -40,6 +40,7 @@ def observe_cells(meter: Meter, cells: Cells, periods: Periods) -> None:
     observe(meter, names.DAY_COST_USD, lambda: day_costs(cells, periods.day(time_ns())))
     observe(meter, names.DAY_TOKENS, lambda: _day_tokens(cells, periods.day(time_ns())))
     observe(meter, names.FOLDED, lambda: [(cells.folded, {})])
+    observe(meter, names.RETIRED_USD, lambda: [(cells.retired_nano_usd / NANO_PER_USD, {})])
 
 
 def _each(cells: Cells, read: Callable[[Cell], Iterable[tuple[int | float, dict[str, str]]]]) -> Source:

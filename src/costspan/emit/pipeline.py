@@ -59,7 +59,7 @@ class Pipeline:
         observe_health(meter, ledger)
         observe_rate_limits(meter, self.rate_limits)
         self._ridden: dict[int, Any] = {}
-        self._retiring = Retiring(self.cells, self._meters, self._delivered_s)
+        self._retiring = Retiring(self.cells, self._meters, self.delivered_s)
         self.durations = Durations(meter, self.cells, self._may_ride)
         self.clerk = Clerk(self._takers(settings, logger_provider))
         tracer = trace.get_tracer(names.SCOPE, tracer_provider=tracer_provider)
@@ -92,7 +92,7 @@ class Pipeline:
     def _meters(self) -> Any:
         return self._providers[1] or otel_metrics.get_meter_provider()
 
-    def _delivered_s(self) -> float:
+    def delivered_s(self) -> float:
         """When, by the steady clock, the last of all readers last delivered."""
         return min((rider.delivered_s for rider in self._ridden.values()), default=float("-inf"))
 
