@@ -62,9 +62,11 @@ lock: $(READY) ## Resolve requirements.lock again; add UPGRADE=1 for newer versi
 	  --universal --python-version 3.10 --generate-hashes --no-annotate --no-header \
 	  $(if $(UPGRADE),--upgrade) --output-file requirements.lock
 
-clean: ## Remove .venv and everything that was built or cached
-	rm -rf .venv .envs .cache .pytest_cache .ruff_cache .hypothesis dist build .coverage*
+clean: ## Remove .venv and what was built or cached, but for the programs of the stack, which take minutes to build
+	rm -rf .venv .envs .pytest_cache .ruff_cache .hypothesis dist build .coverage*
+	@! test -d .cache || find .cache -mindepth 1 -maxdepth 1 ! -name bin -exec rm -rf {} +
 	find src tests examples -name __pycache__ -prune -exec rm -rf {} +
+	@! test -d .cache/bin || echo "Kept .cache/bin, the programs of the stack; rm -r .cache removes them."
 
 # uv comes first, from the lock like everything else, because it installs ten times faster than pip. Where the
 # system's Python lacks ensurepip (Debian without python3-venv), its pip is lent to the new environment.
