@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+from costspan.budgets import compiled
 from stack import MissingProgramError, Stack, allow_list, routes
 from stack.binaries import families, program
 from stack.compose import ROOT
@@ -25,9 +26,10 @@ def binaries() -> None:
 
 
 def generate() -> None:
-    """Write the files that are made from others."""
-    allow_list.write()
-    routes.write()
+    """Write the files that are made from others: all of them or, where one has a mistake, none."""
+    allowed = allow_list.written(allow_list.FILE.read_text(encoding="utf-8"))
+    files = {allow_list.FILE: allowed, routes.FILE: routes.written()}
+    compiled.write({str(file.relative_to(ROOT)): text for file, text in files.items()}, ROOT)
 
 
 def chaos() -> None:
@@ -99,7 +101,7 @@ def main() -> None:
             measure(chosen.sessions)
         else:
             {"binaries": binaries, "generate": generate, "chaos": chaos}[chosen.verb]()
-    except (MissingProgramError, RuntimeError, TimeoutError) as fault:
+    except (MissingProgramError, OSError, RuntimeError, ValueError) as fault:
         sys.exit(f"{fault}")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
+
+import yaml
 
 from costspan import names
 from stack.compose import ROOT
@@ -40,17 +41,22 @@ def attributes() -> list[str]:
 
 
 def written(text: str) -> str:
-    """The file with its lists as they should be."""
-    text = _replace(
-        text, r'(?: +metric\.name == "[^"]+"(?: or)?\n)+', _lines(metrics(), '{0}metric.name == "{1}" or', 12)
+    """The file with its lists as they should be; a ValueError with the line where a list is not found."""
+    lists = (
+        ("not (", r'(?: +metric\.name == "[^"]+"(?: or)?\n)+', _lines(metrics(), '{0}metric.name == "{1}" or', 12)),
+        *(
+            (head, rf"(?<={re.escape(head)}\n)[^\]]+\n(?= +\])", _lines(words, '{0}"{1}",', 14))
+            for head, words in (
+                ("keep_keys(datapoint.attributes, [", labels()),
+                ("keep_keys(resource.attributes, [", RESOURCE),
+            )
+        ),
+        ("    allowed_keys:", r"(?<=    allowed_keys:\n)(?: +- \S+\n)+", _lines(attributes(), "{0}- {1}", 6)),
     )
-    text = _replace(
-        text, r"(?<=keep_keys\(datapoint\.attributes, \[\n)[^\]]+\n(?= +\])", _lines(labels(), '{0}"{1}",', 14)
-    )
-    text = _replace(
-        text, r"(?<=keep_keys\(resource\.attributes, \[\n)[^\]]+\n(?= +\])", _lines(RESOURCE, '{0}"{1}",', 14)
-    )
-    return _replace(text, r"(?<=    allowed_keys:\n)(?: +- \S+\n)+", _lines(attributes(), "{0}- {1}", 6))
+    for head, pattern, lines in lists:
+        text = _replace(text, head, pattern, lines)
+    _check(text)
+    return text
 
 
 def _lines(words: Iterable[str], form: str, indent: int) -> str:
@@ -59,13 +65,20 @@ def _lines(words: Iterable[str], form: str, indent: int) -> str:
     return re.sub(r"( or|,)\n$", "\n", text)
 
 
-def _replace(text: str, pattern: str, by: str) -> str:
+def _replace(text: str, head: str, pattern: str, by: str) -> str:
     replaced, count = re.subn(pattern, lambda _: by, text)
     if count != 1:
-        raise ValueError(f"{FILE.name}: expected one place like {pattern!r}, found {count}: do not reshape its lists")
+        at = [number for number, line in enumerate(text.splitlines(), 1) if head in line]
+        raise ValueError(
+            f"{FILE}:{(at or [1])[-1]}: {head.strip()}: {count} lists of names follow this: expected one, a name a line"
+        )
     return replaced
 
 
-def write(file: Path = FILE) -> None:
-    """Bring the file up to date."""
-    file.write_text(written(file.read_text(encoding="utf-8")), encoding="utf-8")
+def _check(text: str) -> None:
+    """A ValueError with the line where it is no YAML."""
+    try:
+        yaml.safe_load(text)
+    except yaml.MarkedYAMLError as fault:
+        line = fault.problem_mark.line + 1 if fault.problem_mark else 1
+        raise ValueError(f"{FILE}:{line}: is not valid YAML: {fault.problem}") from fault

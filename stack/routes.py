@@ -18,8 +18,3 @@ def written(budgets: Path = BUDGETS, receivers_file: Path = RECEIVERS) -> str:
     """The configuration that belongs to a file of budgets and a file of receivers."""
     content = receivers_file.read_text(encoding="utf-8")
     return compiled.with_receivers(load(budgets), budgets.name, receivers(content, str(receivers_file)), content)
-
-
-def write() -> None:
-    """Bring the file up to date."""
-    FILE.write_text(written(), encoding="utf-8")

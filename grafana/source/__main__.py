@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any, Final
 
-from grafana.source import budgets, health, sessions, usage
+from grafana.source import budgets, health, reading, sessions, usage
 
 from costspan.budgets.compiled import stale, write
 
@@ -31,17 +30,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=GRAFANA / "dashboards", help="the folder of the dashboards")
     asked = parser.parse_args(arguments)
     try:
-        files = dashboards(json.loads(asked.budgets.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        said = f"{asked.budgets}: {error!r}: expected the budgets.json of `costspan budgets compile`"
-        sys.stderr.write(f"{said}\n")
+        files = dashboards(reading.read(asked.budgets))
+    except ValueError as fault:
+        sys.stderr.write(f"{fault}\n")
         return 1
     if asked.check:
         old = stale(files, asked.out)
         for name in old:
             sys.stderr.write(f"{asked.out / name} is not up to date: run python -m grafana.source\n")
         return 1 if old else 0
-    write(files, asked.out)
+    try:
+        write(files, asked.out)
+    except OSError as fault:
+        sys.stderr.write(f"{asked.out} cannot be written: {fault}\n")
+        return 1
     return 0
 
 
