@@ -1,11 +1,12 @@
 """How many tokens, where the provider did not get to say: from the bytes of the request and of the streamed text.
 
-Only for a stream that was cut short. The result is marked as an estimate (`Usage.complete` is False). Measured over
-recorded traffic, it is rather too low than too high: docs/estimates.md.
+Only for a stream that was cut short. The result is marked as an estimate (`Usage.complete` is False). How far off it
+is over recorded traffic stands in docs/estimates.md, and so does where the constants come from.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -14,25 +15,43 @@ from costspan.calls.messages import NOTHING, fields
 _BYTES_PER_TOKEN: Final = 4
 #: What a picture costs, roughly; its base64 text says nothing about that.
 _TOKENS_PER_PICTURE: Final = 800
-_PROMPT_KEYS: Final = ("messages", "input", "system", "instructions", "prompt", "tools", "functions", "response_format")
+#: What stands around each message of a conversation, and around the whole.
+_TOKENS_AROUND: Final = 4
+#: Schemas are given to the model in a form that is shorter than their JSON.
+_BYTES_PER_SCHEMA_TOKEN: Final = 5
+_PROMPT_KEYS: Final = ("messages", "input", "system", "instructions", "prompt")
+_SCHEMA_KEYS: Final = ("tools", "functions", "response_format", "text")
 _NOT_TEXT: Final = frozenset({"role", "type", "id", "index", "name", "signature", "media_type", "logprobs", "call_id"})
 _BASE64_FROM: Final = 2_000
 _DEEPEST: Final = 12
 
 
 def input_tokens(body: Mapping[str, Any]) -> int:
-    """The tokens of a request's prompt."""
-    return _tokens(*_measure([body.get(key) for key in _PROMPT_KEYS if key in body], 0))
+    """The tokens of a request's prompt, with what stands around its messages, and of its schemas."""
+    spoken = _tokens(*_measure([body.get(key) for key in _PROMPT_KEYS], 0))
+    schemas = sum(_json_bytes(body[key]) for key in _SCHEMA_KEYS if body.get(key))
+    return spoken + _around(body) * _TOKENS_AROUND + schemas // _BYTES_PER_SCHEMA_TOKEN
 
 
 def output_tokens(events: Iterable[Any], count: int) -> int:
-    """The tokens of `count` stream events, of which some of the last are at hand."""
+    """The tokens of `count` stream events, of which some of the last are at hand: each that speaks has at least one."""
     texts = [_measure(_delta(event), 0)[0] for event in events]
     spoken = [length for length in texts if length]
     if not spoken:
         return 0
-    silent = len(texts) - len(spoken)
-    return max(1, round(sum(spoken) / len(spoken) * max(count - silent, len(spoken)) / _BYTES_PER_TOKEN))
+    speaking = max(count - (len(texts) - len(spoken)), len(spoken))
+    return max(speaking, round(sum(spoken) / len(spoken) * speaking / _BYTES_PER_TOKEN))
+
+
+def _around(body: Mapping[str, Any]) -> int:
+    if "prompt" in body:  # the older completions take it as it is
+        return 0
+    messages = body.get("messages") or body.get("input")
+    return 1 + (len(messages) if isinstance(messages, list) else 1)  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _json_bytes(value: Any) -> int:
+    return len(json.dumps(value, default=str, separators=(",", ":")).encode())
 
 
 def _tokens(length: int, pictures: int) -> int:
