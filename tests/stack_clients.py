@@ -7,7 +7,7 @@ import urllib.request
 import uuid
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -100,6 +100,9 @@ def request(job: str, metric: Metric, **changes: Any) -> ExportMetricsServiceReq
         attribute = point.attributes.add(key=label).value
         if isinstance(said, bytes):
             attribute.bytes_value = said
+        elif isinstance(said, list):
+            for word in cast("list[str]", said):
+                attribute.array_value.values.add(string_value=word)
         else:
             attribute.string_value = said
     return made

@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from opentelemetry._logs import LogRecord
@@ -15,12 +16,17 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from stack import MissingProgramError, Stack
+from stack.chaos.load import Agent
+from stack.chaos.offline import CALL_USD
+from stack.chaos.series import expected
 
 from costspan import names
 from costspan.names import COST_USD, METRICS, Metric
 from stack_clients import new_job, post, program, request, together
 
 DAY_S = 86_400
+#: More kinds of work than a process tells apart.
+_MOST_KINDS = 320
 
 RULES = """
 groups:
@@ -155,6 +161,8 @@ POISON = [
     # what                      the point                                        what stands for it in Prometheus
     ("huge label value",        {"labels": {"llm.team": "t" * 1_000_000}},       1.5),
     ("binary label value",      {"labels": {"llm.team": bytes(range(256))}},     1.5),
+    ("thousands of values",     {"labels": {"llm.team": [f"t-{n}" for n in range(5_000)]}}, 1.5),
+    ("huge session",            {"labels": {"session.id": "s" * 1_000_000}},     1.5),
     ("clock ahead by a year",   {"time_s": time.time() + 365 * DAY_S},           1.5),
     ("clock at 1970",           {"time_s": 1},                                   None),
     ("not a number",            {"value": math.nan},                             None),
@@ -174,8 +182,50 @@ def test_a_poisoned_point_costs_nobody_else_a_cent(
     post(collector(stack), together(request(bad, COST_USD, **changes), request(good, COST_USD)))
     arrives(stack, f'llm_cost_usd_total{{job="{good}"}}', 1.5)
     assert stack.value(f'last_over_time(llm_cost_usd_total{{job="{bad}"}}[1h])') == value, what
-    teams = [row["metric"].get("llm_team", "") for row in stack.query(f'{{job="{bad}"}}')]
-    assert all(len(team) <= 200 for team in teams)
+    assert all(len(label) <= 200 for label in labels(stack, bad))
+
+
+def labels(stack: Stack, job: str) -> set[str]:
+    """Every value of every label that a job has."""
+    return {value for row in stack.query(f'{{job="{job}"}}') for value in row["metric"].values()}
+
+
+def agent(stack: Stack, job: str, tmp_path: Path) -> Agent:
+    """A program with the real client under the real launcher, its answers made on the spot."""
+    environment = {
+        "CHAOS_CASE": job, "CHAOS_PROVIDER": "http://127.0.0.1:1", "OTEL_SERVICE_NAME": job,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector(stack), "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "30",
+    }  # fmt: skip
+    return Agent(environment, tmp_path / "agent.log")
+
+
+def test_thousands_of_poisoned_words_are_capped_before_they_reach_prometheus(stack: Stack, tmp_path: Path) -> None:
+    """A program that makes up words without end: bounded series, short labels, and no cent less."""
+    job, calls = new_job(), 2_000
+    poisoned = agent(stack, job, tmp_path)
+    poisoned.do("poison", calls)
+    poisoned.leave()
+    poisoned.ended()
+    arrives(stack, f'sum(llm_cost_usd_total{{job="{job}"}})', calls * CALL_USD)
+    arrives(stack, f'sum(llm_session_cost_usd_total{{job="{job}"}})', calls * CALL_USD)
+    assert stack.value(f'count({{job="{job}",__name__!~"llm_session_.*"}})') < expected(_MOST_KINDS)  # type: ignore[operator]
+    assert stack.value(f'sum(costspan_labels_folded_total{{job="{job}"}})') > calls  # type: ignore[operator]
+    said = labels(stack, job)
+    assert max(map(len, said)) <= 200
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f]", "".join(said))
+
+
+def test_series_are_the_function_that_the_page_gives(stack: Stack, tmp_path: Path) -> None:
+    """Of models, task types, sources, teams and sessions."""
+    job = new_job()
+    working = agent(stack, job, tmp_path)
+    working.do("work", 3, 2, 3, 2)
+    working.do("sessions", 20)
+    working.leave()
+    working.ended()
+    # The sessions are one more kind of work.
+    arrives(stack, f'count({{job="{job}"}})', expected(3 * 2 * 3 * 2 + 1, sessions=20, has_ledger=False))
 
 
 def test_a_usage_event_is_kept_with_its_sender(stack: Stack) -> None:

@@ -1,7 +1,7 @@
 """The program under load: an agent with the real openai client that does what its standard input says.
 
 `call 5` makes five calls, `fork 2 5` has two forked children make five calls each, `clock 1793491190` sets the clock of
-this process to that second; `work`, `sessions` and `pace` are those of offline.py. Each is answered by `done`. The end of
+this process to that second; `work`, `sessions`, `pace` and `poison` are those of offline.py. Each is answered by `done`. The end of
 the input is the end of the program.
 """
 
@@ -49,7 +49,7 @@ def fork(children: int, count: int) -> None:
 # The clock obeys only where shifted.py has installed it.
 WORDS = {
     "call": call, "fork": fork, "clock": clock.set_to,
-    "work": offline.work, "sessions": offline.sessions, "pace": offline.pace,
+    "work": offline.work, "sessions": offline.sessions, "pace": offline.pace, "poison": offline.poison,
 }  # fmt: skip
 
 

@@ -1,33 +1,37 @@
-"""What the pipeline costs: CPU of each hop a thousand calls, series by number of sessions, requests a second."""
+"""What the pipeline costs: CPU of each hop at a pace, series by kind of work and by session."""
 
 from __future__ import annotations
 
-import http.client
+import contextlib
+import itertools
 import os
-import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE
-
-from costspan import names
-from costspan.names import Metric
+from stack.chaos.exports import throughput
 from stack.chaos.load import Agent
+from stack.chaos.series import expected
 from stack.chaos.stage import Stage, stage
 
 _AGENTS: Final = 2
-_CALLS: Final = 1_000
-_SENDERS: Final = 8
-_PROCESSES: Final = 200
-_ROUNDS: Final = 5
-_POINTS: Final = 50
-_PER: Final = 1_000
-_CALLABLE: Final = 2_000
-_CHUNK: Final = 1_000
-_PATIENCE_S: Final = 300.0
+_RATE: Final = 1_000
+_PACE_S: Final = 20
+_HOPS: Final = ("collector", "prometheus", "alertmanager")
+#: As the shipped configuration and the example agent of docker-compose.yml have them.
+_EVALUATION_S: Final = 30
+_EXPORT: Final = {"OTEL_METRIC_EXPORT_INTERVAL": "5000"}
+_NO_EXPORT: Final = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
+_NO_LEDGER: Final = {"OTEL_COSTSPAN_LEDGER": "off"}
+_PROGRAMS: Final[dict[str, Mapping[str, str]]] = {
+    "programs, not watched": {**_NO_EXPORT, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "costspan"},
+    "programs, watched": {**_EXPORT, **_NO_LEDGER},
+    "programs, watched, with a ledger": _EXPORT,
+}
+#: Models, task types, sources, teams; processes.
+_WORK: Final = ((1, 1, 1, 1, 1), (4, 3, 3, 2, 1), (4, 3, 3, 2, 3))
+_PATIENCE_S: Final = 60.0
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -42,131 +46,85 @@ def _memory_mb(process: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def per_call(on: Stage) -> str:
-    """CPU of every hop while agents call as fast as they can, a new session every three calls."""
-    hops = {name: on.stack.running[name].process for name in ("collector", "prometheus")}
-    agents = [on.agent("costs") for _ in range(_AGENTS)]
-    for agent in agents:
-        agent.do("call", 10)
-    pids = {**hops, **{f"agent {number}": agent.process for number, agent in enumerate(agents)}}
-    before, started = {name: _cpu_s(pid) for name, pid in pids.items()}, time.monotonic()
-    _call(agents, _CALLS)
-    took_s = time.monotonic() - started
-    spent = {name: _cpu_s(pid) - before[name] for name, pid in pids.items()}
-    calls = _AGENTS * _CALLS
-    programs = sum(spent[name] for name in pids if name not in hops)
-    for agent in agents:
-        agent.leave()
-        agent.ended()
-    return (
-        f"{calls} calls at {calls / took_s:.0f} a second. CPU seconds a thousand calls (so: cores at 1,000 calls a"
-        f" second): programs with their client {programs / calls * _PER:.2f}, Collector"
-        f" {spent['collector'] / calls * _PER:.3f}, Prometheus {spent['prometheus'] / calls * _PER:.3f}"
+def at_a_pace(on: Stage) -> Iterator[str]:
+    """CPU of every hop while agents call at a pace, and while nobody calls."""
+    hops = {name: on.stack.running[name].process for name in _HOPS}
+    before = {name: _cpu_s(process) for name, process in hops.items()}
+    time.sleep(_PACE_S)
+    yield from (
+        f"nobody calls: {name} {(_cpu_s(pid) - before[name]) / _PACE_S:.3f} cores" for name, pid in hops.items()
     )
+    for number, (said, environment) in enumerate(_PROGRAMS.items()):
+        agents = [on.agent(f"pace-{number}", more=environment) for _ in range(_AGENTS)]
+        for agent in agents:
+            agent.do("pace", 100, 1)
+        pids = {**hops, **{f"agent {at}": agent.process for at, agent in enumerate(agents)}}
+        before, started = {name: _cpu_s(pid) for name, pid in pids.items()}, time.monotonic()
+        _all(agents, "pace", _RATE // _AGENTS, _PACE_S)
+        took_s = time.monotonic() - started
+        cores = {name: (_cpu_s(pid) - before[name]) / took_s for name, pid in pids.items()}
+        memory = max(_memory_mb(agent.process) for agent in agents)
+        rest = ", ".join(f"{name} {cores[name]:.3f}" for name in _HOPS)
+        programs = sum(cores[name] for name in pids if name not in hops)
+        yield f"{_RATE * _PACE_S / took_s:.0f} calls a second: {said} {programs:.2f} cores ({memory:.0f} MB each), {rest}"
+        _end(agents)
 
 
-def _call(agents: Sequence[Agent], count: int) -> None:
+def _all(agents: Sequence[Agent], *words: object) -> None:
     for agent in agents:
-        agent.tell("call", count)
+        agent.tell(*words)
     for agent in agents:
         agent.wait()
 
 
-def by_sessions(on: Stage, sessions: int) -> str:
-    """Series in Prometheus after one process had that many sessions; more than can be called are sent by hand."""
-    case = f"sessions-{sessions}"
-    if sessions <= _CALLABLE:
-        agent = on.agent(case)
-        agent.do("sessions", sessions)
+def _end(agents: Sequence[Agent]) -> None:
+    for agent in agents:
         agent.leave()
+    for agent in agents:
         agent.ended()
-    else:
-        _post(on, (_sessions(case, first) for first in range(0, sessions, _CHUNK)))
-    count = f'count(last_over_time({{job="{case}",__name__=~"llm_session_.*"}}[1d]))'
-    on.stack.until(lambda: (on.stack.value(count) or 0) >= 3 * sessions, "all sessions are to arrive", _PATIENCE_S)
-    others = on.stack.value(f'count(last_over_time({{job="{case}",__name__!~"llm_session_.*"}}[1d]))') or 0
-    memory = _memory_mb(on.stack.running["prometheus"].process)
+
+
+def _count(on: Stage, case: str, due: int) -> float:
+    """The series of a case once so many have arrived, or when the patience has ended."""
+    count = f'count(last_over_time({{job="{case}"}}[1d]))'
+    with contextlib.suppress(TimeoutError):
+        on.stack.until(lambda: (on.stack.value(count) or 0) >= due, "all series are to arrive", _PATIENCE_S)
+    return on.stack.value(count) or 0
+
+
+def by_work(on: Stage) -> Iterator[str]:
+    """Series of processes that do so many kinds of work, beside what series.py says."""
+    for models, tasks, sources, teams, processes in _WORK:
+        case = f"work-{models}-{processes}"
+        agents = [on.agent(case) for _ in range(processes)]
+        _all(agents, "work", models, tasks, sources, teams)
+        _end(agents)
+        due = expected(models * tasks * sources * teams, processes=processes)
+        yield (
+            f"{models} models, {tasks} task types, {sources} sources, {teams} teams, {processes} processes:"
+            f" {_count(on, case, due):.0f} series; expected {due}"
+        )
+
+
+def by_sessions(on: Stage, sessions: int) -> str:
+    """Series in Prometheus after one process had that many sessions, and what the process and Prometheus hold."""
+    agent = on.agent(f"sessions-{sessions}")
+    agent.do("sessions", sessions)
+    memory_mb = _memory_mb(agent.process)
+    _end([agent])
+    due = expected(1, sessions=sessions)
+    prometheus_mb = _memory_mb(on.stack.running["prometheus"].process)
     return (
-        f"{sessions:6} sessions in one process{'' if sessions <= _CALLABLE else ' (sent by hand)'}: {on.stack.value(count) or 0:.0f} session series, {others:.0f} others;"
-        f" Prometheus holds {memory:.0f} MB"
+        f"{sessions:6} sessions in one process: {_count(on, f'sessions-{sessions}', due):.0f} series; expected {due};"
+        f" the process holds {memory_mb:.0f} MB, Prometheus {prometheus_mb:.0f} MB"
     )
-
-
-def throughput(on: Stage) -> str:
-    """How many processes' exports one Collector brings to Prometheus in a second, synced to disk one by one."""
-    before = on.stack.value("sum(llm_cost_usd_total)") or 0
-    started = time.monotonic()
-    threads = [threading.Thread(target=_send, args=(on, number)) for number in range(_SENDERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    accepted_s = time.monotonic() - started
-    whole = before + _PROCESSES * _POINTS * _ROUNDS
-    on.stack.until(
-        lambda: (on.stack.value("sum(llm_cost_usd_total)") or 0) > whole - 1, "all is to arrive", _PATIENCE_S
-    )
-    stored_s, requests = time.monotonic() - started, _PROCESSES * _ROUNDS
-    return (
-        f"{requests} exports of {_POINTS} points: {requests / accepted_s:.0f} a second accepted,"
-        f" {requests / stored_s:.0f} a second brought to Prometheus"
-    )
-
-
-def _send(on: Stage, sender: int) -> None:
-    _post(
-        on,
-        (
-            _export("throughput", f"process-{process}", [names.COST_USD], range(_POINTS), float(number))
-            for number in range(1, _ROUNDS + 1)
-            for process in range(sender, _PROCESSES, _SENDERS)
-        ),
-    )
-
-
-def _post(on: Stage, requests: Iterable[ExportMetricsServiceRequest]) -> None:
-    connection = http.client.HTTPConnection(on.stack.places.address("collector", 4318))
-    for request in requests:
-        body = request.SerializeToString()
-        connection.request("POST", "/v1/metrics", body, {"Content-Type": "application/x-protobuf"})
-        answer = connection.getresponse()
-        answer.read()
-        if answer.status != http.HTTPStatus.OK:
-            raise RuntimeError(f"the Collector answered {answer.status}")
-
-
-def _sessions(case: str, first: int) -> ExportMetricsServiceRequest:
-    """What a process says of a thousand sessions: their cost and, by direction, their tokens."""
-    metrics = [names.SESSION_COST_USD, names.SESSION_TOKENS, names.SESSION_TOKENS]
-    return _export(case, case, metrics, range(first, first + _CHUNK), 1.0)
-
-
-def _export(
-    job: str, instance: str, metrics: Sequence[Metric], numbers: Iterable[int], value: float
-) -> ExportMetricsServiceRequest:
-    """An export as the SDK makes it: a point for each number, told apart by the metric's first label."""
-    made, now = ExportMetricsServiceRequest(), time.time_ns()
-    of = made.resource_metrics.add()
-    for key, text in (("service.name", job), ("service.instance.id", instance)):
-        of.resource.attributes.add(key=key).value.string_value = text
-    scope = of.scope_metrics.add()
-    for at, metric in enumerate(metrics):
-        one = scope.metrics.add(name=metric.name, unit=metric.unit)
-        one.sum.is_monotonic = True
-        one.sum.aggregation_temporality = AGGREGATION_TEMPORALITY_CUMULATIVE
-        for number in numbers:
-            point = one.sum.data_points.add(as_double=value, time_unix_nano=now, start_time_unix_nano=now - 1)
-            for label, text in zip(metric.labels, [f"{metric.labels[0]}-{number}", *[f"x{at}"] * 20], strict=False):
-                point.attributes.add(key=label).value.string_value = text
-    return made
 
 
 def main(folder: Path, sessions: Sequence[int]) -> None:
     """Measure and print."""
     folder.mkdir(parents=True, exist_ok=True)
-    with stage(folder) as on:
+    with stage(folder, _EVALUATION_S) as on:
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
-        print(per_call(on), flush=True)
-        for count in sessions:
-            print(by_sessions(on, count), flush=True)
-        print(throughput(on), flush=True)
+        by_number = (by_sessions(on, number) for number in sessions)
+        for line in itertools.chain(at_a_pace(on), by_work(on), by_number, throughput(on)):
+            print(line, flush=True)

@@ -30,6 +30,9 @@ SOURCES: Final = ("main_agent", "task_agent", "heartbeat")
 _CALLS_A_SESSION: Final = 3
 _USAGE: Final[dict[str, Any]] = {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100}
 
+#: What a call of the first model costs here: 1,000 input tokens, 100 output tokens.
+CALL_USD: Final = 0.00021
+
 #: Model, task type, source, team.
 Kind: TypeAlias = tuple[str, str, str, str]
 
@@ -71,6 +74,19 @@ def sessions(count: int) -> None:
     asked = client()
     for number in range(count):
         with costspan.attribution(session=f"session-{number}", task_type="chat", source="main_agent", team="one"):
+            asked.chat.completions.create(model=MODELS[0], messages=[])
+
+
+def poison(count: int) -> None:
+    """Call for another team, task type, source and session each time: long words, and words that are no text."""
+    asked = client()
+    for number in range(count):
+        with costspan.attribution(
+            session=f"{number}-" + "s" * 100_000,
+            task_type=f"{number}\x00\x1b[2J\ud800\n",
+            source=bytes(range(256)).decode("latin-1") + f"{number}",
+            team=f"team-{number}",
+        ):
             asked.chat.completions.create(model=MODELS[0], messages=[])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from costspan.names import DAY_COST_USD, DAY_TOKENS, DURATION_BUCKETS_S, SESSION_COST_USD, SESSION_TOKENS
+from costspan.names import DAY_COST_USD, DAY_TOKENS, DURATION_BUCKETS_S, METRICS, SESSION_COST_USD, SESSION_TOKENS
 
 #: Input and output tokens, cost, requests: what every kind of work has in every month. Cached and reasoning tokens,
 #: further qualities, outcomes and modalities add one each where they occur.
@@ -15,12 +15,21 @@ _DIRECTIONS: Final = 2
 #: Cost, and tokens by direction.
 A_WEEKDAY: Final = len((DAY_COST_USD, *[DAY_TOKENS] * _DIRECTIONS))
 A_SESSION: Final = len((SESSION_COST_USD, *[SESSION_TOKENS] * _DIRECTIONS))
-#: What a process says of itself and its ledger: five figures, labels folded, its resource.
-A_PROCESS: Final = 7
+_OF_PROCESS: Final = [metric.name for metric in METRICS if not metric.labels]
+A_LEDGER: Final = sum(name.startswith("costspan.ledger.") for name in _OF_PROCESS)
+#: What else a process says of itself, and its resource.
+A_PROCESS: Final = len(_OF_PROCESS) - A_LEDGER + 1
 
 
 def expected(
-    kinds: int, *, processes: int = 1, months: int = 1, weekdays: int = 1, streams: bool = False, sessions: int = 0
+    kinds: int,
+    *,
+    processes: int = 1,
+    months: int = 1,
+    weekdays: int = 1,
+    sessions: int = 0,
+    has_streams: bool = False,
+    has_ledger: bool = True,
 ) -> int:
     """The series of processes that all do the same.
 
@@ -29,9 +38,10 @@ def expected(
         processes: processes that lived within the retention, restarts included.
         months: calendar months in which one of them worked.
         weekdays: different weekdays on which it worked: seven at the most.
-        streams: True where each kind of work is streamed too: the time to the first event.
         sessions: sessions of all processes together, each with one task type, model and source.
+        has_streams: True where each kind of work is streamed too: the time to the first event.
+        has_ledger: True where a ledger is written.
     """
-    histograms = A_HISTOGRAM * (2 if streams else 1)
-    a_kind = A_MONTH * months + A_WEEKDAY * weekdays + histograms
-    return processes * (A_PROCESS + kinds * a_kind) + sessions * A_SESSION
+    a_kind = A_MONTH * months + A_WEEKDAY * weekdays + A_HISTOGRAM * (1 + has_streams)
+    a_process = A_PROCESS + A_LEDGER * has_ledger + kinds * a_kind
+    return processes * a_process + sessions * A_SESSION

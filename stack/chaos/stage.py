@@ -154,10 +154,10 @@ class Stage(NamedTuple):
 
 
 @contextmanager
-def stage(folder: Path) -> Generator[Stage]:
-    """Everything started, with budgets compiled and the pace of evaluation quickened."""
+def stage(folder: Path, evaluation_s: int = EVALUATION_S) -> Generator[Stage]:
+    """Everything started, with budgets compiled, and with the pace of evaluation quickened."""
     stack = Stack(folder / "stack")
-    _set_budgets(stack, folder)
+    _set_budgets(stack, folder, evaluation_s)
     bill = Bill()
     with ExitStack() as running:
         running.enter_context(stack)
@@ -166,13 +166,13 @@ def stage(folder: Path) -> Generator[Stage]:
         yield Stage(stack, bill, wire, provider, folder)
 
 
-def _set_budgets(stack: Stack, folder: Path) -> None:
+def _set_budgets(stack: Stack, folder: Path, evaluation_s: int) -> None:
     budgets = folder / "budgets.yaml"
     budgets.write_text(BUDGETS, encoding="utf-8")
     home = stack.configuration("prometheus")
     compiled.write(compiled.compiled(load(budgets), budgets.name), home)
     settings = home / "prometheus.yml"
-    edit(settings, r"evaluation_interval: \w+", f"evaluation_interval: {EVALUATION_S}s")
+    edit(settings, r"evaluation_interval: \w+", f"evaluation_interval: {evaluation_s}s")
     receivers = stack.configuration("alertmanager") / "receivers.yml"
     told = re.sub(r"group_wait: \w+", f"group_wait: {GROUP_WAIT_S}s", routes.written(budgets, receivers))
     (receivers.parent / "alertmanager.yml").write_text(told, encoding="utf-8")
