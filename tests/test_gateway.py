@@ -27,6 +27,7 @@ from stack.chaos.provider import Bill, serving
 from stack.compose import ROOT, Mount, Service
 
 from costspan import names
+from costspan.budgets.series import FOREIGN_METRICS
 from costspan.names import COST_USD
 from otlp_receiver import Received, attributes, over_http
 from stack_clients import new_job, program
@@ -146,6 +147,7 @@ def test_a_wrong_token_is_refused_and_counted_on_both_sides(fleet: Fleet) -> Non
         sender.count(COST_USD, 99.0)
 
     refused = 'http_server_request_duration_count{http_request_method="POST",http_response_status_code="401"'
+    assert refused.partition("{")[0] in FOREIGN_METRICS  # LlmWrongToken watches it
     fleet.stack.until(lambda: counted(fleet, "gateway", refused), "the gateway is to count the refusal")
     lost = "otelcol_exporter_send_failed_metric_points"
     fleet.stack.until(lambda: counted(fleet, "stranger", lost), "the stranger is to count its loss")

@@ -50,7 +50,7 @@ def dashboard(time_zone: str) -> Dashboard:
     arrival = [
         gauge("Age of the last sample", "By job; a job that has ended stops.", (signals.AGE,), 8,
               Look(steps=_OLD, nothing="nothing for a day")),
-        figure("Lost on the way", "Points refused or thrown away.", signals.LOSSES, 8,
+        figure("Lost on the way", "Points refused or thrown away, strangers, failed notifications.", signals.LOSSES, 8,
                Look(steps=_NEVER, nothing="nothing")),
         gauge("Collector's queue", "How full it is.", (signals.QUEUE,), 8,
               Look(steps=_FULL, nothing="the Collector says nothing")),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Any, Final, TypeAlias
 
 from grafana.source.signals import SHARE, USD, Signal
@@ -16,7 +17,7 @@ Json: TypeAlias = dict[str, Any]
 DATA_SOURCE: Final[Json] = {"type": "prometheus", "uid": "${datasource}"}
 GREEN, YELLOW, RED, BLUE, GREY = "green", "yellow", "red", "blue", "text"
 _DECIMALS: Final = {USD: 2, SHARE: 1}
-_LETTERS: Final = "ABCDEFGHIJ"
+_LETTERS: Final = ascii_uppercase
 
 
 @dataclass(frozen=True)

@@ -27,19 +27,18 @@ from costspan.budgets.series import (
     BUDGET_BURN,
     BUDGET_PROJECTED,
     BUDGET_USED,
-    COLLECTOR_LOSSES,
     COLLECTOR_QUEUE_CAPACITY,
     COLLECTOR_QUEUE_SIZE,
     DIMENSION_LABELS,
     ELAPSED,
     EVERY_LABEL,
-    PROMETHEUS_LOSSES,
+    FOREIGN_COUNTERS,
     SPEND_DAY,
     SPEND_MONTH,
     SPEND_WINDOW,
     WINDOW_LABEL,
 )
-from costspan.budgets.spend import growth
+from costspan.budgets.spend import growth, scraped_growth
 from costspan.facts.call import ABANDONED, ERROR, REFUSED
 from costspan.facts.money import ESTIMATED, INCOMPLETE
 from costspan.names import (
@@ -266,10 +265,11 @@ def _newest(metric: Metric, *by: str) -> str:
     return f"min by ({', '.join(map(prometheus_label, by))}) (last_over_time({selector(metric)}[15m]))"
 
 
-def _lost(name: str) -> Signal:
-    where = name.removesuffix("_total").removeprefix("otelcol_").removesuffix("_metric_points").replace("_", " ")
-    grew = f"sum by (job, instance) (\n{growth(name, RANGE)}\n)"
-    return Signal(where, COUNT, "Points that were refused or thrown away.", f"{grew} > 0", f"{where} ({{{{job}}}})")
+def _lost(counter: str) -> Signal:
+    name = counter.partition("{")[0].removesuffix("_total").removeprefix("otelcol_")
+    where = name.removesuffix("_metric_points").replace("_", " ")
+    grew = f"round(sum by (job, instance) (\n{scraped_growth(counter, RANGE)}\n))"
+    return Signal(where, COUNT, "What was refused, thrown away or not sent.", f"{grew} > 0", f"{where} ({{{{job}}}})")
 
 
 def _by_job(metric: Metric, *more: str) -> str:
@@ -306,7 +306,7 @@ COVERAGE: Final = (
 QUOTA_LEFT: Final = Signal("Left", COUNT, "The least of all processes.", _newest(RATELIMIT_REMAINING, *_QUOTA))
 QUOTA: Final = Signal("Quota", COUNT, "By the answers' headers.", _newest(RATELIMIT_LIMIT, *_QUOTA))
 QUOTA_RESET: Final = Signal("Whole again in", SECONDS, "By the headers.", _newest(RATELIMIT_RESET, *_QUOTA))
-LOSSES: Final = tuple(map(_lost, (*COLLECTOR_LOSSES, *PROMETHEUS_LOSSES)))
+LOSSES: Final = tuple(map(_lost, FOREIGN_COUNTERS))
 QUEUE: Final = Signal(
     "Collector's queue",
     SHARE,

@@ -9,19 +9,22 @@ from costspan.budgets.policy import DAY
 from costspan.budgets.rule import CRITICAL, INFO, WARNING, Alert, group
 from costspan.budgets.rules import GROUPS
 from costspan.budgets.series import (
+    COLLECTOR_FILTERED,
     COLLECTOR_LOSSES,
     COLLECTOR_QUEUE_CAPACITY,
     COLLECTOR_QUEUE_SIZE,
+    COLLECTOR_STRANGERS,
     CURRENT_WEEKDAY,
     ELAPSED,
     EVERY_LABEL,
     LOCAL_TIME,
+    NOTIFICATION_LOSSES,
     PROMETHEUS_LOSSES,
     SPEND_WINDOW,
     WEEKDAY_LABEL,
     WINDOW_LABEL,
 )
-from costspan.budgets.spend import growth, indented
+from costspan.budgets.spend import growth, indented, scraped_growth
 from costspan.facts.money import ESTIMATED, INCOMPLETE
 from costspan.facts.periods import zone
 from costspan.names import (
@@ -65,6 +68,7 @@ _LAST_DAY: Final = f'{WINDOW_LABEL}="1d"'
 # series may still be that of the week before.
 _WEEKEND: Final = "66h"
 _JOB: Final = "{{ $labels.job }}"
+_WHERE: Final = f"{_JOB} ({{{{ $labels.instance }}}})"
 
 
 def meter_rules(policy: Policy) -> Content:
@@ -81,6 +85,11 @@ def _grown(metric: Metric, window: str, *by: str, chosen: str = "") -> str:
 
 def _sum(expression: str, labels: str = "") -> str:
     return f"sum by ({labels}) (\n{indented(expression)}\n)" if labels else f"sum (\n{indented(expression)}\n)"
+
+
+def _counted_elsewhere(*counters: str) -> str:
+    """PromQL: any of these counters of services has grown in the last 10 minutes."""
+    return "\nor\n".join(f"{_sum(scraped_growth(counter, '10m'), 'job, instance')} > 0" for counter in counters)
 
 
 def _value(attribute: str) -> str:
@@ -168,13 +177,33 @@ def _arrival() -> Iterator[Alert]:
 
 
 def _pipeline() -> Iterator[Alert]:
-    losses = [_sum(growth(name, "10m"), "job, instance") for name in (*COLLECTOR_LOSSES, *PROMETHEUS_LOSSES)]
     yield Alert(
         "LlmPipelineLoss",
-        "\nor\n".join(f"{loss} > 0" for loss in losses),
+        _counted_elsewhere(*COLLECTOR_LOSSES, *PROMETHEUS_LOSSES),
         CRITICAL,
-        f"{_JOB} ({{{{ $labels.instance }}}}) loses telemetry",
-        "{{ $value }} points were refused or thrown away in the last 10 minutes.",
+        f"{_WHERE} loses telemetry",
+        "About {{ $value | humanize }} points were refused or thrown away in the last 10 minutes.",
+    )
+    yield Alert(
+        "LlmPointsRefused",
+        _counted_elsewhere(*COLLECTOR_FILTERED),
+        WARNING,
+        f"{_WHERE} takes points of LLM calls away: somebody sends what cannot be counted",
+        "About {{ $value | humanize }} points in the last 10 minutes were deltas, older than 45 days, or no amounts.",
+    )
+    yield Alert(
+        "LlmWrongToken",
+        _counted_elsewhere(*COLLECTOR_STRANGERS),
+        WARNING,
+        f"{_WHERE} refuses somebody who has no token, or a wrong one",
+        "About {{ $value | humanize }} requests in the last 10 minutes. If it is one of ours, its spend is not seen.",
+    )
+    yield Alert(
+        "LlmNotificationsFailed",
+        _counted_elsewhere(*NOTIFICATION_LOSSES),
+        CRITICAL,
+        f"{_WHERE} cannot send notifications: budgets may be crossed unheard",
+        "About {{ $value | humanize }} in the last 10 minutes failed for good.",
     )
     yield Alert(
         "LlmPipelineQueueFull",

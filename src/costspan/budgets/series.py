@@ -72,7 +72,10 @@ RECORDED: Final = (
 
 #: Labels that others put on what the rules read: OTLP's identity of a process, the SDK's mark of an overflow, and
 #: the names of exporters and receivers in the Collector's telemetry about itself.
-FOREIGN_LABELS: Final = ("job", "instance", "otel_metric_overflow", "exporter", "receiver", "data_type")
+FOREIGN_LABELS: Final = (
+    "job", "instance", "otel_metric_overflow", "exporter", "receiver", "data_type", "filter", "http_response_status_code",
+    "rpc_response_status_code",
+)  # fmt: skip
 
 # https://opentelemetry.io/docs/collector/internal-telemetry/: the telemetry reader of the Collector decides whether
 # counters end in `_total`.
@@ -86,4 +89,29 @@ COLLECTOR_QUEUE_SIZE: Final = "otelcol_exporter_queue_size"
 COLLECTOR_QUEUE_CAPACITY: Final = "otelcol_exporter_queue_capacity"
 #: Samples that Prometheus threw away because they came too late (https://prometheus.io/docs/, tsdb/head.go).
 PROMETHEUS_LOSSES: Final = ("prometheus_tsdb_out_of_order_samples_total", "prometheus_tsdb_too_old_samples_total")
-FOREIGN_METRICS: Final = (*COLLECTOR_LOSSES, COLLECTOR_QUEUE_SIZE, COLLECTOR_QUEUE_CAPACITY, *PROMETHEUS_LOSSES)
+#: Points of ours that the Collector's filter took away, because Prometheus could not take them.
+COLLECTOR_FILTERED: Final = tuple(
+    f'otelcol_processor_filter_datapoints_filtered{end}{{filter="filter/metrics"}}' for end in ("", "_total")
+)
+#: Requests that a Collector's receiver refused for their token, by HTTP and by gRPC. The reader decides on the unit.
+COLLECTOR_STRANGERS: Final = tuple(
+    f"{name}{unit}_count{{{status}}}"
+    for name, status in (
+        ("http_server_request_duration", 'http_response_status_code=~"401|403"'),
+        ("rpc_server_call_duration", 'rpc_response_status_code=~"UNAUTHENTICATED|PERMISSION_DENIED"'),
+    )
+    for unit in ("", "_seconds")
+)
+#: Notifications that Alertmanager could not send, and alerts that Prometheus could not hand to Alertmanager.
+NOTIFICATION_LOSSES: Final = (
+    "alertmanager_notifications_failed_total",
+    "prometheus_notifications_errors_total",
+    "prometheus_notifications_dropped_total",
+)
+#: What others count, with the label matchers that choose of it.
+FOREIGN_COUNTERS: Final = (
+    *COLLECTOR_LOSSES, *PROMETHEUS_LOSSES, *COLLECTOR_FILTERED, *COLLECTOR_STRANGERS, *NOTIFICATION_LOSSES,
+)  # fmt: skip
+FOREIGN_METRICS: Final = (
+    *(counter.partition("{")[0] for counter in FOREIGN_COUNTERS), COLLECTOR_QUEUE_SIZE, COLLECTOR_QUEUE_CAPACITY,
+)  # fmt: skip

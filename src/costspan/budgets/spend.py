@@ -53,6 +53,17 @@ def growth(selector: str, window: str, before: str = _LONGEST_GAP) -> str:
     return f"clamp_min(\n  {end}\n  - (\n    max_over_time({selector}[{before}] offset {window})\n    or {end} * 0\n  ),\n  0\n)"
 
 
+def scraped_growth(selector: str, window: str) -> str:
+    """PromQL: by how much each counter of a service grew in the window, roughly: it is for alerts, not for money.
+
+    Such a counter begins at zero whenever the service is restarted, and many are not there before they count one.
+    """
+    return (
+        f"last_over_time({selector}[{window}]) unless last_over_time({selector}[{_LONGEST_GAP}] offset {window})\n"
+        f"or increase({selector}[{window}])"
+    )
+
+
 def this_month(metric: Metric) -> str:
     """PromQL: the spend of the current month: what the series that carry its label have reached."""
     spent = f"max_over_time({metric.prometheus}[{_MONTH}])\nand on ({PERIOD_LABEL}) {CURRENT_MONTH.name}"
