@@ -53,8 +53,8 @@ def _emptied(name: str) -> Path:
     return folder
 
 
-def run(folder: Path, for_s: float) -> None:
-    """Run the stack until Ctrl-C, or until the time is over."""
+def run(folder: Path, for_s: float, *, fixed: bool) -> None:
+    """Run the stack until Ctrl-C, or until the time is over; `fixed` takes the ports of the compose file."""
     over = threading.Event()
 
     def end(*_: object) -> None:
@@ -62,7 +62,7 @@ def run(folder: Path, for_s: float) -> None:
 
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
-    with Stack(folder, fixed=True, live=True) as stack:
+    with Stack(folder, fixed=fixed, live=True) as stack:
         print(_welcome(stack, for_s), flush=True)
         over.wait(for_s)
     print("stopped")
@@ -93,10 +93,11 @@ def main() -> None:
     runs = verbs.add_parser("run", help="run the stack of docker-compose.yml without docker")
     runs.add_argument("--folder", type=Path, default=ROOT / ".cache" / "stack", help="data, configurations, logs")
     runs.add_argument("--for", dest="for_s", type=float, default=_FOR_S, metavar="SECONDS", help="stop by itself after")
+    runs.add_argument("--free-ports", action="store_true", help="listen where nobody does, beside another stack")
     chosen = options.parse_args()
     try:
         if chosen.verb == "run":
-            run(chosen.folder, chosen.for_s)
+            run(chosen.folder, chosen.for_s, fixed=not chosen.free_ports)
         elif chosen.verb == "costs":
             measure(chosen.sessions)
         else:

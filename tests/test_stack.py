@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +21,10 @@ from stack import MissingProgramError, Stack
 from stack.chaos.load import Agent
 from stack.chaos.offline import CALL_USD
 from stack.chaos.series import expected
+from stack.compose import ROOT
 
 from costspan import names
+from costspan.ledger.store import Store
 from costspan.names import COST_USD, METRICS, Metric
 from stack_clients import new_job, post, program, request, together
 
@@ -214,6 +218,23 @@ def test_thousands_of_poisoned_words_are_capped_before_they_reach_prometheus(sta
     said = labels(stack, job)
     assert max(map(len, said)) <= 200
     assert not re.search(r"[\x00-\x1f\x7f-\x9f]", "".join(said))
+
+
+def test_the_example_agent_of_the_compose_file_tells_prometheus_what_its_ledger_has(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """Its command and environment, as docker-compose.yml has them."""
+    bins, said, ledger = Path(sys.executable).parent, stack.environment("agent"), tmp_path / "ledger.db"
+    job = said["OTEL_SERVICE_NAME"]
+    environment = {**os.environ, **said, "PATH": f"{bins}:{os.environ['PATH']}", "OTEL_COSTSPAN_LEDGER": str(ledger)}
+    subprocess.run(
+        stack.services["agent"].command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120
+    )
+    with Store.read(ledger) as store:
+        [(calls, nano_usd)] = store.select("SELECT count(*), sum(cost_nano_usd) FROM calls")
+    assert calls > 10
+    arrives(stack, f'sum(last_over_time(llm_requests_total{{job="{job}"}}[1h]))', calls)
+    arrives(stack, f'sum(last_over_time(llm_cost_usd_total{{job="{job}"}}[1h]))', nano_usd / 1e9)
 
 
 def test_series_are_the_function_that_the_page_gives(stack: Stack, tmp_path: Path) -> None:
