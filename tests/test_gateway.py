@@ -5,10 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import os
+import ssl
+import urllib.error
+import urllib.request
 from collections.abc import Generator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+import grpc
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -16,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from opentelemetry._logs import LogRecord
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import MetricsServiceStub
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
@@ -30,7 +35,7 @@ from costspan import names
 from costspan.budgets.series import FOREIGN_METRICS
 from costspan.names import COST_USD
 from otlp_receiver import Received, attributes, over_http
-from stack_clients import new_job, program
+from stack_clients import new_job, program, request
 
 #: The team and service of the program whose traces are sampled.
 SAMPLED = "sampled"
@@ -42,6 +47,7 @@ class Fleet(NamedTuple):
 
     stack: Stack
     received: Received
+    certificate: str
 
 
 def collector(name: str, file: str, **environment: str) -> Service:
@@ -110,7 +116,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Generator[Fleet]:
         configuration = stack.configuration("gateway") / "gateway.yaml"
         configuration.write_text(configuration.read_text().replace("decision_wait: 30s", "decision_wait: 1s"))
         with stack:
-            yield Fleet(stack, received)
+            yield Fleet(stack, received, f"{folder}/cert.pem")
 
 
 def counted(fleet: Fleet, name: str, metric: str) -> float:
@@ -152,6 +158,50 @@ def test_a_wrong_token_is_refused_and_counted_on_both_sides(fleet: Fleet) -> Non
     lost = "otelcol_exporter_send_failed_metric_points"
     fleet.stack.until(lambda: counted(fleet, "stranger", lost), "the stranger is to count its loss")
     assert fleet.stack.query(f'llm_cost_usd_total{{job="{job}"}}') == []
+
+
+WRONG_TOKENS = [{}, {"authorization": "Bearer wrong-token"}, {"authorization": "Basic cmlnaHQtdG9rZW4="}]
+RIGHT_TOKEN = {"authorization": "Bearer right-token"}
+
+
+@pytest.mark.parametrize("token", WRONG_TOKENS, ids=["none", "wrong", "another scheme"])
+def test_a_program_without_the_token_is_refused_by_http(fleet: Fleet, token: dict[str, str]) -> None:
+    """401, counted, and nothing of it in Prometheus; with the token the same request is taken."""
+    refused = 'http_server_request_duration_count{http_request_method="POST",http_response_status_code="401"'
+    before, job = counted(fleet, "gateway", refused), new_job()
+    trusting = ssl.create_default_context(cafile=fleet.certificate)
+    url = f"https://{fleet.stack.places.address('gateway', 4318)}/v1/metrics"
+
+    def send(value: float, headers: dict[str, str]) -> int:
+        body = request(job, COST_USD, value=value).SerializeToString()
+        asked = urllib.request.Request(url, body, {"Content-Type": "application/x-protobuf", **headers})
+        with urllib.request.urlopen(asked, timeout=30, context=trusting) as answer:
+            return answer.status
+
+    with pytest.raises(urllib.error.HTTPError) as told:
+        send(99.0, token)
+    told.value.close()
+    assert told.value.code == 401
+    assert send(1.5, RIGHT_TOKEN) == 200
+    query = f'sum(llm_cost_usd_total{{job="{job}"}})'
+    fleet.stack.until(lambda: fleet.stack.value(query) == 1.5, "what was sent with the token is to arrive")
+    fleet.stack.until(lambda: counted(fleet, "gateway", refused) == before + 1, "the refusal is to be counted")
+
+
+@pytest.mark.parametrize("token", WRONG_TOKENS, ids=["none", "wrong", "another scheme"])
+def test_a_program_without_the_token_is_refused_by_grpc(fleet: Fleet, token: dict[str, str]) -> None:
+    """UNAUTHENTICATED, counted, and nothing of it in Prometheus; with the token the same request is taken."""
+    refused = 'rpc_server_call_duration_count{rpc_method="opentelemetry.proto.collector.metrics.v1.MetricsService/Export",rpc_response_status_code="UNAUTHENTICATED"'
+    before, job = counted(fleet, "gateway", refused), new_job()
+    trusting = grpc.ssl_channel_credentials(Path(fleet.certificate).read_bytes())
+    with grpc.secure_channel(fleet.stack.places.address("gateway", 4317), trusting) as channel:
+        stub: Any = MetricsServiceStub(channel)
+        with pytest.raises(grpc.RpcError, match="UNAUTHENTICATED"):
+            stub.Export(request(job, COST_USD, value=99.0), metadata=[*token.items()], timeout=30)
+        stub.Export(request(job, COST_USD), metadata=[*RIGHT_TOKEN.items()], timeout=30)
+    query = f'sum(llm_cost_usd_total{{job="{job}"}})'
+    fleet.stack.until(lambda: fleet.stack.value(query) == 1.5, "what was sent with the token is to arrive")
+    fleet.stack.until(lambda: counted(fleet, "gateway", refused) == before + 1, "the refusal is to be counted")
 
 
 def test_a_usage_event_arrives_and_no_other_log_line(fleet: Fleet) -> None:
