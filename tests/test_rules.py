@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from costspan.budgets import as_yaml, clock, compiled, series
 from costspan.budgets.policy import Policy, load
 from costspan.budgets.rule import BUDGET_COMPONENT, METER_COMPONENT
-from costspan.cli.budgets import budgets
+from costspan.cli import commands
 from costspan.names import DURATION_S, HISTOGRAM, METRICS, prometheus_label
 from promtools import ROOT, has_real_dates, program, prometheus, promtool
 
@@ -32,7 +32,7 @@ SHIPPED_TESTS = sorted((SHIPPED / "rules-tests").glob("*.yml"))
 
 def costspan(*words: str | Path) -> Result:
     """`costspan budgets ...`"""
-    return CliRunner().invoke(budgets, [str(word) for word in words], catch_exceptions=False)
+    return CliRunner().invoke(commands.costspan, ["budgets", *map(str, words)], catch_exceptions=False)
 
 
 def made(path: Path, folder: Path) -> Path:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from costspan.budgets.policy import DAY, MONTH
 from costspan.budgets.status import span
-from costspan.cli.budgets import budgets
+from costspan.cli.commands import costspan
 from costspan.facts.money import Cost
 from costspan.facts.periods import NS_PER_S, zone
 from ledger_calls import UNPRICED, USAGE, at_ns, call, write
@@ -56,8 +56,8 @@ def status(folder: Path, ledger: Path, *words: str) -> Result:
     """`costspan budgets status` for noon of the fifteenth."""
     file = folder / "budgets.yaml"
     file.write_text(FILE)
-    command = ["status", str(file), "--ledger", str(ledger), "--at", "2026-11-15T12:00", *words]
-    return CliRunner().invoke(budgets, command, catch_exceptions=False, env={"COLUMNS": "120"})
+    command = ["budgets", "status", str(file), "--ledger", str(ledger), "--at", "2026-11-15T12:00", *words]
+    return CliRunner().invoke(costspan, command, catch_exceptions=False, env={"COLUMNS": "120"})
 
 
 ROWS = [
