@@ -1,8 +1,8 @@
-"""How long every panel of every dashboard takes to be answered: `python -m benchmarks.queries`.
+"""How long every panel of every dashboard, and every rule, takes to be answered: `python -m benchmarks.queries`.
 
 A Prometheus holds a month of telemetry, sent every minute, of some processes that each work for two models and two
-sources. Every query is asked as Grafana asks it, over the whole month, three times; the quickest counts. A panel takes
-the sum of its queries. Budgets are read from what rules have recorded, one point each: they are not asked here.
+sources, and what the shipped rules record of it every 30 seconds. Every query is asked as Grafana asks it, over the
+whole month, three times; the quickest counts. A panel takes the sum of its queries, a file of rules that of its rules.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
 from tests.panel_queries import Query, ask, filled, queries
 from tests.promtools import ROOT, program, prometheus
 
 from costspan import names
+from costspan.budgets.series import BUDGET_LABEL, EVERY_LABEL, PERIOD_LABEL, RECORDED, WEEKDAY_LABEL, WINDOW_LABEL
 from costspan.names import DURATION_BUCKETS_S, METRICS, Metric, prometheus_label
 
 _DAYS: Final = 30
@@ -28,21 +30,39 @@ _DAY_S: Final = 86_400
 _EVERY_S: Final = 60
 _PIXELS: Final = 960
 _END_S: Final = 1_795_305_600  # 2026-11-22 00:00 UTC
-_BOARDS: Final = ("usage", "sessions", "health")
+_BOARDS: Final = ("usage", "budgets", "sessions", "health")
+_RULES: Final = ("budgets", "meter")
+_RECORDED_EVERY_S: Final = 30
 _VALUES: Final[dict[str, tuple[str, ...]]] = {
     names.REQUEST_MODEL: ("gpt-5", "claude-opus-5"), names.SOURCE: ("main_agent", "heartbeat"),
     names.WEEKDAY: tuple("1234567"), names.PERIOD: ("202610", "202611"), names.DIRECTION: ("input", "output"),
+}  # fmt: skip
+_RECORDED_VALUES: Final[dict[str, tuple[str, ...]]] = {
+    **{prometheus_label(name): _VALUES[name] for name in (names.REQUEST_MODEL, names.SOURCE)},
+    PERIOD_LABEL: ("202611",), EVERY_LABEL: ("month",), WEEKDAY_LABEL: ("7",),
+    WINDOW_LABEL: ("5m", "30m", "1h", "2h", "6h", "1d"),
+    BUDGET_LABEL: tuple(budget["name"] for budget in json.loads((ROOT / "prometheus" / "budgets.json").read_text())["budgets"]),
 }  # fmt: skip
 _SPARSE: Final = (names.SESSION_COST_USD, names.SESSION_TOKENS)
 
 
 def _sets(metric: Metric) -> Iterator[str]:
     """The label sets of a metric in one process."""
+    return _product((prometheus_label(name), _VALUES.get(name, ("one",))) for name in metric.labels)
+
+
+def _product(labels: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str]:
     found = [""]
-    for name in metric.labels:
-        label, values = prometheus_label(name), _VALUES.get(name, ("one",))
+    for label, values in labels:
         found = [f'{each}{label}="{value}",' for each in found for value in values]
     yield from found
+
+
+def _recorded() -> Iterator[str]:
+    """The series that the rules record: at least as many as from this telemetry and the example budgets."""
+    for series in RECORDED:
+        for labels in _product((label, _RECORDED_VALUES.get(label, ("one",))) for label in series.labels):
+            yield f"{series.name}{{{labels}}}"
 
 
 def _series(process: int) -> Iterator[str]:
@@ -75,14 +95,15 @@ def _sessions(process: int, count: int, since_s: int, until_s: int) -> Iterator[
 
 def fill(store: Path, processes: int, sessions: int) -> tuple[int, int]:
     """Write the month into the store, two days at a time. Gives the number of series and of samples."""
-    series = [each for process in range(processes) for each in _series(process)]
+    series = [(each, _EVERY_S) for process in range(processes) for each in _series(process)]
+    series += [(each, _RECORDED_EVERY_S) for each in _recorded()]
     samples = 0
     text = store.parent / "samples.txt"
     for since_s in range(_END_S - _DAYS * _DAY_S, _END_S, 2 * _DAY_S):
         until_s = since_s + 2 * _DAY_S
         with text.open("w") as file:
-            for each in series:
-                lines = [f"{each} {moment_s} {moment_s}\n" for moment_s in range(since_s, until_s, _EVERY_S)]
+            for each, every_s in series:
+                lines = [f"{each} {moment_s} {moment_s}\n" for moment_s in range(since_s, until_s, every_s)]
                 samples += file.write("".join(lines)) and len(lines)
             for process in range(processes):
                 file.writelines(_sessions(process, sessions // processes, since_s, until_s))
@@ -112,7 +133,7 @@ def _took_s(address: str, query: Query) -> float:
 
 
 def measure(processes: int, sessions: int) -> dict[tuple[str, str], float]:
-    """Seconds by dashboard and panel."""
+    """Seconds by dashboard and panel, or file of rules."""
     panels: dict[tuple[str, str], float] = defaultdict(float)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "prometheus"
@@ -124,8 +145,19 @@ def measure(processes: int, sessions: int) -> dict[tuple[str, str], float]:
             for board in _BOARDS:
                 dashboard: dict[str, Any] = json.loads((ROOT / "grafana" / "dashboards" / f"{board}.json").read_text())
                 for query in queries(dashboard):
-                    panels[board, query.panel] += _took_s(server.address, query)
+                    panels[board, f"{query.row.split(':')[0]} {query.panel}".strip()] += _took_s(server.address, query)
+            for name in _RULES:
+                expressions = _expressions(name)
+                panels["rules", f"{name}.yml: {len(expressions)} rules"] = sum(
+                    _took_s(server.address, Query("", "", "", expression, is_instant=True, step=""))
+                    for expression in expressions
+                )
     return panels
+
+
+def _expressions(name: str) -> list[str]:
+    rules = yaml.safe_load((ROOT / "prometheus" / "rules" / f"{name}.yml").read_text())
+    return [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
 
 
 def main() -> None:
