@@ -184,6 +184,30 @@ def test_alertmanager_s_configuration_is_fresh() -> None:
     assert routes.written() == routes.FILE.read_text(encoding="utf-8")
 
 
+def seconds(words: str) -> int:
+    """Prometheus' way of writing a time: `30s`, `1m`."""
+    return int(words[:-1]) * {"s": 1, "m": 60, "h": 3_600}[words[-1]]
+
+
+def test_a_threshold_is_told_within_two_evaluations() -> None:
+    """One evaluation goes from what arrived to the alert: one group of rules, nothing to wait for; then the group's wait."""
+    groups = read("prometheus/rules/budgets.yml")["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    thresholds = [rule for rule in rules if rule.get("alert") == "LlmBudgetThreshold"]
+    assert thresholds
+    assert not [rule for rule in thresholds if "for" in rule]
+    before = {rule["record"] for rule in groups[0]["rules"] if "record" in rule}
+    assert {rule["expr"].split("{")[0] for rule in thresholds} <= before
+    assert all(rule in groups[0]["rules"] for rule in thresholds)
+    settings = read("prometheus/prometheus.yml")["global"]
+    assert "rule_query_offset" not in settings
+    evaluation_s = seconds(groups[0].get("interval", settings["evaluation_interval"]))
+    (route,) = [
+        each for each in read("prometheus/alertmanager.yml")["route"]["routes"] if "llm-budget" in str(each["matchers"])
+    ]
+    assert seconds(route["group_wait"]) < evaluation_s
+
+
 def test_no_secret_stands_in_the_receivers() -> None:
     """Every secret is named by the file that holds it."""
     text = (ROOT / "prometheus" / "receivers.example.yml").read_text(encoding="utf-8")
