@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 import urllib.request
 import uuid
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
+import pytest
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -16,11 +18,13 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
+from stack import MissingProgramError
 
 from costspan import names
 from costspan.names import Metric
 
 NS_PER_S = 1_000_000_000
+_Made = TypeVar("_Made")
 
 
 class Program:
@@ -55,6 +59,16 @@ class Program:
     def close(self) -> None:
         """The process ends."""
         self._provider.shutdown()
+
+
+def needing_programs(make: Callable[[], _Made]) -> _Made:
+    """What is made of the stack's programs. Where they cannot be had, the test is skipped, aloud; in CI it fails."""
+    try:
+        return make()
+    except MissingProgramError as fault:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI has to prove this on the real programs: {fault}")
+        pytest.skip(str(fault))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
-from stack import MissingProgramError, Stack
+from stack import Stack
 from stack.chaos.load import Agent
 from stack.chaos.offline import CALL_USD
 from stack.chaos.series import expected
@@ -26,7 +26,7 @@ from stack.compose import ROOT
 from costspan import names
 from costspan.ledger.store import Store
 from costspan.names import COST_USD, METRICS, Metric
-from stack_clients import new_job, post, program, request, together
+from stack_clients import needing_programs, new_job, post, program, request, together
 
 DAY_S = 86_400
 #: More kinds of work than a process tells apart.
@@ -47,12 +47,7 @@ groups:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """All services, running, with one alert of the tests' own."""
-    try:
-        made = Stack(tmp_path_factory.mktemp("stack"))
-    except MissingProgramError as fault:
-        if os.environ.get("CI"):
-            pytest.fail(str(fault))
-        pytest.skip(str(fault))
+    made = needing_programs(lambda: Stack(tmp_path_factory.mktemp("stack")))
     rules = made.configuration("prometheus") / "rules"
     rules.mkdir(exist_ok=True)
     for rule in rules.iterdir():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -15,13 +14,13 @@ from typing import Any
 
 import pytest
 import yaml
-from stack import MissingProgramError, Stack
+from stack import Stack
 from stack.compose import ROOT
 from stack.processes import until
 
 from costspan.names import COST_USD
 from promtools import Server
-from stack_clients import new_job, post, request
+from stack_clients import needing_programs, new_job, post, request
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 #: What does not run here, and why. The example agent is what a user starts: tests/test_stack.py does.
@@ -35,12 +34,7 @@ NAMES_ITS_PROGRAM = {"webhook"}
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """The stack as the tests start it, not started."""
-    try:
-        return Stack(tmp_path_factory.mktemp("compose"))
-    except MissingProgramError as fault:
-        if os.environ.get("CI"):
-            pytest.fail(str(fault))
-        pytest.skip(str(fault))
+    return needing_programs(lambda: Stack(tmp_path_factory.mktemp("compose")))
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ from stack.compose import ROOT
 from stack.places import Places, free_port
 from stack.webhook import Notifications, page
 
+from stack_clients import needing_programs
+
 COLLECTORS = ("collector.yaml", "agent.yaml", "gateway.yaml")
 MONEY = {
     "collector.yaml": "otlp_http/prometheus",
@@ -29,10 +31,7 @@ FLEET = ("GATEWAY", "TOKEN_FILE", "CA_FILE", "CERT_FILE", "KEY_FILE", "QUEUE", "
 
 def ours(name: str) -> str:
     """A program of the stack, or the test is skipped, aloud."""
-    try:
-        return str(program(name))
-    except MissingProgramError as fault:
-        pytest.skip(str(fault))
+    return str(needing_programs(lambda: program(name)))
 
 
 def accepts(*command: str | Path, **environment: str) -> None:
@@ -45,6 +44,20 @@ def accepts(*command: str | Path, **environment: str) -> None:
 
 def read(path: str) -> Any:
     return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("ci", "end"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+def test_a_missing_program_is_told_and_never_skipped_in_ci(
+    ci: str, end: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason is the sentence that says what was tried."""
+
+    def missing() -> None:
+        raise MissingProgramError("otelcol is not here")
+
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(end, match="otelcol is not here"):
+        needing_programs(missing)
 
 
 # --- Collector ------------------------------------------------------------------------------------------------
