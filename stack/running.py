@@ -24,6 +24,9 @@ PROGRAMS: Final[dict[str, Callable[[], Path]]] = {
     "alertmanager": lambda: binaries.program("alertmanager"),
     "webhook": lambda: Path(sys.executable),
 }
+#: A wait of the compose file, and what stands in its place for whoever cannot wait, and needs no alert to be silenced
+#: over a restart of Alertmanager.
+HASTE: Final = {"--dispatch.start-delay=100s": "--dispatch.start-delay=0s"}
 #: Services whose command names its program, because their image starts none by itself.
 _NAMED: Final = {"webhook"}
 _COLLECTOR: Final = "collector"
@@ -45,6 +48,7 @@ class Stack:
         fixed: True takes the ports of the compose file, False free ones.
         live: True links the configuration files instead of copying them, where nothing in them is to be translated.
         more: further Collectors, for instance those of a fleet.
+        haste: words of commands and what stands in their place, for instance `HASTE`.
     """
 
     def __init__(
@@ -55,10 +59,12 @@ class Stack:
         fixed: bool = False,
         live: bool = False,
         more: Iterable[Service] = (),
+        haste: Mapping[str, str] = {},
     ) -> None:
         self.folder = folder
         further = {service.name: service for service in more}
         self.services = {**services(), **further}
+        self._haste = haste
         only = (*only, *further)
         self.places = Places(folder, self.services, fixed=fixed)
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +85,7 @@ class Stack:
         """The command line of a service on this machine."""
         words = self.services[name].command[1 if name in _NAMED else 0 :]
         program = PROGRAMS.get(name, PROGRAMS[_COLLECTOR])()
-        return [str(program), *(self.places.translate(name, word) for word in words)]
+        return [str(program), *(self.places.translate(name, self._haste.get(word, word)) for word in words)]
 
     def environment(self, name: str) -> dict[str, str]:
         """The environment that the compose file gives a service, translated."""
@@ -167,4 +173,4 @@ class Stack:
         until(holds, f"{what}; logs in {self.folder}", within_s)
 
 
-__all__ = ["PROGRAMS", "ROOT", "Stack"]
+__all__ = ["HASTE", "PROGRAMS", "ROOT", "Stack"]

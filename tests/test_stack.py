@@ -17,7 +17,7 @@ from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
-from stack import Stack
+from stack import HASTE, Stack
 from stack.chaos.load import Agent
 from stack.chaos.offline import CALL_USD
 from stack.chaos.series import expected
@@ -47,7 +47,7 @@ groups:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """All services, running, with one alert of the tests' own."""
-    made = needing_programs(lambda: Stack(tmp_path_factory.mktemp("stack")))
+    made = needing_programs(lambda: Stack(tmp_path_factory.mktemp("stack"), haste=HASTE))
     rules = made.configuration("prometheus") / "rules"
     rules.mkdir(exist_ok=True)
     for rule in rules.iterdir():

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from costspan.budgets import compiled
 from costspan.budgets.policy import load
 from costspan.facts.money import NANO_PER_USD
-from stack import Stack, routes
+from stack import HASTE, Stack, routes
 from stack.chaos.load import Agent
 from stack.chaos.panels import BUDGET, Panels
 from stack.chaos.provider import Bill, serving
@@ -156,7 +156,7 @@ class Stage(NamedTuple):
 @contextmanager
 def stage(folder: Path, evaluation_s: int = EVALUATION_S) -> Generator[Stage]:
     """Everything started, with budgets compiled, and with the pace of evaluation quickened."""
-    stack = Stack(folder / "stack")
+    stack = Stack(folder / "stack", haste=HASTE)
     _set_budgets(stack, folder, evaluation_s)
     bill = Bill()
     with ExitStack() as running:

@@ -56,7 +56,8 @@ def with_receivers(policy: Policy, source: str, names: Sequence[str], content: s
     """A whole Alertmanager configuration: route and inhibition, and under them the user's receivers as they are."""
     title = (
         f"Compiled by `costspan budgets compile` from {source} and a file of receivers: edit those and compile again.\n"
-        "Run Alertmanager with --data.retention=768h, or a month's alert is told every five days."
+        "Run Alertmanager with --data.retention=768h, or a month's alert is told every five days, and with\n"
+        "--dispatch.start-delay=100s, or a restart tells what a higher threshold silences."
     )
     return as_yaml.dump(alertmanager(policy, names), title=title) + "\n" + content
 

@@ -1,0 +1,228 @@
+"""Who is told what, when and how often: real Prometheus, real Alertmanager, a webhook; only the waiting is shorter."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stack import Stack, routes
+
+from costspan.budgets import compiled, series
+from costspan.budgets.policy import load
+from costspan.names import COST_USD
+from stack_clients import needing_programs, post, request
+
+# Shipped: an evaluation every 30 s, a group waits 10 s, alerts come again after a minute. Here a tenth of it.
+EVALUATION_S = 3
+GROUP_WAIT_S = 1
+HASTE = {
+    "--rules.alert.resend-delay=1m": "--rules.alert.resend-delay=6s",
+    "--dispatch.start-delay=100s": "--dispatch.start-delay=10s",
+}
+BUDGETS = """
+time_zone: UTC
+budgets:
+  - {name: mine, period: month, limit_usd: 10, each: team}
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """All services with one budget for each team, under the compiled rules, routes and inhibition."""
+    folder = tmp_path_factory.mktemp("notifications")
+    made = needing_programs(lambda: Stack(folder / "stack", haste=HASTE))
+    budgets = folder / "budgets.yaml"
+    budgets.write_text(BUDGETS)
+    home = made.configuration("prometheus")
+    compiled.write(compiled.compiled(load(budgets), budgets.name), home)
+    _edit(home / "prometheus.yml", r"evaluation_interval: \w+", f"evaluation_interval: {EVALUATION_S}s")
+    receivers = made.configuration("alertmanager") / "receivers.yml"
+    (receivers.parent / "alertmanager.yml").write_text(routes.written(budgets, receivers))
+    _edit(receivers.parent / "alertmanager.yml", r"group_wait: 10s", f"group_wait: {GROUP_WAIT_S}s")
+    with made:
+        yield made
+
+
+def _edit(file: Path, pattern: str, by: str) -> None:
+    text, count = re.subn(pattern, by, file.read_text())
+    assert count == 1
+    file.write_text(text)
+
+
+def spends(stack: Stack, team: str, usd: float) -> None:
+    """The one process of a team stands at this sum; returns when Prometheus has it."""
+    month = time.strftime("%Y%m", time.gmtime())
+    labels = {"llm.team": team, "llm.period": month}
+    post(stack.url("collector", 4318), request(team, COST_USD, value=usd, labels=labels, instance=team))
+    query = f'sum(llm_cost_usd_total{{job="{team}"}})'
+    stack.until(lambda: stack.value(query) == pytest.approx(usd), f"{usd} USD of {team} are to arrive")
+
+
+def told(stack: Stack, team: str, status: str = "firing") -> list[str]:
+    """The thresholds of which the team's owner was told, in order."""
+    alerts = [alert for body in stack.notifications() for alert in body["alerts"]]
+    return [
+        alert["labels"]["threshold"]
+        for alert in alerts
+        if alert["labels"].get("llm_team") == team and "threshold" in alert["labels"] and alert["status"] == status
+    ]
+
+
+def silenced(stack: Stack, team: str) -> set[str]:
+    """The thresholds that fire and are silenced by a higher one, as Alertmanager sees it."""
+    alerts = stack.get("alertmanager", 9093, f"/api/v2/alerts?filter=llm_team%3D%22{team}%22")
+    return {alert["labels"]["threshold"] for alert in alerts if alert["status"]["inhibitedBy"]}
+
+
+def evaluations_pass(stack: Stack, count: int) -> None:
+    """Wait until the rules of the budgets have been evaluated so many times more."""
+    seen = set[str]()
+
+    def enough() -> bool:
+        groups = stack.get("prometheus", 9090, "/api/v1/rules")["data"]["groups"]
+        seen.update(group["lastEvaluation"] for group in groups if group["name"] == "costspan-budgets")
+        return len(seen) > count
+
+    stack.until(enough, f"{count} evaluations are to pass")
+
+
+def raised(stack: Stack, team: str, *thresholds: int, period: str = "202611", is_over: bool = False) -> None:
+    """Hand alerts to Alertmanager as Prometheus does, in this order, each in a request of its own."""
+    for threshold in thresholds:
+        labels = {
+            "alertname": "LlmBudgetThreshold", "component": "llm-budget", "severity": "info", "threshold": str(threshold),
+            series.BUDGET_LABEL: "mine", series.EVERY_LABEL: "month", series.PERIOD_LABEL: period, "llm_team": team,
+        }  # fmt: skip
+        ends_s = time.time() + (-1 if is_over else 3_600)
+        alert = {"labels": labels, "endsAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends_s))}
+        asked = urllib.request.Request(
+            stack.url("alertmanager", 9093) + "/api/v2/alerts",
+            json.dumps([alert]).encode(),
+            {"Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(asked, timeout=30).close()
+
+
+def settled(stack: Stack) -> None:
+    """Return when all is told of what Alertmanager was handed before: two later alerts of others were, in turn."""
+    for number in range(2):
+        last = f"last-{time.monotonic_ns()}"
+        raised(stack, last, 100)
+        stack.until(lambda: told(stack, last), f"alert {number} after the others is to be told")  # noqa: B023
+
+
+# -- Prometheus, Alertmanager and webhook -----------------------------------------------------------------------------
+
+
+def test_each_crossing_is_told_within_two_evaluations_and_once(stack: Stack) -> None:
+    """50, then 80, then 100 %; the higher silences the lower in Alertmanager, and none is told again while it burns."""
+    thresholds = ("50", "80", "100")
+    for count, usd in enumerate((4.99, 5.0, 8.0, 10.0)):
+        spends(stack, "climbs", usd)
+        arrived_s = time.monotonic()
+        if count:
+            stack.until(lambda: len(told(stack, "climbs")) == count, f"{usd} USD are to be told")  # noqa: B023
+            assert time.monotonic() - arrived_s <= 2 * EVALUATION_S
+        evaluations_pass(stack, 2)
+        assert told(stack, "climbs") == list(thresholds[:count])
+        assert silenced(stack, "climbs") == {*thresholds[: max(count - 1, 0)]}
+    spends(stack, "climbs", 25.0)
+    evaluations_pass(stack, 2)
+    assert told(stack, "climbs") == list(thresholds)
+
+
+def test_who_leaps_over_all_thresholds_at_once_is_told_of_the_highest_alone(stack: Stack) -> None:
+    """Three alerts of one evaluation; 100 % silences 80 and 50 before they are told."""
+    spends(stack, "leaps", 12.0)
+    arrived_s = time.monotonic()
+    stack.until(lambda: told(stack, "leaps"), "the leap is to be told")
+    assert time.monotonic() - arrived_s <= 2 * EVALUATION_S
+    evaluations_pass(stack, 2)
+    assert told(stack, "leaps") == ["100"]
+    assert silenced(stack, "leaps") == {"50", "80"}
+
+
+def test_who_leaps_over_two_thresholds_is_told_of_the_higher_and_later_of_the_last(stack: Stack) -> None:
+    """80 % silences 50, and is not silenced itself."""
+    spends(stack, "leaps-twice", 9.0)
+    stack.until(lambda: told(stack, "leaps-twice"), "the leap is to be told")
+    evaluations_pass(stack, 2)
+    assert told(stack, "leaps-twice") == ["80"]
+    spends(stack, "leaps-twice", 10.0)
+    stack.until(lambda: len(told(stack, "leaps-twice")) == 2, "the rest is to be told")
+    assert told(stack, "leaps-twice") == ["80", "100"]
+    assert silenced(stack, "leaps-twice") == {"50", "80"}
+
+
+@pytest.mark.parametrize("service", ["alertmanager", "prometheus"])
+def test_nothing_is_told_again_or_late_when_a_service_was_restarted(stack: Stack, service: str) -> None:
+    """What was silenced before stays silenced: the alerts come again in any order, and none is told."""
+    team = f"outlives-{service}"
+    spends(stack, team, 12.0)
+    stack.until(lambda: told(stack, team), "the leap is to be told")
+    stack.stop(service)
+    stack.start(service)
+    stack.until(lambda: silenced(stack, team) == {"50", "80"}, "the alerts are to come again", 90)
+    settled(stack)
+    assert told(stack, team) == ["100"]
+
+
+# -- Alertmanager and webhook: orders in which Prometheus could hand over ---------------------------------------------
+
+ORDERS = [
+    # the alerts in the order of their arrival, and what is told
+    ((50, 80, 100), ["100"]),
+    ((100, 80, 50), ["100"]),
+    ((80, 100, 50), ["100"]),
+    ((50, 80),      ["80"]),
+    ((80, 50),      ["80"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("order", "heard"), ORDERS, ids=[str(row[0]) for row in ORDERS])
+def test_the_order_in_which_alerts_arrive_does_not_matter(
+    stack: Stack, order: tuple[int, ...], heard: list[str]
+) -> None:
+    """Within the time that a group waits, only the highest is told, and that once."""
+    team = "in-order-" + "-".join(map(str, order))
+    raised(stack, team, *order)
+    stack.until(lambda: told(stack, team), "the highest is to be told")
+    raised(stack, team, *order)
+    settled(stack)
+    assert told(stack, team) == heard
+
+
+def test_a_lower_threshold_that_comes_after_a_higher_was_told_is_silenced(stack: Stack) -> None:
+    """However late it comes."""
+    raised(stack, "late", 100)
+    stack.until(lambda: told(stack, "late"), "100 % are to be told")
+    raised(stack, "late", 80, 50)
+    settled(stack)
+    assert told(stack, "late") == ["100"]
+    assert silenced(stack, "late") == {"50", "80"}
+
+
+def test_another_team_and_another_period_are_not_silenced(stack: Stack) -> None:
+    """100 % of November silence neither 50 % of December nor those of somebody else; December is told anew."""
+    raised(stack, "spender", 100)
+    raised(stack, "saver", 50)
+    raised(stack, "spender", 50, period="202612")
+    stack.until(lambda: told(stack, "saver") and len(told(stack, "spender")) == 2, "both are to be told")
+    raised(stack, "spender", 100, period="202612")
+    settled(stack)
+    assert sorted(told(stack, "spender")) == ["100", "100", "50"]
+    assert told(stack, "saver") == ["50"]
+
+
+def test_the_end_of_a_period_tells_nothing_that_was_silenced(stack: Stack) -> None:
+    """All thresholds end with their period; in no order does a lower one get loose."""
+    raised(stack, "ends", 50, 80, 100)
+    stack.until(lambda: told(stack, "ends"), "100 % are to be told")
+    raised(stack, "ends", 100, 80, 50, is_over=True)
+    settled(stack)
+    assert told(stack, "ends") == ["100"]
