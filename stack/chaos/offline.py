@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 import httpx2
@@ -28,6 +28,7 @@ MODELS: Final = (
 SOURCES: Final = ("main_agent", "task_agent", "heartbeat")
 #: So many calls belong to one session.
 _CALLS_A_SESSION: Final = 3
+_SESSIONS_A_SECOND: Final = 500
 _USAGE: Final[dict[str, Any]] = {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100}
 
 #: What a call of the first model costs here: 1,000 input tokens, 100 output tokens.
@@ -70,9 +71,9 @@ def work(models: int, tasks: int, sources: int, teams: int) -> None:
 
 
 def sessions(count: int) -> None:
-    """Call once for each of so many sessions."""
+    """Call once for each of so many sessions; slowly, because only so many are kept between two exports."""
     asked = client()
-    for number in range(count):
+    for number in _paced(count, _SESSIONS_A_SECOND):
         with costspan.attribution(session=f"session-{number}", task_type="chat", source="main_agent", team="one"):
             asked.chat.completions.create(model=MODELS[0], messages=[])
 
@@ -93,11 +94,17 @@ def poison(count: int) -> None:
 def pace(rate: int, seconds: int) -> None:
     """Call at a rate a second; a new session every three calls."""
     asked = client()
+    for number in _paced(rate * seconds, rate):
+        session = number // _CALLS_A_SESSION
+        source = SOURCES[session % len(SOURCES)]
+        with costspan.attribution(session=f"session-{session}", task_type="chat", source=source, team="one"):
+            asked.chat.completions.create(model=MODELS[0], messages=[])
+
+
+def _paced(count: int, rate: int) -> Iterator[int]:
     started = time.monotonic()
-    for number in range(rate * seconds):
+    for number in range(count):
         ahead_s = started + number / rate - time.monotonic()
         if ahead_s > 0:
             time.sleep(ahead_s)
-        session, source = f"session-{number // _CALLS_A_SESSION}", SOURCES[number // _CALLS_A_SESSION % len(SOURCES)]
-        with costspan.attribution(session=session, task_type="chat", source=source, team="one"):
-            asked.chat.completions.create(model=MODELS[0], messages=[])
+        yield number
