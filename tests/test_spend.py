@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from grafana.source.promql import RANGE, grown
 
 from costspan.budgets import clock
 from costspan.budgets.policy import Policy
@@ -152,6 +153,17 @@ def test_a_process_may_be_silent_for_as_long_as_it_likes(silent_h: int, tmp_path
         spent = [told(server, SPEND_DAY, MONDAY_S + hours * HOUR_S) for hours in (1, 2, 4, 11, 23)]
         assert spent == [2.5, 2.5, 5.0, 5.0, 5.0]
         assert told(server, SPEND_MONTH, MONDAY_S + 2 * HOUR_S) == 12.5
+
+
+def test_a_time_range_of_a_panel_forgives_a_week_of_silence(tmp_path: Path) -> None:
+    """What a laptop spent before it slept is not counted again when it wakes up."""
+    process = Process("one", MONDAY_S - 20 * DAY_S, MONDAY_S + DAY_S, 600, silent=[(MONDAY_S - 7 * DAY_S, MONDAY_S)])
+    process.calls = [
+        Spend(at_s, at_s, 2.5) for at_s in (MONDAY_S - 12 * DAY_S, MONDAY_S - 8 * DAY_S, MONDAY_S + HOUR_S)
+    ]
+    query = grown(COST_USD.prometheus).replace(RANGE, "12h")
+    with prometheus(tmp_path, Fleet("UTC", [process]).samples()) as server:
+        assert list(server.query(query, MONDAY_S + 11 * HOUR_S).values()) == [2.5]
 
 
 def test_a_process_of_half_a_year_is_counted_right_and_keeps_few_series(tmp_path: Path) -> None:

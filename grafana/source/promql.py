@@ -22,6 +22,9 @@ RANGE: Final = "$__range"
 STEP: Final = "$__interval"
 DAYS: Final = "($__range_s / 86400)"
 
+# For how long a process may have been silent around the beginning of the time range and still be the same one: a
+# laptop that sleeps over the weekend, or over a week of holidays.
+_LONGEST_SILENCE: Final = "8d"
 #: How long a session may have been idle and still be the same one. Its counters are sent only when they change.
 LONGEST_IDLE: Final = "30d"
 
@@ -80,7 +83,7 @@ def total(expression: str, *by: str) -> str:
 
 def grown(series: str, *by: str, window: str = RANGE) -> str:
     """PromQL: by how much the series grew in the window."""
-    return total(growth(series, window), *by)
+    return total(growth(series, window, _LONGEST_SILENCE) if window == RANGE else growth(series, window), *by)
 
 
 def in_sessions(series: str, *by: str) -> str:
