@@ -27,7 +27,7 @@ BAD_BUDGETS = [
     # story,                   what is changed,                                                what is said
     ("is no JSON",             ('"budgets": [', '"budgets": [['),                              "is not valid JSON"),
     ("lacks a word",           ('"time_zone"', '"timezone"'),                                  "1: time_zone is missing"),
-    ("lacks a budget's word",  ('"title": "all-per-month', '"titel": "all-per-month'),         "budgets[1].title is missing"),
+    ("lacks a budget's word",  ('"title": "all-per-month', '"heading": "all-per-month'),         "budgets[1].title is missing"),
     ("has a wrong value",      ('"owner": "platform"', '"owner": 7'),                          "budgets[0].owner is 7"),
     ("lacks a query",          ('"burn": ', '"bern": '),                                       "budgets[0].queries.burn is missing"),
 ]  # fmt: skip
