@@ -86,13 +86,14 @@ def test_the_order_of_import_and_installation_does_not_matter(steps: tuple[str, 
 
 
 def test_starting_imports_no_client_library() -> None:
-    """Nor what only some processes need: the price table, the ledger's database, YAML, the command line."""
+    """Nor what only some processes need: the engine, the price table, the ledger's database, YAML, the command line."""
     program = """
 import sys
 from costspan.instrumentor import CostspanInstrumentor
 CostspanInstrumentor().instrument(ledger="off")
 unwanted = ("openai", "anthropic", "groq", "together", "fireworks", "cerebras", "perplexity", "httpx", "pydantic",
-            "sqlite3", "yaml", "click", "rich", "costspan.pricing", "costspan.cli", "costspan.budgets", "costspan.report")
+            "sqlite3", "yaml", "click", "rich", "costspan.pricing", "costspan.cli", "costspan.budgets", "costspan.report", "costspan.assembly", "costspan.calls",
+            "costspan.scope", "zoneinfo")
 print(sorted(name for name in unwanted if name in sys.modules))
 """
     assert _run(program) == "[]"

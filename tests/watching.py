@@ -47,7 +47,7 @@ class Watched:
             logger_provider=self.logger_provider,
             **self.settings,
         )
-        pipeline = instrumentor.pipeline
+        pipeline = instrumentor.connect()
         assert pipeline is not None
         pipeline.clerk.also("test", self._calls.extend)
         return self

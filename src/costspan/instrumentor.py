@@ -1,35 +1,46 @@
-"""The entry point: reads the settings, connects the parts, watches the client libraries. The one file that knows all."""
+"""The entry point: reads the settings, and waits for the first client library before it loads anything else."""
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
-from collections.abc import Collection
+import sys
+import threading
+from collections.abc import Callable, Collection
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
-from opentelemetry.metrics import get_meter_provider
 
-from costspan import guard, scope
-from costspan.calls import patching
-from costspan.calls.requests import Family
-from costspan.clients import CLIENTS
-from costspan.emit.bookkeeper import Bookkeeper
+from costspan import guard
+from costspan.clients import WAITED_FOR
 from costspan.emit.exits import unwatch_exits, watch_exits
-from costspan.emit.pipeline import Ledger, Pipeline
-from costspan.emit.pricer import Pricer
-from costspan.facts.periods import Periods
-from costspan.ledger.place import default_path
-from costspan.settings import Settings, has_otlp_endpoint
+from costspan.settings import Settings
 
 if TYPE_CHECKING:
+    from costspan.emit.pipeline import Pipeline
     from costspan.facts.attribution import Attribution
 
 _log: Final = logging.getLogger("costspan")
 
-#: The pipeline of this process, while costspan is installed.
+#: The pipeline of this process, from its first client library on, while costspan is installed.
 pipeline: Pipeline | None = None
+
+
+class _Setup(NamedTuple):
+    """What was said when costspan was installed."""
+
+    settings: Settings
+    prices: Path | None
+    options: dict[str, Any]
+
+
+_setup: _Setup | None = None
+_hooked: Final[set[str]] = set()
+_lock = threading.RLock()
 
 
 class CostspanInstrumentor(BaseInstrumentor):
@@ -53,24 +64,27 @@ class CostspanInstrumentor(BaseInstrumentor):
 
 @guard.guarded("instrument")
 def _install(options: dict[str, Any]) -> None:
-    global pipeline  # noqa: PLW0603  # one process, one pipeline
+    global _setup  # noqa: PLW0603  # one process, one setup
     settings = Settings.read(os.environ, **options)
     for mistake in settings.mistakes:
         _log.warning("costspan: %s", mistake)
     if not settings.enabled:
         return
-    pipeline = Pipeline(
-        settings,
-        prices=Pricer(_prices_file(settings)),
-        ledger=_ledger(settings, options.get("meter_provider") or get_meter_provider()),
-        tracer_provider=options.get("tracer_provider"),
-        meter_provider=options.get("meter_provider"),
-        logger_provider=options.get("logger_provider"),
-    )
-    _begin_scope(settings)
-    for client in CLIENTS:
-        patching.install(Family(client, pipeline.fanout, settings.hosts, settings.ask_usage))
-    watch_exits(pipeline, on_sigterm=settings.sigterm)
+    _setup = _Setup(settings, _prices_file(settings), options)
+    watch_exits(_Ends(), on_sigterm=settings.sigterm)
+    if settings.says_who or settings.baggage:
+        import_module("costspan.scope")
+    _when_imported("costspan.scope", _begin_scope)
+    for name, module in WAITED_FOR.items():
+        _when_imported(module, functools.partial(_meet, name))
+
+
+def _when_imported(module: str, act: Callable[[Any], None]) -> None:
+    if module in sys.modules:
+        act(sys.modules[module])
+    elif module not in _hooked:
+        _hooked.add(module)
+        wrapt.register_post_import_hook(act, module)
 
 
 def _prices_file(settings: Settings) -> Path | None:
@@ -88,50 +102,81 @@ def _prices_file(settings: Settings) -> Path | None:
     return path
 
 
-def _ledger(settings: Settings, meter_provider: Any) -> Ledger | None:
-    """Where no telemetry leaves this process, the ledger takes the record, unless it is told not to."""
-    word = settings.ledger.lower()
-    if word == "off" or (word == "auto" and _has_way_out(meter_provider)):
-        return None
-    is_default = word in {"auto", "on"}
-    path = default_path(os.environ) if is_default else Path(settings.ledger).expanduser()
-    return Bookkeeper(path, Periods(settings.time_zone))
-
-
-def _has_way_out(meter_provider: Any) -> bool:
-    if not has_otlp_endpoint(os.environ):
-        return False
-    is_set_up = hasattr(meter_provider, "force_flush")  # a real one; the API's placeholders have nothing to flush
-    if not is_set_up:
-        _log.warning(
-            "costspan: an OTLP endpoint is configured, but nothing has set the OpenTelemetry SDK up, so nothing will be "
-            "sent: install opentelemetry-distro, or set the providers up before costspan. The ledger takes the record"
-        )
-    return is_set_up
-
-
 @guard.guarded("instrument.scope")
-def _begin_scope(settings: Settings) -> None:
+def _begin_scope(scope: Any) -> None:
+    """Somebody says who calls are for, or is about to ask."""
+    if _setup is None:
+        return
     said: Attribution = scope.read_defaults(os.environ)
     scope.defaults(**said._asdict())
+    settings = _setup.settings
     if settings.carry:
         scope.install_carry()
     if settings.baggage:
         scope.install_baggage(imported=settings.baggage, exported=settings.baggage)
 
 
+@guard.guarded("uninstrument.scope")
+def _end_scope() -> None:
+    scope: Any = sys.modules.get("costspan.scope")
+    if scope is not None:
+        scope.remove_carry()
+        scope.uninstall_baggage()
+        scope.forget_defaults()
+
+
+@guard.guarded("instrument.client")
+def _meet(name: str, _: Any) -> None:
+    """A client library has been imported."""
+    setup, parts = _setup, connect()
+    if setup is not None and parts is not None:
+        from costspan import assembly
+
+        assembly.watch(name, parts, setup.settings)
+
+
+@guard.guarded("instrument.connect")
+def connect() -> Pipeline | None:
+    """Load and connect everything now, not with the first client library; None where costspan is not installed."""
+    global pipeline  # noqa: PLW0603  # one process, one pipeline
+    with _lock:
+        if _setup is not None and pipeline is None:
+            from costspan import assembly
+
+            pipeline = assembly.assembled(*_setup)
+        return pipeline
+
+
 @guard.guarded("uninstrument")
 def _remove() -> None:
-    global pipeline  # noqa: PLW0603
-    for client in CLIENTS:
-        patching.remove(client.name)
-    scope.remove_carry()
-    scope.uninstall_baggage()
-    scope.forget_defaults()
+    global pipeline, _setup  # noqa: PLW0603
+    _setup = None
+    _end_scope()
     unwatch_exits()
     if pipeline is not None:
+        from costspan import assembly
+
+        assembly.unwatch()
         pipeline.close()
         pipeline = None
+
+
+class _Ends:
+    """What this process does at its end, and what a child of it forgets. Without a client library: nothing."""
+
+    def close(self) -> None:
+        if pipeline is not None:
+            pipeline.close()
+
+    def deliver(self) -> None:
+        if pipeline is not None:
+            pipeline.deliver()
+
+    def forget(self) -> None:
+        global _lock  # noqa: PLW0603  # a thread that is not here may hold it
+        _lock = threading.RLock()
+        if pipeline is not None:
+            pipeline.forget()
 
 
 @guard.guarded("flush")

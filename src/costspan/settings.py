@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple
 
 OTEL_COSTSPAN_ENABLED: Final = "OTEL_COSTSPAN_ENABLED"
@@ -60,7 +59,12 @@ def _hosts(value: str) -> tuple[tuple[str, str], ...]:
     return tuple((pair[0].lower(), pair[1]) for pair in pairs)
 
 
+_UTC: Final = "UTC"
+
+
 def _zone(value: str) -> str:
+    if value == _UTC:  # the default, and it needs no table of zones
+        return value
     from zoneinfo import ZoneInfo
 
     try:
@@ -118,8 +122,7 @@ SETTINGS: Final = (
 _PREFIX: Final = "OTEL_COSTSPAN_"
 
 
-@dataclass(slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What is set, with every mistake that was found in it as a sentence; a mistaken setting keeps its default."""
 
     enabled: bool
@@ -144,6 +147,11 @@ class Settings:
     account: str
     mistakes: tuple[str, ...] = ()
 
+    @property
+    def says_who(self) -> bool:
+        """Whether the environment says for whom the calls of this process are."""
+        return any((self.session, self.task_type, self.source, self.team, self.account))
+
     @classmethod
     def read(cls, environ: Mapping[str, str], **options: Any) -> Settings:
         """The settings of an environment; `options` (by field name) go before it."""
@@ -152,7 +160,7 @@ class Settings:
         for setting in SETTINGS:
             given = environ.get(setting.name, "").strip()
             values[setting.name.removeprefix(_PREFIX).lower()] = _value(setting, given, mistakes)
-        known = {field.name for field in fields(cls)} - {"mistakes"}
+        known = {*cls._fields} - {"mistakes"}
         values |= {name: option for name, option in options.items() if name in known and option is not None}
         mistakes += _unknown(environ)
         return cls(**values, mistakes=tuple(mistakes))
