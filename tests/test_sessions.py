@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pytest
 from opentelemetry.sdk.metrics import Counter, MeterProvider
-from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    InMemoryMetricReader,
+    MetricExporter,
+    MetricExportResult,
+    PeriodicExportingMetricReader,
+)
 
-from costspan import attribution, instrumentor, names
+from costspan import attribution, guard, instrumentor, names
 from costspan.emit.sessions import Sessions
 from ledger_calls import COST, USAGE, call
 from watching import Watched
@@ -47,12 +56,16 @@ def test_only_what_changed_is_told_again() -> None:
 
 
 def test_the_longest_idle_session_goes_first() -> None:
-    """And is told a last time with the next export."""
+    """And is told with every export until each reader has delivered it."""
     sessions = Sessions(2)
+    for reader in (1, 2):
+        sessions.delivered(reader, 0)
     for session in ("a", "b", "a", "c"):
         sessions.add(call(session=session))
     assert [key[0] for key in sessions.active] == ["a", "c"]
-    assert _spent(sessions)["b"] == (COST.nano_usd, _GIVEN, _MADE)
+    for reader in (1, 2):
+        assert _spent(sessions)["b"] == (COST.nano_usd, _GIVEN, _MADE)
+        sessions.delivered(reader, sessions.clock)
     assert list(_spent(sessions)) == ["a", "c"]
 
 
@@ -64,13 +77,75 @@ def test_a_session_that_comes_back_before_the_export_goes_on_where_it_was() -> N
     assert _spent(sessions)["a"] == (2 * COST.nano_usd, 2 * _GIVEN, 2 * _MADE)
 
 
-def test_memory_is_bounded_however_many_sessions_come() -> None:
-    """Twice the limit at most: the active, and those that went since the last export."""
+@pytest.mark.parametrize("has_reader", [True, False])
+def test_memory_is_bounded_however_many_sessions_come(
+    *, has_reader: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice the limit at most: the active, and those that went since the last delivery. More are counted as lost."""
+    monkeypatch.setattr(guard, "_told", set[str]())
+    guard.faults.clear()
     sessions = Sessions(100)
+    if has_reader:
+        sessions.delivered(1, 0)
     for number in range(5_000):
         sessions.add(call(session=f"session-{number}"))
     assert len(sessions.active) == 100
-    assert len(sessions.departed) <= 100
+    assert len(sessions.departed) == 100
+    assert guard.faults == ({"emit.sessions.limit": 4_800} if has_reader else {})
+    assert ("OTEL_COSTSPAN_SESSION_LIMIT" in caplog.text) == has_reader
+    guard.faults.clear()
+
+
+class _Failing(MetricExporter):
+    """Delivers nothing, until it does."""
+
+    fails = True
+
+    def __init__(self, temporality: AggregationTemporality) -> None:
+        super().__init__(preferred_temporality={Counter: temporality})
+        self.told: list[tuple[Any, float]] = []
+
+    def export(self, metrics_data: Any, *_: Any, **__: Any) -> MetricExportResult:
+        if self.fails:
+            return MetricExportResult.FAILURE
+        self.told += [
+            (point.attributes[names.SESSION], point.value)
+            for resource in metrics_data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == names.SESSION_COST_USD.name
+            for point in metric.data.data_points
+        ]
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002  # the SDK's signature
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+        """Nothing to close."""
+
+
+@pytest.mark.parametrize("temporality", [AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA], ids=str)
+def test_what_could_not_be_delivered_is_told_again(temporality: AggregationTemporality) -> None:
+    """A session that has not changed since an export that failed, and one that went meanwhile."""
+    exporter = _Failing(temporality)
+    reader = PeriodicExportingMetricReader(exporter, export_interval_millis=math.inf)
+    watched = Watched(session_limit=1)
+    watched.reader = InMemoryMetricReader()
+    watched.meter_provider = MeterProvider([reader, watched.reader], shutdown_on_exit=False)
+    with watched:
+        pipeline = instrumentor.pipeline
+        assert pipeline is not None
+        assert pipeline.sessions is not None
+        for session in ("gone", "quiet"):
+            pipeline.sessions.add(call(session=session))
+        pipeline.clerk.put(call(session=None))  # a taker joins readers with the first batch
+        watched.calls()
+        watched.meter_provider.force_flush()
+        exporter.fails = False
+        watched.meter_provider.force_flush()
+        watched.meter_provider.force_flush()
+    assert sorted(exporter.told) == [("gone", COST.nano_usd / 1e9), ("quiet", COST.nano_usd / 1e9)]
 
 
 @pytest.mark.parametrize("temporality", [AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA], ids=str)

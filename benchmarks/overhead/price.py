@@ -36,7 +36,13 @@ CALLS: Final[dict[str, tuple[str, dict[str, int], dict[str, Any]]]] = {
 
 
 def main_in_worker() -> None:
-    """Load the table with the first price, then price each kind of call again and again."""
+    """Load the table with the first price, then price each kind of call again and again.
+
+    The first price comes where a client library and costspan's other parts are in memory already.
+    """
+    import openai  # noqa: F401
+
+    from costspan import assembly  # noqa: F401
     from costspan.emit.pricer import Pricer
 
     pricer = Pricer()

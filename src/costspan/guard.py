@@ -22,10 +22,15 @@ _MOST_TOLD: Final = 1_000
 
 def stopped(place: str, fault: BaseException) -> None:
     """Count a fault at a place, and tell about the first one there."""
-    with _lock:
-        faults[place] = faults.get(place, 0) + 1
+    count(place)
     if tell_once(f"fault:{place}", "costspan: a fault in %s was stopped, your program goes on: %r", place, fault):
         _log.debug("costspan: the fault in %s", place, exc_info=fault)
+
+
+def count(place: str) -> None:
+    """Count what went wrong at a place."""
+    with _lock:
+        faults[place] = faults.get(place, 0) + 1
 
 
 def tell_once(key: str, sentence: str, *words: object) -> bool:

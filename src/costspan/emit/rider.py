@@ -44,8 +44,10 @@ class Rider:
         self._sessions = sessions
         self._durations = durations
         self._reported: dict[tuple[int, int], tuple[int, float, list[int]]] = {}
-        self._clock = 0
+        #: The clock of the sessions up to which everything is delivered, and up to which it is on its way.
+        self._clock = self._under_way = 0
         self._sent: dict[Key, tuple[int, tuple[int, int, int]]] = {}
+        self._sending: dict[Key, tuple[int, tuple[int, int, int]]] = {}
         self._is_delta = _prefers_delta(reader)
         #: Whether this reader aggregates histograms into explicit buckets, in the temporality of its counters.
         self.is_plain = _has_plain_histograms(reader)
@@ -61,12 +63,14 @@ class Rider:
                 return None
             result = own(self.joined(metrics_data), *args, **kwargs)
             if self._is_delivered:
-                self.delivered_s = monotonic()
+                self._note_delivery()
                 after_delivery()
             return result
 
         reader._receive_metrics = receive_with_ours  # noqa: SLF001
         self._listen(getattr(reader, "_exporter", None))
+        if sessions is not None:
+            sessions.delivered(id(self), 0)
 
     @guard.guarded("emit.delivery")
     def _listen(self, exporter: Any) -> None:
@@ -83,9 +87,23 @@ class Rider:
 
         exporter.export = export_and_note
 
+    @guard.guarded("emit.delivery")
+    def _note_delivery(self) -> None:
+        self.delivered_s = monotonic()
+        self._clock = self._under_way
+        for key, told in self._sending.items():
+            self._sent.pop(key, None)
+            self._sent[key] = told  # the last ones last: the first ones go
+        self._sending.clear()
+        if self._sessions is not None:
+            self._sessions.delivered(id(self), self._clock)
+            while len(self._sent) > 2 * self._sessions.limit:
+                del self._sent[next(iter(self._sent))]
+
     def forget(self) -> None:
         """In a forked child: nothing was reported yet."""
         self._sent.clear()
+        self._sending.clear()
         self._reported.clear()
         self._since_ns = time_ns()
 
@@ -111,7 +129,8 @@ class Rider:
     def _of_sessions(self, now: int) -> Iterator[Any]:
         if self._sessions is None:
             return
-        self._clock, changed = self._sessions.changed_since(self._clock)
+        self._under_way, changed = self._sessions.changed_since(self._clock)
+        self._sending.clear()
         if not changed:
             return
         cost: list[Any] = []
@@ -151,16 +170,14 @@ class Rider:
         )
 
     def _portion(self, key: Key, spent: Spent) -> tuple[int, int, int, int]:
-        """Start, and what to report: everything since the start, or what came since the last report."""
+        """Start, and what to report: everything since the start, or what came since the last that was delivered."""
         if not self._is_delta:
             return spent.started_ns, spent.nano_usd, spent.input, spent.output
         now = (spent.nano_usd, spent.input, spent.output)
-        started_ns, before = self._sent.pop(key, (0, _NONE))
+        started_ns, before = self._sent.get(key, (0, _NONE))
         if started_ns != spent.started_ns:  # it went, and came back from zero
             before = _NONE
-        self._sent[key] = (spent.started_ns, now)
-        while self._sessions is not None and len(self._sent) > 2 * self._sessions.limit:
-            del self._sent[next(iter(self._sent))]
+        self._sending[key] = (spent.started_ns, now)
         return (self._since_ns, *(b - a for a, b in zip(before, now, strict=True)))  # type: ignore[return-value]
 
 

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from time import time_ns
 from typing import TypeAlias
 
+from costspan import guard
 from costspan.facts import usage as units
 from costspan.facts.call import Call
 from costspan.facts.money import Cost
@@ -37,10 +38,10 @@ class Sessions:
         self.limit = limit
         self.lock = threading.Lock()
         self.active: OrderedDict[Key, Spent] = OrderedDict()
-        #: Went before they were exported; dropped with the next export, or when as many again have gone.
+        #: Went before every reader had delivered them; dropped then, or when as many again have gone.
         self.departed: OrderedDict[Key, Spent] = OrderedDict()
         self.clock = 0
-        self.exported = 0
+        self._delivered: dict[int, int] = {}  # by reader: up to which clock
 
     def add(self, call: Call) -> None:
         """Add one finished call; nothing happens for a call without a session."""
@@ -68,11 +69,16 @@ class Sessions:
         self.active[key] = spent
         if len(self.active) > self.limit:
             gone, last = self.active.popitem(last=False)
-            if last.changed > self.exported:
+            if last.changed > self._delivered_to_all():
                 self.departed[gone] = last
                 if len(self.departed) > self.limit:
                     self.departed.popitem(last=False)
+                    if self._delivered:  # somebody was to be told
+                        _tell_of_a_loss()
         return spent
+
+    def _delivered_to_all(self) -> int:
+        return min(self._delivered.values(), default=0)
 
     def changed_since(self, clock: int) -> tuple[int, list[tuple[Key, Spent]]]:
         """The sessions that changed after `clock`, and the clock now."""
@@ -80,12 +86,28 @@ class Sessions:
             changed = [
                 item for table in (self.departed, self.active) for item in table.items() if item[1].changed > clock
             ]
-            self.exported = self.clock
-            self.departed.clear()
             return self.clock, changed
+
+    def delivered(self, reader: int, clock: int) -> None:
+        """A reader has delivered everything up to `clock`. One that is to be waited for says so first, with 0."""
+        with self.lock:
+            self._delivered[reader] = clock
+            known = self._delivered_to_all()
+            for key in [key for key, spent in self.departed.items() if spent.changed <= known]:
+                del self.departed[key]
 
     def clear(self) -> None:
         """Start from zero (a forked child)."""
         self.lock = threading.Lock()
         self.active.clear()
         self.departed.clear()
+
+
+def _tell_of_a_loss() -> None:
+    """Only the counters of the session lack it: totals, events and ledger have it."""
+    guard.count("emit.sessions.limit")
+    guard.tell_once(
+        "sessions",
+        "costspan: between two exports came more than twice as many sessions as OTEL_COSTSPAN_SESSION_LIMIT allows: the "
+        "counters of some sessions lack their last spend; totals, usage events and the ledger have all of it",
+    )
