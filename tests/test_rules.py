@@ -251,6 +251,17 @@ def alertmanager(tmp_path: Path) -> Path:
     return tmp_path / compiled.ALERTMANAGER
 
 
+def test_pint_finds_no_fault_in_the_shipped_rules() -> None:
+    """Its exceptions stand in prometheus/.pint.hcl, each with a reason."""
+    pint = shutil.which("pint")
+    if pint is None:
+        pytest.skip("there is no pint on the PATH; build it from github.com/cloudflare/pint")
+    command = [pint, "--config", str(SHIPPED / ".pint.hcl"), "--offline", "--no-color", "lint", str(SHIPPED / "rules")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not re.search(r"^(Warning|Bug|Fatal):", done.stdout + done.stderr, re.MULTILINE), done.stdout + done.stderr
+
+
 def amtool(*words: str | Path) -> str:
     """What amtool says; fails the test if it says no."""
     done = subprocess.run(
