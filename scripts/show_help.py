@@ -33,7 +33,7 @@ def printed(command: str) -> str:
 
 def commands(group: click.Group = costspan, name: str = "costspan") -> list[str]:
     """The help command of every command there is."""
-    context = click.Context(group)
+    context = click.Context(group, **group.context_settings)
     found = [f"{name} --help"]
     for word in group.list_commands(context):
         command = group.get_command(context, word)

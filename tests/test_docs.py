@@ -164,16 +164,14 @@ def commands(page: Path) -> Iterator[list[str]]:
 def refusal(words: list[str]) -> str:
     """Why the command line refuses these words; only names are looked at, files need not exist."""
     command: click.Command = costspan
-    context = click.Context(costspan)
+    context = click.Context(costspan, **costspan.context_settings)
     while isinstance(command, click.Group):
         if not words or words[0] not in command.list_commands(context):
             return "" if words[:1] in ([], ["--help"], ["--version"], ["..."]) else f"no command {words[0]}"
         found = command.get_command(context, words[0])
         assert found is not None
         command, words = found, words[1:]
-        context = click.Context(
-            command, allow_interspersed_args=command.context_settings.get("allow_interspersed_args")
-        )
+        context = click.Context(command, parent=context, **command.context_settings)
     try:
         command.make_parser(context).parse_args([word for word in words if word not in {"...", ">"}])
     except click.UsageError as mistake:
