@@ -59,7 +59,7 @@ def _with_ledger() -> dict[str, instructions.Counts]:
 
 @cache
 def _startup() -> dict[str, dict[str, float]]:
-    return startup.measure(startup.LAUNCHERS, "nothing", rounds=15)
+    return startup.measure(startup.LAUNCHERS, "nothing", rounds=50)
 
 
 @cache

@@ -122,8 +122,11 @@ SETTINGS: Final = (
 _PREFIX: Final = "OTEL_COSTSPAN_"
 
 
-class Settings(NamedTuple):
-    """What is set, with every mistake that was found in it as a sentence; a mistaken setting keeps its default."""
+class Settings:
+    """What is set, with every mistake that was found in it as a sentence; a mistaken setting keeps its default.
+
+    A plain class: every process that starts under the launcher makes it twice, and a named tuple takes half a millisecond.
+    """
 
     enabled: bool
     ledger: str
@@ -145,7 +148,10 @@ class Settings(NamedTuple):
     source: str
     team: str
     account: str
-    mistakes: tuple[str, ...] = ()
+    mistakes: tuple[str, ...]
+
+    def __init__(self, values: Mapping[str, Any], mistakes: tuple[str, ...]) -> None:
+        vars(self).update(values, mistakes=mistakes)
 
     @property
     def says_who(self) -> bool:
@@ -160,10 +166,9 @@ class Settings(NamedTuple):
         for setting in SETTINGS:
             given = environ.get(setting.name, "").strip()
             values[setting.name.removeprefix(_PREFIX).lower()] = _value(setting, given, mistakes)
-        known = {*cls._fields} - {"mistakes"}
-        values |= {name: option for name, option in options.items() if name in known and option is not None}
+        values |= {name: option for name, option in options.items() if name in values and option is not None}
         mistakes += _unknown(environ)
-        return cls(**values, mistakes=tuple(mistakes))
+        return cls(values, tuple(mistakes))
 
 
 def _value(setting: Setting, given: str, mistakes: list[str]) -> Any:

@@ -9,30 +9,33 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
 
 from costspan import guard
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Ending(Protocol):
+        """What has to be closed at an end and forgotten in a child."""
+
+        def close(self) -> None:
+            """Pass on what is held. What comes later is passed on as it comes."""
+
+        def deliver(self) -> None:
+            """Close, and have the SDK's providers deliver too: their own exit handlers will not run."""
+
+        def forget(self) -> None:
+            """In a forked child: start from zero."""
+
 
 #: How long an end may be put off for delivering. Docker kills ten seconds after SIGTERM, Kubernetes after thirty.
 _PATIENCE_S: Final = 8.0
 #: How long a program that was told to end is held at first, and how long it may then go on to let go of a lock.
 _MOMENT_S: Final = 1.0
 _BREATH_S: Final = 0.05
-
-
-class Ending(Protocol):
-    """What has to be closed at an end and forgotten in a child."""
-
-    def close(self) -> None:
-        """Pass on what is held. What comes later is passed on as it comes."""
-
-    def deliver(self) -> None:
-        """Close, and have the SDK's providers deliver too: their own exit handlers will not run."""
-
-    def forget(self) -> None:
-        """In a forked child: start from zero."""
 
 
 _current: Ending | None = None
