@@ -172,6 +172,14 @@ class _Ends:
         if pipeline is not None:
             pipeline.deliver()
 
+    def hold(self) -> None:
+        if pipeline is not None:
+            pipeline.clerk.hold()
+
+    def release(self) -> None:
+        if pipeline is not None:
+            pipeline.clerk.release()
+
     def forget(self) -> None:
         global _lock  # noqa: PLW0603  # a thread that is not here may hold it
         _lock = threading.RLock()

@@ -15,6 +15,7 @@ from costspan.facts.call import Call
 Taker: TypeAlias = Callable[[Sequence[Call]], None]
 
 #: How long a finished call may wait for others before it is passed on.
+_HELD_S: Final = 1.0
 _LINGER_S: Final = 0.05
 #: How often the thread looks for streams that were let go of: they leave no signal.
 _LOOK_S: Final = 1.0
@@ -54,6 +55,7 @@ class Clerk:
         self._closing = _Bell()
         self._is_open = True
         self._draining = threading.RLock()
+        self._is_held = False
         self._thread: threading.Thread | None = None
         self._most_waiting = _MOST_WAITING
 
@@ -111,6 +113,16 @@ class Clerk:
             thread.join(timeout=5)
         self._most_waiting, self._is_signalled = 0, True
         self.drain()
+
+    def hold(self) -> None:
+        """Before a fork: pass nothing on. A thread that imports or writes then leaves its locks shut in the child."""
+        self._is_held = self._draining.acquire(timeout=_HELD_S)
+
+    def release(self) -> None:
+        """After a fork, in the parent."""
+        if self._is_held:
+            self._is_held = False
+            self._draining.release()
 
     def forget(self) -> None:
         """In a forked child: what waits is the parent's, and so is the thread."""

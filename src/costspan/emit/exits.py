@@ -27,6 +27,12 @@ if TYPE_CHECKING:
         def deliver(self) -> None:
             """Close, and have the SDK's providers deliver too: their own exit handlers will not run."""
 
+        def hold(self) -> None:
+            """Before a fork: rest."""
+
+        def release(self) -> None:
+            """After a fork, in the parent: go on."""
+
         def forget(self) -> None:
             """In a forked child: start from zero."""
 
@@ -56,7 +62,7 @@ def watch_exits(ending: Ending, *, on_sigterm: bool) -> None:
         return
     _is_registered = True
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_forget)
+        os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_forget)
     _before_the_exit_handlers(_be_first)
     _when_imported("multiprocessing.util", _take_multiprocessing)
     _when_imported("celery.signals", _take_celery)
@@ -194,6 +200,18 @@ def _come_again(number: int) -> None:
     breath = threading.Timer(_BREATH_S, os.kill, (os.getpid(), number))
     breath.daemon = True
     breath.start()
+
+
+@guard.guarded("exit.fork")
+def _hold() -> None:
+    if _current is not None:
+        _current.hold()
+
+
+@guard.guarded("exit.fork")
+def _release() -> None:
+    if _current is not None:
+        _current.release()
 
 
 @guard.guarded("exit.forget")
