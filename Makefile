@@ -8,7 +8,7 @@ SHOWN := $(sort $(wildcard scripts/show_*.py))
 COMPILE_BUDGETS := costspan budgets compile examples/budgets/budgets.yaml --out prometheus --receivers prometheus/receivers.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types test test-matrix docs generate generate-check demo bench lock clean
+.PHONY: help setup fmt lint types test test-matrix coverage docs generate generate-check demo bench lock clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,13 @@ test: $(READY) ## Run every test; where Go is there, the programs of the stack a
 
 test-matrix: $(READY) ## Run the tests of the engine with the oldest and the latest clients: some minutes
 	$(BIN)/python scripts/matrix.py $(ROWS)
+
+coverage: $(READY) ## Run every test and show which lines and branches of the package none of them runs
+	@mkdir -p .cache/coverage
+	$(BIN)/coverage erase
+	-$(BIN)/coverage run -m pytest -q -n auto --maxprocesses 8
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 docs: $(READY) ## Check that documentation and examples say what the code does
 	$(BIN)/pytest $(wildcard tests/test_docs.py) tests/test_demo.py tests/test_setup.py
