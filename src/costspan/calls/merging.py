@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from costspan.facts.call import Answer
+from costspan.facts.usage import bounded_names
 
 
 def merged(earlier: Answer, later: Answer) -> Answer:
@@ -24,4 +25,6 @@ def merged(earlier: Answer, later: Answer) -> Answer:
         later.reported_nano_usd = earlier.reported_nano_usd
     later.parts = later.parts or earlier.parts
     later.error = later.error or earlier.error
+    if earlier.unread:
+        later.unread = bounded_names((*earlier.unread, *later.unread))
     return later

@@ -130,6 +130,12 @@ def _health(found: Condition) -> Iterator[Finding]:
             f"it could not take {number(found.lost_records, 'record')} of {short_usd(found.lost_nano_usd, 6)} USD so far, "
             f"the last because: {found.lost_reason}",
         )  # fmt: skip
+    for provider, fields, calls in found.unread:
+        yield Finding(
+            "usage", NOTE,
+            f"{number(calls, 'call')} of {provider} with usage that costspan does not understand: {fields.replace(',', ', ')}. "
+            "They are booked as incomplete, a lower bound: pip install --upgrade costspan, or report these field names",
+        )  # fmt: skip
     if found.mode & _PRIVATE:
         yield Finding("ledger", NOTE, f"others may read it: chmod 600 {found.path}")
     if found.journal != "wal":

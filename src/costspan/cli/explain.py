@@ -104,6 +104,8 @@ def _usage(one: Record) -> str:
     if one["units"] is None:
         return "none reported"
     counts = ", ".join(f"{unit} {count:,}" for unit, count in json.loads(one["units"]).items())
+    if one["unread"]:
+        counts += f"; not understood: {one['unread'].replace(',', ', ')}"
     return counts if one["is_complete"] else f"{counts} (the stream was cut short: an estimate)"
 
 

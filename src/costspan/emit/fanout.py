@@ -134,6 +134,8 @@ class Fanout:
 
     def _price(self, call: Call) -> Any:
         answer = call.answer
+        if answer.unread:
+            _note_unread(call, answer.unread)
         if answer.usage is None and answer.reported_nano_usd is None:
             may_be_charged = call.outcome != ERROR or call.error_type in _TIMEOUTS
             return _NO_USAGE if may_be_charged else None
@@ -168,6 +170,18 @@ class Fanout:
             call.price = _NO_USAGE
             self._put(call)
             self._add(call)
+
+
+def _note_unread(call: Call, fields: tuple[str, ...]) -> None:
+    """Count the call, and log each field of its usage that was not understood once."""
+    guard.count("usage.unread")
+    for name in fields:
+        guard.tell_once(
+            f"unread:{call.provider}:{name}",
+            "costspan: usage field %s in an answer of %s (%s) is not understood or out of bounds: such calls are booked"
+            " as incomplete, a lower bound of their cost",
+            name, call.provider, call.client,
+        )  # fmt: skip
 
 
 def _keep(table: OrderedDict[tuple[str, str], Any], key: tuple[str, str], value: Any) -> None:

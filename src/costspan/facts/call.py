@@ -25,6 +25,8 @@ class Answer:
     `reported_nano_usd` is the cost in the provider's own words. `parts` are portions of the same answer made by
     other models; where they are given, they replace `usage` for pricing. `pending` is True for an answer that is
     still being worked on (a background response). `error` is the error a body or stream reports by itself.
+    `unread` names the fields of the usage that were not understood, out of bounds or contradict each other: what the
+    usage comes to is a lower bound then. The names are those that `facts.usage.field_name` makes.
     """
 
     usage: Usage | None = None
@@ -39,6 +41,7 @@ class Answer:
     parts: tuple[tuple[str | None, Usage], ...] = ()
     pending: bool = False
     error: str | None = None
+    unread: tuple[str, ...] = ()
 
 
 #: What a call has before it is answered. Never changed: an answer is put in its place.

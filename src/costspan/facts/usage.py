@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -127,3 +128,20 @@ def count(value: object) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _LONGEST_COUNT:
         return int(value)
     return None
+
+
+#: Names of usage fields that an answer keeps at most.
+MOST_NAMES: Final = 8
+#: What stands for a name that is not short and plain: it comes from outside, and may be anything.
+ODD_NAME: Final = "other"
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+def field_name(name: object) -> str:
+    """The name of a field of a usage object as it may be kept, logged and shown."""
+    return name if isinstance(name, str) and _PLAIN_NAME.fullmatch(name) else ODD_NAME
+
+
+def bounded_names(names: Iterable[object]) -> tuple[str, ...]:
+    """The names, each once, in a form that may be kept; the first few of them."""
+    return tuple(dict.fromkeys(map(field_name, names)))[:MOST_NAMES]

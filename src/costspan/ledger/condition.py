@@ -6,14 +6,22 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.store import Store
 
+_UNREAD: Final = """
+    SELECT provider, unread, COUNT(*) FROM calls WHERE unread IS NOT NULL GROUP BY provider, unread
+    ORDER BY COUNT(*) DESC, provider, unread LIMIT 10
+"""
+
 
 @dataclass(slots=True)
 class Condition:
-    """What was found. `fault` is empty for a sound file; `set_aside` are corrupt files that were moved aside."""
+    """What was found. `fault` is empty for a sound file; `set_aside` are corrupt files that were moved aside;
+    `unread` are usage fields that were not understood: provider, names of fields, how many calls.
+    """
 
     path: Path
     is_there: bool = False
@@ -26,6 +34,7 @@ class Condition:
     lost_records: int = 0
     lost_nano_usd: int = 0
     lost_reason: str = ""
+    unread: tuple[tuple[str, str, int], ...] = ()
     set_aside: tuple[Path, ...] = ()
 
 
@@ -62,6 +71,7 @@ def _ask(found: Condition, store: Store) -> None:
     found.lost_records, found.lost_nano_usd = losses[0]
     for (reason,) in store.select("SELECT reason FROM losses ORDER BY n DESC LIMIT 1"):
         found.lost_reason = reason
+    found.unread = tuple((provider, names, number) for provider, names, number in store.select(_UNREAD))
 
 
 def has_room(path: Path) -> str:

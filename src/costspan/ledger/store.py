@@ -13,7 +13,7 @@ from costspan.facts.call import Call
 from costspan.facts.periods import Periods
 from costspan.ledger import faults
 from costspan.ledger.faults import LedgerError, NoLedger
-from costspan.ledger.migrations import migrate
+from costspan.ledger.migrations import complete_for_reading, migrate
 from costspan.ledger.rows import KIND_COLUMNS, RECORD_COLUMNS, Row, kind, mended, record
 
 _INSERT_KIND: Final = f"INSERT INTO kinds ({', '.join(KIND_COLUMNS)}) VALUES ({', '.join('?' * len(KIND_COLUMNS))})"  # noqa: S608
@@ -171,6 +171,7 @@ def _checked(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.create_aggregate("SUM_EXACTLY", 1, cast("Any", _ExactSum))
     try:
         connection.execute("SELECT 1 FROM calls LIMIT 1").fetchone()
+        complete_for_reading(connection)
     except BaseException:
         connection.close()
         raise

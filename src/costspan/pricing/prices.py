@@ -66,7 +66,10 @@ class Prices:
     def price(self, provider: str, host: str | None, request_model: str | None, answer: Answer, at_s: float) -> Price:
         """What an answer cost that was asked for at `at_s` (seconds since the epoch)."""
         usage = answer.usage
-        if answer.pending or answer.parts or answer.reported_nano_usd is not None or usage is None or not usage.counts:
+        if (
+            answer.pending or answer.parts or answer.unread or answer.reported_nano_usd is not None
+            or usage is None or not usage.counts
+        ):  # fmt: skip
             return self._price_rare(provider, host, request_model, answer, at_s)
         plan = self._plan(_asked(provider, host, request_model, answer, answer.model), at_s)
         try:
@@ -93,6 +96,7 @@ class Prices:
             notes += plan.notes
             steps += reckoning.steps
             faults += reckoning.faults
+        faults += [f"{name} of the usage was not understood: it is not in this amount" for name in answer.unread]
         if isinstance(price, Cost) and not price.lines:
             price = price._replace(lines=tuple(Line(step.unit, step.count, round(step.pico_usd)) for step in steps))
         return Explanation(price, tuple(dict.fromkeys(notes)), tuple(steps), tuple(faults))
@@ -122,7 +126,7 @@ class Prices:
         computed = self._computed(provider, host, request_model, answer, at_s)
         reported = answer.reported_nano_usd
         if reported is None or reported < 0:
-            return computed
+            return _lowered(computed, answer)
         if answer.usage is not None and not answer.usage.complete:
             return _at_least(reported, computed, self.version)
         nano_usd = computed.nano_usd if isinstance(computed, Cost) else None
@@ -169,6 +173,11 @@ def _priced(plan: Plan, usage: Usage) -> tuple[Price, Reckoning]:
     complete = money.EXACT if usage.complete else money.ESTIMATED
     quality = _worst(plan.quality, complete, money.INCOMPLETE if reckoning.faults else money.EXACT)
     return Cost(half_even(reckoning.sum, plan.divisor), quality, money.LOCAL, plan.version), reckoning
+
+
+def _lowered(price: Price, answer: Answer) -> Price:
+    """The amount is kept; what was not understood of the usage makes it a lower bound."""
+    return price._replace(quality=money.INCOMPLETE) if answer.unread and isinstance(price, Cost) else price
 
 
 def _total(bills: list[tuple[Plan, Price, Reckoning]]) -> Price:

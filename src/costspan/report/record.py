@@ -15,7 +15,7 @@ _COLUMNS: Final = (
     "id", "started_ns", "day", "period", "client", "provider", "host", "operation", "request_model", "response_model",
     "response_id", "session", "task_type", "source", "team", "account", "is_stream", "outcome", "error_type",
     "http_status", "finish_reason", "tier", "geo", "speed", "processing", "duration_s", "first_chunk_s", "units",
-    "parts", "is_complete", "cost_nano_usd", "quality", "cost_source", "price_version", "computed_nano_usd",
+    "parts", "is_complete", "unread", "cost_nano_usd", "quality", "cost_source", "price_version", "computed_nano_usd",
     "unpriced_reason", "unpriced_detail", "trace_id", "span_id",
 )  # fmt: skip
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM calls"  # noqa: S608 - own names
@@ -77,4 +77,5 @@ def _answer(record: Record) -> Answer:
         processing=record["processing"],
         reported_nano_usd=record["cost_nano_usd"] if record["cost_source"] == PROVIDER else None,
         parts=tuple((model, Usage(counts)) for model, counts in json.loads(record["parts"] or "[]")),
+        unread=tuple(record["unread"].split(",")) if record["unread"] else (),
     )
