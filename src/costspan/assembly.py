@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from opentelemetry.metrics import get_meter_provider
 
+from costspan import guard
 from costspan.calls import patching
 from costspan.calls.requests import Family
 from costspan.clients import WAITED_FOR, described
@@ -17,8 +18,8 @@ from costspan.emit.bookkeeper import Bookkeeper
 from costspan.emit.pipeline import Ledger, Pipeline
 from costspan.emit.pricer import Pricer
 from costspan.facts.periods import Periods
-from costspan.ledger.place import default_path
-from costspan.settings import Settings, has_otlp_endpoint
+from costspan.ledger.place import NoHome, path_of
+from costspan.settings import AUTO, OFF, Settings, has_otlp_endpoint
 
 _log: Final = logging.getLogger("costspan")
 
@@ -28,7 +29,7 @@ def assembled(settings: Settings, prices: Path | None, providers: Mapping[str, A
     return Pipeline(
         settings,
         prices=Pricer(prices),
-        ledger=_ledger(settings, providers.get("meter_provider") or get_meter_provider()),
+        ledger=guard.part("ledger", lambda: _ledger(settings, providers.get("meter_provider") or get_meter_provider())),
         tracer_provider=providers.get("tracer_provider"),
         meter_provider=providers.get("meter_provider"),
         logger_provider=providers.get("logger_provider"),
@@ -48,11 +49,13 @@ def unwatch() -> None:
 
 def _ledger(settings: Settings, meter_provider: Any) -> Ledger | None:
     """Where no telemetry leaves this process, the ledger takes the record, unless it is told not to."""
-    word = settings.ledger.lower()
-    if word == "off" or (word == "auto" and _has_way_out(meter_provider)):
+    if settings.ledger == OFF or (settings.ledger == AUTO and _has_way_out(meter_provider)):
         return None
-    is_default = word in {"auto", "on"}
-    path = default_path(os.environ) if is_default else Path(settings.ledger).expanduser()
+    try:
+        path = path_of(settings.ledger, os.environ)
+    except NoHome as reason:
+        guard.degrade("ledger", str(reason))
+        return None
     return Bookkeeper(path, Periods(settings.time_zone))
 
 

@@ -14,6 +14,8 @@ _R = TypeVar("_R")
 
 #: Faults by place since the start of the process (health metric `costspan.errors`).
 faults: Final[dict[str, int]] = {}
+#: Parts that could not be set up, and why. Each is off alone (health metric `costspan.degraded`).
+degraded: Final[dict[str, str]] = {}
 #: Set by tests: a fault is raised instead of stopped.
 raise_again = False
 _told: Final[set[str]] = set()
@@ -25,6 +27,25 @@ def stopped(place: str, fault: BaseException) -> None:
     count(place)
     if tell_once(f"fault:{place}", "costspan: a fault in %s was stopped, your program goes on: %r", place, fault):
         _log.debug("costspan: the fault in %s", place, exc_info=fault)
+
+
+def part(name: str, make: Callable[[], _R]) -> _R | None:
+    """What `make` makes of one part; None where that fails: this part is off, says so, and the others go on."""
+    try:
+        return make()
+    except Exception as fault:
+        if raise_again:
+            raise
+        count(f"part.{name}")
+        degrade(name, f"{type(fault).__name__}: {fault}")
+        _log.debug("costspan: the fault in %s", name, exc_info=fault)
+        return None
+
+
+def degrade(name: str, reason: str) -> None:
+    """Note that a part is off in this process, and tell it once."""
+    degraded[name] = reason
+    tell_once(f"part:{name}", "costspan: %s: off in this process, everything else goes on: %s", name, reason)
 
 
 def count(place: str) -> None:

@@ -22,7 +22,6 @@ from costspan.settings import Settings
 
 if TYPE_CHECKING:
     from costspan.emit.pipeline import Pipeline
-    from costspan.facts.attribution import Attribution
 
 _log: Final = logging.getLogger("costspan")
 
@@ -70,10 +69,10 @@ def _install(options: dict[str, Any]) -> None:
         _log.warning("costspan: %s", mistake)
     if not settings.enabled:
         return
-    _setup = _Setup(settings, _prices_file(settings), options)
-    watch_exits(_Ends(), on_sigterm=settings.sigterm)
+    _setup = _Setup(settings, guard.part("prices", lambda: _prices_file(settings)), options)
+    guard.part("exits", lambda: watch_exits(_Ends(), on_sigterm=settings.sigterm))
     if settings.says_who or settings.baggage:
-        import_module("costspan.scope")
+        guard.part("attribution", lambda: import_module("costspan.scope"))
     _when_imported("costspan.scope", _begin_scope)
     for name, module in WAITED_FOR.items():
         _when_imported(module, functools.partial(_meet, name))
@@ -93,27 +92,25 @@ def _prices_file(settings: Settings) -> Path | None:
         return None
     from costspan.pricing.overrides import OverrideError, read_overrides
 
-    path = Path(settings.prices).expanduser()
+    path = Path(settings.prices)
     try:
         read_overrides(path)
     except OverrideError as mistakes:
-        _log.warning("costspan: your own prices are not used: %s", mistakes)
+        guard.degrade("your own prices", str(mistakes))
         return None
     return path
 
 
-@guard.guarded("instrument.scope")
 def _begin_scope(scope: Any) -> None:
     """Somebody says who calls are for, or is about to ask."""
     if _setup is None:
         return
-    said: Attribution = scope.read_defaults(os.environ)
-    scope.defaults(**said._asdict())
     settings = _setup.settings
+    guard.part("attribution", lambda: scope.defaults(**settings.attribution()))
     if settings.carry:
-        scope.install_carry()
+        guard.part("carry", lambda: scope.install_carry())  # noqa: PLW0108  (loaded inside the guard)
     if settings.baggage:
-        scope.install_baggage(imported=settings.baggage, exported=settings.baggage)
+        guard.part("baggage", lambda: scope.install_baggage(imported=settings.baggage, exported=settings.baggage))
 
 
 @guard.guarded("uninstrument.scope")

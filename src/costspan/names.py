@@ -224,7 +224,11 @@ BUDGET_RESERVED_USD: Final = Metric(
 BUDGET_REFUSED: Final = Metric("llm.budget.refused", COUNTER, "{request}", "Calls refused by a hard budget.", (BUDGET,))
 ERRORS: Final = Metric("costspan.errors", COUNTER, "{error}", "Faults of costspan itself that were stopped.", (PLACE,))
 DEGRADED: Final = Metric(
-    "costspan.degraded", GAUGE, "", "1 for a client library that could not be watched as intended.", (CLIENT, PLACE)
+    "costspan.degraded",
+    GAUGE,
+    "",
+    "1 for a client library or a part of costspan that does not work as intended.",
+    (CLIENT, PLACE),
 )
 LEDGER_WRITTEN: Final = Metric("costspan.ledger.written", COUNTER, "{record}", "Records written to the ledger.", ())
 LEDGER_WRITTEN_USD: Final = Metric(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, NamedTuple, cast
 
 OTEL_COSTSPAN_ENABLED: Final = "OTEL_COSTSPAN_ENABLED"
 OTEL_COSTSPAN_LEDGER: Final = "OTEL_COSTSPAN_LEDGER"
@@ -36,7 +37,8 @@ def _switch(value: str) -> bool:
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def read(value: str) -> int:
-        if not value.isdigit() or not least <= int(value) <= most:
+        is_number = value.isdecimal() and len(value) <= len(str(most))
+        if not is_number or not least <= int(value) <= most:
             raise ValueError(f"a whole number from {least} to {most}")
         return int(value)
 
@@ -74,8 +76,43 @@ def _zone(value: str) -> str:
     return value
 
 
-def _words(value: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in value.split(",") if word.strip())
+#: The words of the attribution (facts/attribution.py, which not every process needs at its start).
+ATTRIBUTION: Final = ("session", "task_type", "source", "team", "account")
+
+
+def _baggage(value: str) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in value.split(",") if word.strip())
+    if not set(words) <= set(ATTRIBUTION):
+        raise ValueError(f"words out of {', '.join(ATTRIBUTION)}, with commas between")
+    return words
+
+
+def _path(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("a path")
+    if not value.startswith("~"):
+        return value
+    from pathlib import Path
+
+    try:
+        return str(Path(value).expanduser())
+    except RuntimeError:
+        raise ValueError("a path, and there is no home directory for its ~") from None
+
+
+AUTO: Final = "auto"
+ON: Final = "on"
+OFF: Final = "off"
+
+
+def _ledger(value: str) -> str:
+    """One of the three words, or a path."""
+    if value.lower() == AUTO:
+        return AUTO
+    try:
+        return ON if _switch(value) else OFF
+    except ValueError:
+        return _path(value)
 
 
 class Setting(NamedTuple):
@@ -90,10 +127,10 @@ class Setting(NamedTuple):
 SETTINGS: Final = (
     Setting(OTEL_COSTSPAN_ENABLED, _switch, "true", "Whether anything is watched at all."),
     Setting(
-        OTEL_COSTSPAN_LEDGER, str, "auto",
+        OTEL_COSTSPAN_LEDGER, _ledger, "auto",
         "The SQLite ledger: a path, `on` (the default path), `off`, or `auto`: on where no OTLP endpoint is configured.",
     ),
-    Setting(OTEL_COSTSPAN_PRICES, str, "", "A YAML file with your own prices (docs/pricing.md)."),
+    Setting(OTEL_COSTSPAN_PRICES, _path, "", "A YAML file with your own prices (docs/pricing.md)."),
     Setting(
         OTEL_COSTSPAN_ASK_USAGE, _one_of("known", "always", "never"), "known",
         "Whether a chat stream is asked for its usage where the caller did not: on hosts known to accept it, always, never.",
@@ -111,7 +148,7 @@ SETTINGS: Final = (
     Setting(OTEL_COSTSPAN_LABEL_LIMIT, _whole(1, 500), "50", "How many values a label may have before `other` takes the rest."),
     Setting(OTEL_COSTSPAN_SIGTERM, _switch, "true", "Whether SIGTERM delivers what is held, where the program does not handle it."),
     Setting(OTEL_COSTSPAN_CARRY, _switch, "true", "Whether attribution follows into threads, executors and child processes."),
-    Setting(OTEL_COSTSPAN_BAGGAGE, _words, "", "Which parts of the attribution are read from and written to W3C baggage."),
+    Setting(OTEL_COSTSPAN_BAGGAGE, _baggage, "", "Which parts of the attribution are read from and written to W3C baggage."),
     Setting(OTEL_COSTSPAN_SESSION, str, "", "The session of calls for which nobody said one."),
     Setting(OTEL_COSTSPAN_TASK_TYPE, str, "", "The task type of calls for which nobody said one."),
     Setting(OTEL_COSTSPAN_SOURCE, str, "", "The source of calls for which nobody said one."),
@@ -155,30 +192,88 @@ class Settings:
 
     @property
     def says_who(self) -> bool:
-        """Whether the environment says for whom the calls of this process are."""
-        return any((self.session, self.task_type, self.source, self.team, self.account))
+        """Whether the settings say for whom the calls of this process are."""
+        return any(self.attribution().values())
+
+    def attribution(self) -> dict[str, str]:
+        """For whom the calls of this process are where nobody says otherwise, by word; empty where nothing is set."""
+        return {word: getattr(self, word) for word in ATTRIBUTION}
 
     @classmethod
-    def read(cls, environ: Mapping[str, str], **options: Any) -> Settings:
-        """The settings of an environment; `options` (by field name) go before it."""
+    def read(cls, environ: Mapping[str, str], **options: object) -> Settings:
+        """The settings of an environment; `options` (keywords of `instrument`, by field name) go before it.
+
+        Both go through the same reading; an option that is mistaken leaves what the environment says.
+        """
         values: dict[str, Any] = {}
         mistakes: list[str] = []
         for setting in SETTINGS:
+            field = setting.name.removeprefix(_PREFIX).lower()
             given = environ.get(setting.name, "").strip()
-            values[setting.name.removeprefix(_PREFIX).lower()] = _value(setting, given, mistakes)
-        values |= {name: option for name, option in options.items() if name in values and option is not None}
+            instead = setting.default
+            try:
+                values[field] = setting.read(given or setting.default)
+                instead = given or setting.default
+            except ValueError as expected:
+                mistakes.append(_mistake(f"{setting.name} is", given, expected, instead))
+                values[field] = setting.read(setting.default)
+            option = options.pop(field, None)
+            if option is not None:
+                _take(setting, option, values, mistakes, instead)
         mistakes += _unknown(environ)
+        mistakes += [_unknown_option(name, values) for name in options if name not in PROVIDERS]
         return cls(values, tuple(mistakes))
 
 
-def _value(setting: Setting, given: str, mistakes: list[str]) -> Any:
+def _take(setting: Setting, option: object, values: dict[str, Any], mistakes: list[str], instead: str) -> None:
+    field = setting.name.removeprefix(_PREFIX).lower()
     try:
-        return setting.read(given or setting.default)
+        values[field] = setting.read(_text(option).strip() or setting.default)
     except ValueError as expected:
-        mistakes.append(
-            f'{setting.name} is "{given}": expected {expected}; {setting.default or "nothing"} is used instead'
-        )
-        return setting.read(setting.default)
+        mistakes.append(_mistake(f"instrument({field}=...) was given", option, expected, instead))
+    except TypeError:
+        like = ValueError(f"what {setting.name} takes, as text or as the like of it")
+        mistakes.append(_mistake(f"instrument({field}=...) was given", option, like, instead))
+
+
+#: Keywords of `instrument` that are no settings: OpenTelemetry's providers.
+PROVIDERS: Final = ("tracer_provider", "meter_provider", "logger_provider")
+_LONGEST_SHOWN: Final = 80
+
+
+def _mistake(what: str, given: object, expected: ValueError, instead: str) -> str:
+    text = given if isinstance(given, str) else type(given).__name__
+    shown = "".join(sign if sign.isprintable() else "?" for sign in text[:_LONGEST_SHOWN])
+    shown = f'"{shown}"' if isinstance(given, str) else f"an object of type {shown}"
+    return f"{what} {shown}: expected {expected}; {instead or 'nothing'} is used instead"
+
+
+def _text(option: object) -> str:
+    """The value of a keyword as the environment would state it. Raises TypeError for what has no such text."""
+    from datetime import tzinfo
+    from enum import Enum
+    from uuid import UUID
+
+    if isinstance(option, Enum):
+        return _text(option.value)
+    if isinstance(option, bool):
+        return "true" if option else "false"
+    if isinstance(option, os.PathLike):
+        return os.fsdecode(cast("os.PathLike[str]", option))
+    if isinstance(option, str | int | UUID | tzinfo):
+        return str(option)
+    if isinstance(option, Mapping):
+        return _text([*cast("Mapping[object, object]", option).items()])
+    if isinstance(option, tuple | list | set | frozenset):
+        return ",".join(map(_word, cast("Collection[object]", option)))
+    raise TypeError
+
+
+def _word(option: object) -> str:
+    """A word of a list, or a pair as `name=value`."""
+    if isinstance(option, tuple | list):
+        return "=".join(map(_text, cast("Collection[object]", option)))
+    return _text(option)
 
 
 def _unknown(environ: Mapping[str, str]) -> list[str]:
@@ -188,6 +283,14 @@ def _unknown(environ: Mapping[str, str]) -> list[str]:
         for name in sorted(environ)
         if name.startswith(_PREFIX) and name not in names
     ]
+
+
+def _unknown_option(name: str, fields: Mapping[str, object]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [*fields, *PROVIDERS], 1)
+    hint = f"did you mean {near[0]}?" if near else "docs/settings.md has their names, in lower case without the prefix"
+    return f"instrument({name}=...) is no setting of costspan and is ignored: {hint}"
 
 
 def has_otlp_endpoint(environ: Mapping[str, str]) -> bool:

@@ -19,7 +19,7 @@ import click
 
 from costspan.cli import options
 from costspan.cli.run import embedded_defaults, launcher
-from costspan.ledger.place import default_path
+from costspan.ledger.place import NoHome, data_directory
 from costspan.ledger.store import Store
 from costspan.report import as_text, summary
 
@@ -75,8 +75,10 @@ def _example() -> Path:
 
 def _fresh_ledger() -> Path:
     """A ledger of the demo's own, beside the user's: what an earlier demo left there goes."""
-    environ = {name: value for name, value in os.environ.items() if name != "OTEL_COSTSPAN_LEDGER"}
-    path = default_path(environ).with_name("demo.db")
+    try:
+        path = data_directory(os.environ) / "demo.db"
+    except NoHome as fault:
+        raise click.ClickException(str(fault)) from fault
     for ending in ("", "-wal", "-shm"):
         path.with_name(path.name + ending).unlink(missing_ok=True)
     return path

@@ -6,21 +6,23 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
 import click
 
+from costspan import guard
 from costspan.cli import destinations, options, watching
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
 from costspan.ledger.condition import Condition, examine, has_room
+from costspan.ledger.place import NoHome, path_of
 from costspan.pricing import Prices
 from costspan.pricing.overrides import OverrideError
 from costspan.report import as_text
 from costspan.report.amounts import number, short_usd
-from costspan.settings import SETTINGS, Settings, has_otlp_endpoint
+from costspan.settings import AUTO, OFF, SETTINGS, Settings, has_otlp_endpoint
 
 #: Prices change every few weeks: an older table is told.
 _OLD_DAYS: Final = 60
@@ -53,14 +55,22 @@ def doctor(ledger: Path | None, *, is_json: bool) -> None:
 
 def _findings(environ: Mapping[str, str], ledger: Path | None) -> Iterator[Finding]:
     set_ = Settings.read(environ)
-    yield from watching.launcher(environ)
-    yield from settings(set_, environ)
-    yield from watching.clients()
-    yield from watching.neighbours()
-    yield from prices(set_, time.time())
-    yield from the_ledger(examine(options.ledger_path(ledger)), set_, environ)
-    yield from destinations.telemetry(environ)
-    yield from destinations.instances(environ)
+    sections: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
+        ("launcher", lambda: watching.launcher(environ)),
+        ("settings", lambda: settings(set_, environ)),
+        ("parts", lambda: watching.parts(set_)),
+        ("clients", watching.clients),
+        ("neighbours", watching.neighbours),
+        ("prices", lambda: prices(set_, time.time())),
+        ("ledger", lambda: where_and_how(ledger, set_, environ)),
+        ("telemetry", lambda: destinations.telemetry(environ)),
+        ("instance ids", lambda: destinations.instances(environ)),
+    )
+    for topic, look in sections:
+        found = guard.part(topic, lambda look=look: list(look()))
+        if found is None:
+            found = [Finding(topic, WRONG, f"could not be looked at: {guard.degraded[topic]}")]
+        yield from found
 
 
 def settings(found: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -76,7 +86,7 @@ def settings(found: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
 def prices(found: Settings, now_s: float) -> Iterator[Finding]:
     """The price table's version and age, and whether the user's own prices are sound."""
     try:
-        table = Prices.load(Path(found.prices).expanduser() if found.prices else None)
+        table = Prices.load(Path(found.prices) if found.prices else None)
     except OverrideError as fault:
         for mistake in fault.mistakes:
             yield Finding("prices", WRONG, f"your own prices are not used: {mistake}")
@@ -92,13 +102,23 @@ def prices(found: Settings, now_s: float) -> Iterator[Finding]:
         yield Finding("prices", OK, f"{table.version}, {number(age_days, 'day')} old")
 
 
+def where_and_how(chosen: Path | None, set_: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Where the ledger lies, if there is a place for it, and how it is."""
+    try:
+        path = chosen or path_of(set_.ledger, environ)
+    except NoHome as fault:
+        is_needed = set_.ledger != OFF and not (set_.ledger == AUTO and has_otlp_endpoint(environ))
+        yield Finding("ledger", WRONG if is_needed else NOTE, f"no ledger is written: {fault}")
+    else:
+        yield from the_ledger(examine(path), set_, environ)
+
+
 def the_ledger(found: Condition, set_: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Whether the ledger is written, where it lies, its health and its losses."""
     topic = "ledger"
-    word = set_.ledger.lower()
-    if word == "off":
+    if set_.ledger == OFF:
         yield Finding(topic, NOTE, "OTEL_COSTSPAN_LEDGER is off: no ledger is written")
-    elif word == "auto" and has_otlp_endpoint(environ):
+    elif set_.ledger == AUTO and has_otlp_endpoint(environ):
         yield Finding(
             topic, OK, "an OTLP endpoint is configured, so no ledger is written (OTEL_COSTSPAN_LEDGER=on does)"
         )

@@ -11,7 +11,7 @@ import click
 
 from costspan.facts.periods import zone
 from costspan.ledger.faults import LedgerError
-from costspan.ledger.place import default_path
+from costspan.ledger.place import NoHome, default_path
 from costspan.ledger.store import Store
 from costspan.pricing import Prices
 from costspan.pricing.overrides import OverrideError
@@ -69,8 +69,11 @@ at: Final = click.option(
 
 
 def ledger_path(chosen: Path | None) -> Path:
-    """The ledger that was asked for, or the one that programs on this machine write."""
-    return chosen or default_path(os.environ)
+    """The ledger that was asked for, or the one that programs on this machine write. Ends the command without any."""
+    try:
+        return chosen or default_path(os.environ)
+    except NoHome as fault:
+        raise click.ClickException(f"{fault}, or name a file with --ledger") from fault
 
 
 def read_ledger(path: Path) -> Store:

@@ -18,6 +18,9 @@ from costspan.calls.description import Client
 from costspan.calls.requests import Family
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
 from costspan.clients import CLIENTS
+from costspan.emit.pipeline import Pipeline
+from costspan.emit.pricer import Pricer
+from costspan.settings import Settings
 
 _LAUNCHER: Final = "opentelemetry-instrument"
 # Distributions that watch LLM calls too, by the beginning of their names.
@@ -45,6 +48,22 @@ def launcher(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(topic, WRONG, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS switches costspan off")
     else:
         yield Finding(topic, OK, f"{_LAUNCHER} starts costspan {metadata.version('costspan')} in {sys.prefix}")
+
+
+def parts(settings: Settings) -> Iterator[Finding]:
+    """The parts of costspan, put together as in a program but for prices and ledger: those that fail, by name."""
+    before = dict(guard.degraded)
+    pipeline = guard.part(
+        "pipeline",
+        lambda: Pipeline(
+            settings, prices=Pricer(), ledger=None, tracer_provider=None, meter_provider=None, logger_provider=None
+        ),
+    )
+    if pipeline is not None:
+        pipeline.close()
+    for part, reason in guard.degraded.items():
+        if part not in before:
+            yield Finding("parts", WRONG, f"{part}: cannot be set up, everything else goes on: {reason}")
 
 
 def clients(watched: Iterable[Client] = CLIENTS) -> Iterator[Finding]:

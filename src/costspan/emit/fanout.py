@@ -49,13 +49,29 @@ class Fanout:
         self.pending: OrderedDict[tuple[str, str], Call] = OrderedDict()
         self._booked: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    @guard.guarded_positional("emit.began")
     def began(self, watch: Watch) -> None:
         """Snapshot the attribution, open a span, let the library run within both."""
+        if not self._begin(watch):
+            self._begin_without(watch)
+
+    @guard.guarded_positional("emit.began")
+    def _begin(self, watch: Watch) -> bool:
         context = otel_context.get_current()
         watch.call.attribution = scope.current(context)
         if self.spans is not None and not watch.native:
             watch.span = self.spans.began(watch, context) or watch.span
+        self._enter(watch, context)
+        return True
+
+    @guard.guarded_positional("emit.began")
+    def _begin_without(self, watch: Watch) -> None:
+        """Where attribution or span failed: the other of the two, and no baggage of ours leaves."""
+        context = otel_context.get_current()
+        if watch.span is None and self.spans is not None and not watch.native:
+            watch.span = guard.guarded_positional("emit.spans")(self.spans.began)(watch, context)
+        self._enter(watch, context)
+
+    def _enter(self, watch: Watch, context: Context) -> None:
         outer = scope.without_baggage(context)
         if watch.span is not None and not watch.borrowed:
             inner = Context({**outer, _WATCH: watch, _SPAN_KEY: watch.span})
@@ -93,6 +109,8 @@ class Fanout:
         if is_booked:
             self._put(call)
             self._add(call)
+            if self.sessions is not None:
+                self._add_to_session(call)
         if watch.headers is not None:
             self._read_quota(watch)
 
@@ -113,6 +131,9 @@ class Fanout:
     @guard.guarded_positional("emit.cells")
     def _add(self, call: Call) -> None:
         self.cells.add(call, call.period, self.periods.day(call.started_ns))
+
+    @guard.guarded_positional("emit.sessions")
+    def _add_to_session(self, call: Call) -> None:
         if self.sessions is not None:
             self.sessions.add(call)
 
@@ -170,6 +191,7 @@ class Fanout:
             call.price = _NO_USAGE
             self._put(call)
             self._add(call)
+            self._add_to_session(call)
 
 
 def _note_unread(call: Call, fields: tuple[str, ...]) -> None:

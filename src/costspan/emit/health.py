@@ -32,11 +32,7 @@ class LedgerHealth(Protocol):
 def observe_health(meter: Meter, ledger: LedgerHealth | None) -> None:
     """Have the health metrics read at each collection."""
     observe(meter, names.ERRORS, lambda: [(count, {names.PLACE: place}) for place, count in dict(guard.faults).items()])
-    observe(
-        meter,
-        names.DEGRADED,
-        lambda: [(1, {names.CLIENT: client, names.PLACE: "patching"}) for client in dict(patching.degraded)],
-    )
+    observe(meter, names.DEGRADED, _degraded)
     if ledger is None:
         return
     observe(meter, names.LEDGER_WRITTEN, lambda: [(ledger.written, {})])
@@ -44,6 +40,11 @@ def observe_health(meter: Meter, ledger: LedgerHealth | None) -> None:
     observe(meter, names.LEDGER_LOST, lambda: [(ledger.lost, {})])
     observe(meter, names.LEDGER_LOST_USD, lambda: [(ledger.lost_nano_usd / NANO_PER_USD, {})])
     observe(meter, names.LEDGER_QUEUED, lambda: [(ledger.queued, {})])
+
+
+def _degraded() -> list[tuple[float, dict[str, str]]]:
+    clients = [{names.CLIENT: client, names.PLACE: "patching"} for client in dict(patching.degraded)]
+    return [(1, labels) for labels in (*clients, *({names.PLACE: part} for part in dict(guard.degraded)))]
 
 
 def observe_rate_limits(meter: Meter, limits: RateLimits) -> None:

@@ -51,31 +51,38 @@ class Pipeline:
         self._providers = (tracer_provider, meter_provider, logger_provider)
         self.ledger = ledger
         self.cells = Cells(settings.label_limit, with_account=settings.account_metrics)
-        self.sessions = Sessions(settings.session_limit) if settings.session_metrics else None
+        self.sessions = guard.part("sessions", lambda: _sessions(settings))
         self.rate_limits = RateLimits()
-        meter = otel_metrics.get_meter(names.SCOPE, meter_provider=meter_provider)
-        periods = Periods(settings.time_zone)
-        observe_cells(meter, self.cells, periods)
-        observe_health(meter, ledger)
-        observe_rate_limits(meter, self.rate_limits)
+        periods = guard.part("time zone", lambda: Periods(settings.time_zone)) or Periods()
+        meter = guard.part("metrics", lambda: otel_metrics.get_meter(names.SCOPE, meter_provider=meter_provider))
+        self._observe(meter or otel_metrics.NoOpMeter(names.SCOPE), periods)
         self._ridden: dict[int, Any] = {}
         self._retiring = Retiring(self.cells, self._meters, self.delivered_s)
-        self.durations = Durations(meter, self.cells, self._may_ride)
         self.clerk = Clerk(self._takers(settings, logger_provider))
-        tracer = trace.get_tracer(names.SCOPE, tracer_provider=tracer_provider)
         self.fanout = Fanout(
             prices=prices, periods=periods, cells=self.cells, sessions=self.sessions,
-            spans=Spans(tracer) if settings.spans else None, clerk=self.clerk, rate_limits=self.rate_limits,
+            spans=guard.part("spans", lambda: _spans(settings, tracer_provider)), clerk=self.clerk,
+            rate_limits=self.rate_limits,
         )  # fmt: skip
+
+    def _observe(self, meter: otel_metrics.Meter, periods: Periods) -> None:
+        """Have what this process sums read at each collection; what cannot be, fails alone."""
+        guard.part("metrics", lambda: observe_cells(meter, self.cells, periods))
+        guard.part("health", lambda: observe_health(meter, self.ledger))
+        guard.part("rate limits", lambda: observe_rate_limits(meter, self.rate_limits))
+        self.durations = guard.part("durations", lambda: Durations(meter, self.cells, self._may_ride))
 
     def _takers(self, settings: Settings, logger_provider: Any) -> list[tuple[str, Any]]:
         takers: list[tuple[str, Any]] = []
         if self.ledger is not None:
             takers.append(("ledger", self.ledger.take))  # before telemetry: it is the book
         takers.append(("emit.ride", self._ride))
-        takers.append(("emit.durations", self.durations.take))
+        if self.durations is not None:
+            takers.append(("emit.durations", self.durations.take))
         if settings.events:
-            takers.append(("emit.events", Events(logger_provider or get_logger_provider()).take))
+            events = guard.part("events", lambda: Events(logger_provider or get_logger_provider()))
+            if events is not None:
+                takers.append(("emit.events", events.take))
         return takers
 
     def _ride(self, _: Sequence[Call]) -> None:
@@ -139,7 +146,8 @@ class Pipeline:
         self.fanout.prices.forget()
         if self.sessions is not None:
             self.sessions.clear()
-        self.durations.forget()
+        if self.durations is not None:
+            self.durations.forget()
         for rider in self._ridden.values():
             rider.forget()
         if self.ledger is not None:
@@ -153,3 +161,11 @@ class Pipeline:
             tracers or trace.get_tracer_provider(),
             loggers or get_logger_provider(),
         )
+
+
+def _sessions(settings: Settings) -> Sessions | None:
+    return Sessions(settings.session_limit) if settings.session_metrics else None
+
+
+def _spans(settings: Settings, provider: trace.TracerProvider | None) -> Spans | None:
+    return Spans(trace.get_tracer(names.SCOPE, tracer_provider=provider)) if settings.spans else None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from costspan import guard
+from costspan.facts.money import FAULT, Unpriced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +21,7 @@ class Pricer:
 
     def __init__(self, overrides: Path | None = None) -> None:
         self._overrides = overrides
-        self._prices: Prices | None = None
+        self._prices: Prices | _NoPrices | None = None
         self._loading = threading.Lock()
 
     def price(self, provider: str, host: str | None, request_model: str | None, answer: Answer, at_s: float) -> Price:
@@ -26,14 +29,31 @@ class Pricer:
         self.price = self._load().price
         return self.price(provider, host, request_model, answer, at_s)
 
-    def _load(self) -> Prices:
-        from costspan.pricing import Prices
-
+    def _load(self) -> Prices | _NoPrices:
         with self._loading:
             if self._prices is None:
-                self._prices = Prices.load(self._overrides)
+                own = self._overrides
+                prices = guard.part("your own prices", lambda: _loaded(own)) if own is not None else None
+                self._prices = prices or guard.part("prices", lambda: _loaded(None)) or _NoPrices()
         return self._prices
 
     def forget(self) -> None:
         """In a forked child: the lock may be held by a thread that is not here."""
         self._loading = threading.Lock()
+
+
+def _loaded(overrides: Path | None) -> Prices:
+    from costspan.pricing import Prices
+
+    return Prices.load(overrides)
+
+
+class _NoPrices:
+    """In the place of a price table that cannot be loaded: calls are counted, and unpriced."""
+
+    def price(self, provider: str, host: str | None, request_model: str | None, answer: Answer, at_s: float) -> Price:
+        del provider, host, request_model, answer, at_s
+        return _UNLOADED
+
+
+_UNLOADED: Final = Unpriced(FAULT, "the price table cannot be loaded: see the log of costspan")

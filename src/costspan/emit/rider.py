@@ -39,7 +39,7 @@ class Rider:
     """Adds session counters (where they are wanted) and durations to what one metric reader hands on."""
 
     def __init__(
-        self, sessions: Sessions | None, durations: Durations, reader: Any, after_delivery: Callable[[], object]
+        self, sessions: Sessions | None, durations: Durations | None, reader: Any, after_delivery: Callable[[], object]
     ) -> None:
         self._sessions = sessions
         self._durations = durations
@@ -112,12 +112,20 @@ class Rider:
         return self._join(metrics_data) or metrics_data
 
     @guard.guarded("emit.sessions")
+    def _session_metrics(self, now: int) -> list[Any]:
+        return list(self._of_sessions(now))
+
+    @guard.guarded("emit.durations")
+    def _duration_metrics(self, now: int) -> list[Any]:
+        return list(self._of_durations(now))
+
+    @guard.guarded("emit.join")
     def _join(self, metrics_data: Any) -> Any:
         resources: list[Any] = list(getattr(metrics_data, "resource_metrics", ()))
         if not resources:
             return None
         now = time_ns()
-        metrics = [*self._of_sessions(now), *self._of_durations(now)]
+        metrics = [*(self._session_metrics(now) or ()), *(self._duration_metrics(now) or ())]
         self._since_ns = now
         if not metrics:
             return None
@@ -147,6 +155,8 @@ class Rider:
             yield Metric(metric.name, metric.description, metric.unit, data)
 
     def _of_durations(self, now: int) -> Iterator[Any]:
+        if self._durations is None:
+            return
         kind = AggregationTemporality.DELTA if self._is_delta else AggregationTemporality.CUMULATIVE
         for which, metric in enumerate((names.DURATION_S, names.FIRST_CHUNK_S)):
             with self._durations.lock:

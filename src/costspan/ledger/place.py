@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
-# Words of the setting that are no path (settings.py).
-_WORDS: Final = frozenset({"", "auto", "on", "off"})
+from costspan.settings import AUTO, OFF, ON, OTEL_COSTSPAN_LEDGER, Settings
+
+
+class NoHome(OSError):  # noqa: N818 - a state of the machine; the message is a sentence with the way out
+    """There is no directory for a ledger."""
 
 
 def default_path(environ: Mapping[str, str]) -> Path:
-    """Where the ledger lies: the path in OTEL_COSTSPAN_LEDGER, else costspan/ledger.db in the user's data directory."""
-    chosen = environ.get("OTEL_COSTSPAN_LEDGER", "").strip()
-    if chosen.lower() not in _WORDS:
-        return Path(chosen).expanduser()
+    """Where the ledger lies: the path in OTEL_COSTSPAN_LEDGER, else costspan/ledger.db in the user's data directory.
+
+    Raises NoHome where the user has none.
+    """
+    return path_of(Settings.read(environ).ledger, environ)
+
+
+def path_of(setting: str, environ: Mapping[str, str]) -> Path:
+    """The path that the setting `ledger` stands for, as settings.py has read it."""
+    if setting not in {AUTO, ON, OFF}:
+        return Path(setting)
+    return data_directory(environ) / "ledger.db"
+
+
+def data_directory(environ: Mapping[str, str]) -> Path:
+    """What costspan keeps for this user: $XDG_DATA_HOME/costspan, else ~/.local/share/costspan. Raises NoHome."""
     data = environ.get("XDG_DATA_HOME", "")
     # The XDG base directory specification has relative paths ignored.
-    base = Path(data) if Path(data).is_absolute() else Path(environ.get("HOME") or Path.home(), ".local", "share")
-    return base / "costspan" / "ledger.db"
+    base = Path(data) if Path(data).is_absolute() else _home(environ) / ".local" / "share"
+    return base / "costspan"
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    if environ.get("HOME"):
+        return Path(environ["HOME"])
+    try:
+        import pwd
+
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except (ImportError, KeyError, AttributeError):
+        raise NoHome(
+            f"there is no home directory for a ledger (HOME is not set, and this user has none): set {OTEL_COSTSPAN_LEDGER} "
+            "to a path"
+        ) from None

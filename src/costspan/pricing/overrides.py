@@ -44,6 +44,9 @@ _RULE_KEYS: Final = (
 _UNITS_PIECES: Final = sorted(PIECES | {REQUESTS})
 _UNITS_TOKENS: Final = sorted(UNITS - PIECES | {"characters"})
 MILLION: Final = 1_000_000
+_DAY_S: Final = 86_400
+#: No amount in USD and no multiplier is as large, nor, but for 0, as small as one over this.
+_MOST: Final = 10**12
 
 
 def read_overrides(path: Path, catalog: Catalog | None = None) -> Overrides:
@@ -61,10 +64,13 @@ def read_overrides(path: Path, catalog: Catalog | None = None) -> Overrides:
         raise OverrideError([f"{path}: is not UTF-8 text: a YAML file is expected"]) from None
     except yaml.YAMLError as fault:
         raise OverrideError([_syntax_mistake(path, fault)]) from None
+    except RecursionError:
+        raise OverrideError([f"{path.name}:1: is nested too deeply: a YAML mapping is expected"]) from None
     reading = _Reading(path.name, catalog or Catalog.bundled())
     rules = reading.file(root)
     if reading.mistakes:
-        raise OverrideError(sorted(reading.mistakes, key=lambda mistake: int(mistake.split(":")[1])))
+        begin = len(f"{path.name}:")
+        raise OverrideError(sorted(reading.mistakes, key=lambda mistake: int(mistake[begin:].split(":")[0])))
     return Overrides(tuple(rules), hashlib.sha256(text.encode()).hexdigest()[:8])
 
 
@@ -216,6 +222,8 @@ class _Reading:
             self.wrong(node, f"{what} is no number", "expected an amount such as 2.5")
         elif value < 0:
             self.wrong(node, f"{what} is {value}", "expected 0 (free) or more")
+        elif value and not 1 / Decimal(_MOST) <= value <= _MOST:
+            self.wrong(node, f"{what} is {value}", f"expected 0, or an amount from 1/{_MOST:,} to {_MOST:,}")
         else:
             return Fraction(value)
         return None
@@ -227,7 +235,8 @@ class _Reading:
         except (TypeError, ValueError):
             self.wrong(node, "the day is no day", "expected YYYY-MM-DD, such as 2026-01-31 (UTC)")
             return None
-        return (day + dt.timedelta(days=later_days)).timestamp()
+        # Not as a date: the day after 9999-12-31 has none.
+        return day.timestamp() + later_days * _DAY_S
 
 
 def _pico(usd: Fraction, per: int) -> int | Fraction:
