@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from costspan.calls.description import Client
 from costspan.clients import CLIENTS
+from costspan.facts.sellers import GATEWAYS, SELLERS
 from pages import ROOT, code, deliver, table, with_parts
 
 README = ROOT / "README.md"
@@ -37,13 +38,22 @@ def in_full(client: Client) -> str:
         for endpoint in client.endpoints
     ]
     lines += ["", table(("path ends in", "operation", "remarks"), rows)]
-    if client.hosts or client.classes:
-        who = [(code(name), "class", code(provider)) for name, provider in client.classes]
-        who += [(code(name), "host ends in", code(provider)) for name, provider in client.hosts]
-        lines += ["", "Who answers, where it is somebody else:", "", table(("what", "which", "provider"), who)]
+    if client.classes:
+        who = [(code(name), code(provider)) for name, provider in client.classes]
+        lines += ["", "Who answers, by the class of the client:", "", table(("class", "provider"), who)]
     if client.asks_usage_of:
         lines += ["", f"Streams are asked for their usage at {code(*client.asks_usage_of)}."]
     return "\n".join(lines)
+
+
+def sellers() -> str:
+    """Who answers at which hosts, one row for each provider."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for remark, rows in (("", SELLERS), ("through a gateway", GATEWAYS)):
+        for place, provider in rows:
+            places.setdefault((provider, remark), []).append(place)
+    shown = [(code(provider), code(*sorted(at)), remark) for (provider, remark), at in sorted(places.items())]
+    return table(("provider", "host, beginning of the path", "remarks"), shown)
 
 
 def remarks(asks_usage: bool, fetches: bool) -> str:  # noqa: FBT001  # two marks of an endpoint
@@ -58,6 +68,7 @@ def shown(page: str) -> str:
     parts = {"clients": overview()}
     if "<!-- endpoints -->" in page:
         parts["endpoints"] = "\n\n".join(in_full(client) for client in CLIENTS)
+        parts["sellers"] = sellers()
     return with_parts(page, parts)
 
 

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("ANTHROPIC_OPEN_TELEMETRY", "false")  # its own spans: only where a test asks for them
+# The providers of the tests are on loopback, where nobody's prices count unless it is said whose.
+os.environ.setdefault("OTEL_COSTSPAN_HOSTS", "127.0.0.1=vendor")
 
 from costspan import guard
 from provider import Provider

@@ -45,4 +45,5 @@ def client_environment(address: str) -> dict[str, str]:
         "OPENAI_API_KEY": "no key needed",
         "ANTHROPIC_BASE_URL": address,
         "ANTHROPIC_API_KEY": "no key needed",
+        "OTEL_COSTSPAN_HOSTS": "127.0.0.1=vendor",
     }

@@ -75,10 +75,20 @@ MODELS = [
     ("perplexity",      "r1-1776",                                         (2.0, "exact")),
     ("openrouter",      "openai/gpt-4o:nitro",                             (2.5, "alias")),
     ("openrouter",      "deepseek/deepseek-r1:free",                       (0.0, "exact")),
-    ("openai",          "deepseek-chat",                                   (0.27, "alias")),
-    ("openai",          "grok-4",                                          (3.0, "alias")),
-    ("openai",          "claude-haiku-4-5",                                (1.0, "alias")),
-    ("openai",          "anthropic/claude-haiku-4-5",                      (1.0, "alias")),
+    ("litellm",         "deepseek-chat",                                   (0.27, "alias")),
+    ("unknown",         "grok-4",                                          (3.0, "alias")),
+    ("unknown",         "claude-haiku-4-5",                                (1.0, "alias")),
+    ("unknown",         "anthropic/claude-haiku-4-5",                      (1.0, "alias")),
+    ("unknown",         "gpt-4o",                                          (2.5, "alias")),
+    ("unknown",         "deepseek-chat",                                   "unknown_seller"),
+    ("unknown",         "mistralai/mistral-large-latest",                  "unknown_seller"),
+    ("unknown",         "command-r",                                       "unknown_seller"),
+    ("unknown",         "gpt-oss-120b",                                    "unknown_seller"),
+    ("openai",          "claude-haiku-4-5",                                "unknown_model"),
+    ("chatgpt",         "gpt-5",                                           "no_price"),
+    ("zai_coding_plan", "glm-4.6",                                         "no_price"),
+    ("zai",             "glm-4.6",                                         (0.6, "exact")),
+    ("venice",          "claude-haiku-4-5",                                "unknown_model"),
     ("litellm",         "gemini/gemini-2.5-flash",                         (0.3, "alias")),
     ("openai",          "meta-llama/Llama-3.3-70B-Instruct",               "unknown_model"),
     ("openai",          "llama3.2",                                        "unknown_model"),
@@ -117,18 +127,47 @@ def test_on_bedrock_the_id_asked_for_tells_the_region_and_goes_first() -> None:
     assert price.nano_usd == 3_000_000_000
 
 
-HOSTS = [
-    ("api.deepseek.com", "deepseek-chat", (0.27, "exact")),
-    ("api.moonshot.ai", "kimi-k3", (3.0, "exact")),
-    ("127.0.0.1", "gpt-4o", (2.5, "exact")),
-    ("api.openai.com", "claude-haiku-4-5", "unknown_model"),
-    ("llm.example", "claude-haiku-4-5", (1.0, "alias")),
-]
+ADDRESSES = [
+    # provider   address                      model               expected
+    ("unknown",  "llm.example.com",           "claude-haiku-4-5", (1.0, "alias")),
+    ("unknown",  "8.8.8.8:8000",              "claude-haiku-4-5", (1.0, "alias")),
+    ("unknown",  "127.0.0.1:8000",            "gpt-4o",           "unknown_seller"),
+    ("unknown",  "[::1]:8000",                "gpt-4o",           "unknown_seller"),
+    ("unknown",  "::ffff:10.1.2.3",           "gpt-4o",           "unknown_seller"),
+    ("unknown",  "fe80::1%eth0",              "gpt-4o",           "unknown_seller"),
+    ("unknown",  "10.0.0.7",                  "claude-haiku-4-5", "unknown_seller"),
+    ("unknown",  "100.64.0.7",                "claude-haiku-4-5", "unknown_seller"),
+    ("unknown",  "vllm:8000",                 "gpt-4o",           "unknown_seller"),
+    ("unknown",  "vllm.llm.svc.cluster.local", "gpt-4o",          "unknown_seller"),
+    ("unknown",  "host.docker.internal:8000", "gpt-4o",           "unknown_seller"),
+    ("unknown",  "LOCALHOST.",                "gpt-4o",           "unknown_seller"),
+    ("openai",   "127.0.0.1:8000",            "gpt-4o",           (2.5, "exact")),
+    ("openai",   "gateway.ai.cloudflare.com", "gpt-4o",           (2.5, "alias")),
+    ("openai",   "oai.helicone.ai",           "gpt-4o",           (2.5, "alias")),
+    ("vercel",   "ai-gateway.vercel.sh",      "openai/gpt-4o",    (2.5, "alias")),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("host", "model", "expected"), HOSTS)
-def test_the_host_tells_who_is_behind_the_openai_client(host: str, model: str, expected: object) -> None:
-    assert input_usd("openai", model, host=host) == expected
+@pytest.mark.parametrize(("provider", "address", "model", "expected"), ADDRESSES)
+def test_whose_prices_count_is_told_by_the_seller_not_by_the_name_of_the_model(
+    provider: str, address: str, model: str, expected: object
+) -> None:
+    """Nothing of an unknown seller is `exact`, nothing on machines of one's own is priced unless it is said by whom."""
+    assert input_usd(provider, model, host=address) == expected
+
+
+ROUTED = [
+    # model of the answer                 model asked for                                 expected
+    ("openai/gpt-oss-120b",              "openai/gpt-oss-120b:groq",                   (0.15, "exact")),
+    ("gpt-oss-120b",                     "openai/gpt-oss-120b:Groq",                   (0.15, "exact")),
+    ("meta-llama/llama-3.3-70b",         "meta-llama/Llama-3.3-70B-Instruct:fastest",  "unknown_model"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answered", "asked", "expected"), ROUTED)
+def test_the_seller_behind_a_router_is_told_by_the_model_asked_for(answered: str, asked: str, expected: object) -> None:
+    price = PRICES.price("huggingface", "router.huggingface.co", asked, Answer(MILLION, answered), NOW_S)
+    assert (price.reason if isinstance(price, Unpriced) else (price.nano_usd / 1e9, price.quality)) == expected
 
 
 DATES = [

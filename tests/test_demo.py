@@ -118,6 +118,7 @@ def test_the_agent_is_started_with_the_launchers_defaults() -> None:
         "OTEL_TRACES_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
         "OTEL_COSTSPAN_LEDGER": "demo.db",
+        "OTEL_COSTSPAN_HOSTS": "127.0.0.1=vendor",
         "STAND_IN_URL": "http://127.0.0.1:1",
     }
 

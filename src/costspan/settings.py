@@ -135,7 +135,7 @@ SETTINGS: Final = (
         OTEL_COSTSPAN_ASK_USAGE, _one_of("known", "always", "never"), "known",
         "Whether a chat stream is asked for its usage where the caller did not: on hosts known to accept it, always, never.",
     ),
-    Setting(OTEL_COSTSPAN_HOSTS, _hosts, "", "Who answers at a host, as `host=provider` with commas between."),
+    Setting(OTEL_COSTSPAN_HOSTS, _hosts, "", "Who answers at a host, as `host=provider` with commas between; the provider `vendor` is each client library's own."),
     Setting(OTEL_COSTSPAN_TIME_ZONE, _zone, "UTC", "The time zone in which days and months of spend begin."),
     Setting(OTEL_COSTSPAN_SPANS, _switch, "true", "Whether each call becomes a span."),
     Setting(OTEL_COSTSPAN_EVENTS, _switch, "true", "Whether each call becomes a usage event (an OTLP log record)."),

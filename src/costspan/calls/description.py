@@ -54,8 +54,8 @@ class Client:
     """A client library whose every endpoint goes through one `request` method, sync and async.
 
     `versions` states what was tested, as a version specifier; outside it the library is watched all the same and
-    `costspan doctor` says so. `root` is the module that holds `_base_client`. `provider` is who answers, unless
-    the class of the client (`classes`) or the host it calls (`hosts`, by the end of the name) says otherwise.
+    `costspan doctor` says so. `root` is the module that holds `_base_client`. `provider` is the vendor
+    whose library it is; who answers is told by the address (`facts.sellers`), or by the class of the client (`classes`).
     `native_tracer` names the attribute of a client that holds its own tracer, if the library emits spans itself.
     """
 
@@ -65,7 +65,6 @@ class Client:
     root: str
     provider: str
     endpoints: tuple[Endpoint, ...]
-    hosts: tuple[tuple[str, str], ...] = ()
     classes: tuple[tuple[str, str], ...] = ()
     asks_usage_of: tuple[str, ...] = ()
     native_tracer: str | None = None

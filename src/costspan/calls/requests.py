@@ -20,6 +20,7 @@ from costspan.calls.engine import StreamWatch, Watch, begin
 from costspan.calls.listener import Listener
 from costspan.calls.messages import NOTHING, text
 from costspan.facts import call as outcomes
+from costspan.facts.sellers import VENDOR, is_at, seller_at
 
 _MOST_HOSTS: Final = 256
 _REFUSALS: Final = frozenset({400, 422})
@@ -46,7 +47,7 @@ class Family:
     own_hosts: tuple[tuple[str, str], ...] = ()
     ask_usage: str = "known"
     is_active: bool = True
-    _servers: dict[tuple[int, type], Server] = field(default_factory=dict)
+    _servers: dict[tuple[int | str, type], Server] = field(default_factory=dict)
     _shapes: dict[type, Callable[[Watch, Any], Any]] = field(default_factory=dict)
 
     def request(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
@@ -114,7 +115,7 @@ class Family:
         endpoint = self.client.endpoint(options.url, options.method)
         if endpoint is None:
             return None
-        server = self._server(instance)
+        server = self._server(instance, options.url)
         watch = self._watch(endpoint, server, options, kwargs)
         if self.client.native_tracer is not None:
             watch.native = getattr(instance, self.client.native_tracer, None) is not None
@@ -157,36 +158,34 @@ class Family:
         server.is_asked = False
         return True
 
-    def _server(self, instance: Any) -> Server:
+    def _server(self, instance: Any, asked: str = "") -> Server:
+        """Who answers at the client's base URL, or at an address that is asked for in full."""
         url = instance.__dict__.get("_base_url")
-        key = (id(url), type(instance))
+        key = (asked if asked.startswith("http") else id(url), type(instance))
         server = self._servers.get(key)
         if server is None:
             if len(self._servers) >= _MOST_HOSTS:
                 self._servers.clear()
+            url = type(url)(asked) if asked.startswith("http") else url
             server = self._servers[key] = self._find_server(url, type(instance))
         return server
 
     def _find_server(self, url: Any, kind: type) -> Server:
         host = str(getattr(url, "host", "") or "").lower()
         port = getattr(url, "port", None)
-        provider = self._provider(host, f"{host}:{port}" if port else host, kind)
+        provider = self._provider(host, port, str(getattr(url, "path", "") or ""), kind)
         known = host.endswith(self.client.asks_usage_of) or host in _LOOPBACK
         is_asked = self.ask_usage == "always" or (self.ask_usage == "known" and known)
         return Server(provider, host, port, is_asked, url)
 
-    def _provider(self, host: str, host_and_port: str, kind: type) -> str:
-        for own_host, provider in self.own_hosts:
-            if own_host in (host, host_and_port):
-                return provider
+    def _provider(self, host: str, port: int | None, path: str, kind: type) -> str:
+        """The seller: as the user says, else as the class of the client says, else as the table of sellers does."""
+        told = next((provider for place, provider in self.own_hosts if is_at(place, host, port, path)), None)
+        if told is not None and told != VENDOR:
+            return told
         names = {parent.__name__ for parent in kind.__mro__}
-        for name, provider in self.client.classes:
-            if name in names:
-                return provider
-        for end, provider in self.client.hosts:
-            if host.endswith(end) or host_and_port.endswith(end):
-                return provider
-        return self.client.provider
+        of_class = next((provider for name, provider in self.client.classes if name in names), None)
+        return of_class or (self.client.provider if told else seller_at(host, port, path).provider)
 
     @guard.guarded_positional("calls.left")
     def _left(self, watch: Watch, error: BaseException | None = None) -> None:
@@ -257,7 +256,7 @@ class Family:
         endpoint = self.client.endpoint(options.url, options.method)
         if endpoint is None:
             return None
-        watch = self._watch(endpoint, self._server(instance), options, kwargs)
+        watch = self._watch(endpoint, self._server(instance, options.url), options, kwargs)
         self.listener.began(watch)
         self.listener.left(watch)
         return watch

@@ -14,6 +14,7 @@ from collections.abc import Generator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import click
 
@@ -53,7 +54,9 @@ def demo(ledger: Path | None, *, send: bool) -> None:
 
 def environment(given: Mapping[str, str], ledger: Path, address: str) -> dict[str, str]:
     """What the agent is started with: the defaults of `costspan run`, the demo's ledger, the stand-in's address."""
-    names = {"OTEL_COSTSPAN_LEDGER": str(ledger), "STAND_IN_URL": address}
+    host = urlsplit(address).hostname
+    stand_in = {"STAND_IN_URL": address, "OTEL_COSTSPAN_HOSTS": f"{host}=vendor"}  # it answers as both vendors
+    names = {"OTEL_COSTSPAN_LEDGER": str(ledger), **stand_in}
     return {"OTEL_SERVICE_NAME": "costspan-demo", **given, **embedded_defaults(given), **names}
 
 

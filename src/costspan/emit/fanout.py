@@ -160,7 +160,7 @@ class Fanout:
         if answer.usage is None and answer.reported_nano_usd is None:
             may_be_charged = call.outcome != ERROR or call.error_type in _TIMEOUTS
             return _NO_USAGE if may_be_charged else None
-        return self.prices.price(call.provider, call.host, call.request_model, answer, call.started_ns / _NS_PER_S)
+        return self.prices.price(call.provider, call.address, call.request_model, answer, call.started_ns / _NS_PER_S)
 
     def _is_to_be_booked(self, watch: Watch) -> bool:
         call, answer = watch.call, watch.call.answer

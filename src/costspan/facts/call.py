@@ -81,6 +81,13 @@ class Call:
     told: dict[str, Any] | None = None  # what its span was told, so that the usage event need not gather it again
 
     @property
+    def address(self) -> str | None:
+        """The host that was called, with the port where that is not the usual one."""
+        if self.port is None or self.host is None:
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
     def usage(self) -> Usage | None:
         """What the provider counted; None where it said nothing."""
         return self.answer.usage

@@ -64,11 +64,12 @@ class Unpriced(NamedTuple):
 
 # Reasons of Unpriced.
 UNKNOWN_MODEL: Final = "unknown_model"
+UNKNOWN_SELLER: Final = "unknown_seller"  # nobody said whose prices count at this host
 NO_MODEL: Final = "no_model"
 NO_USAGE: Final = "no_usage"
 NO_PRICE: Final = "no_price"
 FAULT: Final = "fault"
-REASONS: Final = (UNKNOWN_MODEL, NO_MODEL, NO_USAGE, NO_PRICE, FAULT)
+REASONS: Final = (UNKNOWN_MODEL, UNKNOWN_SELLER, NO_MODEL, NO_USAGE, NO_PRICE, FAULT)
 
 Price: TypeAlias = Cost | Unpriced
 

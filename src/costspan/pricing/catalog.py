@@ -104,7 +104,7 @@ class Provider:
         self.fallback: list[str] = header["fallback"]
         self._model_words: list[Any] = header["models"]
         self._name_words: list[Any] = header["names"]
-        self._api: str = header["api"]
+        self.api: str = header["api"]
         self._lines = lines
 
     @cached_property
@@ -120,10 +120,6 @@ class Provider:
     def is_called(self, name: str) -> bool:
         """Whether a name means this provider."""
         return any(_is_match(word, name) for word in self._name_words)
-
-    def is_at(self, host: str) -> bool:
-        """Whether this provider's API is at the host."""
-        return re.match(self._api, f"https://{host}/") is not None
 
     def find(self, ref: str) -> Found | None:
         """The first model of the table that the id matches."""

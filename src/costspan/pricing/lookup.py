@@ -6,7 +6,17 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from costspan.facts.money import ALIAS, INCOMPLETE, NO_MODEL, UNKNOWN_MODEL, Unpriced
+from costspan.facts.money import (
+    ALIAS,
+    EXACT,
+    INCOMPLETE,
+    NO_MODEL,
+    NO_PRICE,
+    UNKNOWN_MODEL,
+    UNKNOWN_SELLER,
+    Unpriced,
+)
+from costspan.facts.sellers import UNKNOWN, is_own, seller_at
 from costspan.pricing.catalog import Catalog, Found
 
 #: The conventions' and our provider names, where the table has another word. "" is a provider of which the table
@@ -28,7 +38,17 @@ TABLE_NAMES: Final = {
     "local": "",
 }
 #: Providers that say only how the server speaks: what is behind may be anybody's model.
-GATEWAYS: Final = frozenset({"openai", "litellm", "gateway", "portkey", "vercel"})
+GATEWAYS: Final = frozenset({
+    UNKNOWN, "litellm", "gateway", "portkey", "vercel", "helicone", "cloudflare_ai_gateway", "braintrust", "llmgateway",
+})  # fmt: skip
+#: Plans, paid by the month: no list says what one call of them costs.
+PLANS: Final = frozenset({"chatgpt", "zai_coding_plan", "kimi_coding_plan", "dashscope_coding_plan"})
+#: Whose models anybody may serve, because their weights are published: such an id does not tell the seller.
+OPEN_WEIGHTS: Final = frozenset({
+    "arcee", "cohere", "databricks", "deepseek", "meta", "minimax", "mistral", "moonshotai", "zai", "zhipuai",
+})  # fmt: skip
+#: Where the price table has a provider of its own for each seller behind a router (`model:groq`).
+_ROUTER: Final = "huggingface"
 #: The vendor before the slash in ids of gateways, where the table has another word.
 VENDORS: Final = {
     "mistralai": "mistral",
@@ -50,36 +70,66 @@ _AROUND: Final = (
 )
 
 
-def table_name(catalog: Catalog, provider: str, host: str | None) -> str | None:
+def table_name(catalog: Catalog, provider: str) -> str | None:
     """The table's word for a provider, or None if the table knows nothing of it."""
-    if provider in GATEWAYS and host and (known := _by_host(catalog, host)):
-        return known
     name = TABLE_NAMES.get(provider, provider.lower())
     if name in catalog.providers:
         return name
-    if name == "" or name in GATEWAYS:
+    if name == "" or name in GATEWAYS or name in PLANS:
         return None
     return next((each.id for each in catalog.providers.values() if each.is_called(name)), None)
 
 
 def find(
-    catalog: Catalog, provider: str, host: str | None, answered: str | None, asked: str | None
+    catalog: Catalog, provider: str, address: str | None, answered: str | None, asked: str | None
 ) -> Found | Unpriced:
     """The table's model for a call: that of the answer, else the one that was asked for."""
     models = [model for model in (answered, asked) if model]
     if not models:
         return Unpriced(NO_MODEL, "neither the answer nor the request names a model")
-    name = table_name(catalog, provider, host)
+    if provider in PLANS:
+        return Unpriced(NO_PRICE, f"calls of {provider} are paid for by the month: no list says what one costs")
+    host = host_of(address)
+    if provider == UNKNOWN and host is not None and is_own(host):
+        return Unpriced(UNKNOWN_SELLER, _whose(address))
+    name = table_name(catalog, provider)
+    if provider == _ROUTER and asked:
+        plain, _, seller = asked.rpartition(":")
+        name, models = table_name(catalog, f"{_ROUTER}_{seller}"), [*models[:-1], plain]
     if name == "aws":
         # The id asked for says the region, and so the price; Claude's body on Bedrock names only the model.
         models.reverse()
     for model in models:
         found = _at(catalog, name, model.lower()) if name else None
-        if found is None and provider in GATEWAYS and not _is_openai(host):
-            found = _anywhere(catalog, model.lower())
+        if found is None and provider in GATEWAYS:
+            found = _anywhere(catalog, model.lower(), is_known=provider != UNKNOWN)
         if found is not None:
-            return found
+            return _through_gateway(found, host)
+    if provider == UNKNOWN:
+        return Unpriced(UNKNOWN_SELLER, f"{models[0]!r} could be anybody's; {_whose(address)}")
     return Unpriced(UNKNOWN_MODEL, f"the price table has no model {models[0]!r} of {provider}")
+
+
+def host_of(address: str | None) -> str | None:
+    """The host of `host`, `host:port` or `[host]:port`."""
+    if address is None or (address.count(":") > 1 and not address.startswith("[")):
+        return address
+    return address.rpartition("]")[0].lstrip("[") or address.partition(":")[0]
+
+
+def _whose(address: str | None) -> str:
+    place = address or "host"
+    return (
+        f"nobody said whose prices count at {place}: OTEL_COSTSPAN_HOSTS={place}=provider, or a rule with "
+        f'match: {{host: "{place}"}} in your prices'
+    )
+
+
+def _through_gateway(found: Found, host: str | None) -> Found:
+    """A model at a gateway is never `exact`: who bills for it, and with what discount or fee, is not seen here."""
+    if found.quality != EXACT or host is None or not seller_at(host).is_gateway:
+        return found
+    return found._replace(quality=ALIAS, how=f"through the gateway {host}; {found.how}")
 
 
 def _at(catalog: Catalog, provider: str, ref: str) -> Found | None:
@@ -100,8 +150,17 @@ def _spellings(ref: str) -> Iterator[tuple[str, str]]:
             yield plain, note
 
 
-def _anywhere(catalog: Catalog, ref: str) -> Found | None:
-    """A model behind a gateway, if its id can mean one provider's only."""
+def _anywhere(catalog: Catalog, ref: str, *, is_known: bool) -> Found | None:
+    """A model behind a gateway, if its id can mean one provider's only; of an unknown server, if nobody else has it."""
+    found = _by_vendor(catalog, ref)
+    return found if found is None or is_known or not _is_open(found) else None
+
+
+def _is_open(found: Found) -> bool:
+    return found.model.provider in OPEN_WEIGHTS or found.model.id.startswith("gpt-oss")
+
+
+def _by_vendor(catalog: Catalog, ref: str) -> Found | None:
     vendor, slash, rest = ref.partition("/")
     if slash:
         name = VENDORS.get(vendor, vendor)
@@ -112,11 +171,3 @@ def _anywhere(catalog: Catalog, ref: str) -> Found | None:
         return None
     found = _at(catalog, claiming[0], ref)
     return found and found._replace(quality=ALIAS, how=f"such ids are {claiming[0]}'s; {found.how}")
-
-
-def _by_host(catalog: Catalog, host: str) -> str | None:
-    return next((each.id for each in catalog.providers.values() if each.is_at(host)), None)
-
-
-def _is_openai(host: str | None) -> bool:
-    return host is not None and (host == "api.openai.com" or host.endswith(".api.openai.com"))

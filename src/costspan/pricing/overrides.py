@@ -176,13 +176,16 @@ class _Reading:
         return node.value
 
     def alias(self, node: Any) -> tuple[str, str] | None:
-        expected = "expected provider/model of the price table, such as openai/gpt-5 (see `costspan prices show`)"
+        expected = (
+            "expected provider/model of the price table, such as openai/gpt-5 (see `costspan prices show`), or a provider "
+            "alone for the prices of whichever of its models is called"
+        )
         text = self.text(node, '"alias_of"', expected)
         if text is None:
             return None
-        provider, _, model = text.partition("/")
-        name = table_name(self.catalog, provider, None)
-        if name is None or not model or self.catalog.find(name, model.lower()) is None:
+        provider, slash, model = text.partition("/")
+        name = table_name(self.catalog, provider)
+        if name is None or (slash and self.catalog.find(name, model.lower()) is None):
             self.wrong(node, f'"alias_of" is {text!r}, which the price table does not have', expected)
             return None
         return name, model.lower()

@@ -9,7 +9,7 @@ from typing import Final
 from costspan.facts.money import INCOMPLETE, NO_PRICE, OVERRIDE, Unpriced
 from costspan.facts.usage import PIECES
 from costspan.pricing.catalog import Catalog, Dated, Found, Model
-from costspan.pricing.lookup import find
+from costspan.pricing.lookup import find, host_of
 from costspan.pricing.plan import REQUESTS, TOKENS, Plan, multiplied, no_plan, plan_of
 from costspan.pricing.rule import Asked, Rule, first
 
@@ -33,7 +33,7 @@ def _from_table(catalog: Catalog, rule: Rule | None, asked: Asked, at_s: float, 
     found = _found(catalog, rule, asked)
     if isinstance(found, Unpriced):
         return no_plan(found)
-    _, host, _, _, tier, geo, speed, processing = asked
+    _, address, _, _, tier, geo, speed, processing = asked
     model = found.model
     context = context_of(tier, speed, processing)
     dated = model.at(at_s, context)
@@ -42,7 +42,7 @@ def _from_table(catalog: Catalog, rule: Rule | None, asked: Asked, at_s: float, 
         detail = f"the price table knows {model.provider}/{model.id}, but no price of it"
         return no_plan(Unpriced(NO_PRICE, detail), span_s)
     missing = sorted(f"{key} {value!r}" for key, value in context.items() if key not in dated.context)
-    times, why = multiplier(catalog, model, host, geo)
+    times, why = multiplier(catalog, model, host_of(address), geo)
     if geo is not None and geo.lower() not in EVERYWHERE and times == 1:
         missing.append(f"geo {geo!r}")
     rates = multiplied(dated.rates, times, TOKENS)
@@ -65,12 +65,14 @@ def _from_table(catalog: Catalog, rule: Rule | None, asked: Asked, at_s: float, 
 
 def _found(catalog: Catalog, rule: Rule | None, asked: Asked) -> Found | Unpriced:
     """The table's model for a call, by the user's alias or by itself."""
+    provider, address, request_model, model, *_ = asked
     if rule is not None and rule.alias_of is not None:
-        aliased = catalog.find(*rule.alias_of)
+        seller, alias = rule.alias_of
+        aliased = catalog.find(seller, alias) if alias else None
         if aliased is not None:  # it was there when the file was read
             return aliased._replace(quality=OVERRIDE)
-    provider, host, request_model, model, *_ = asked
-    found = find(catalog, provider, host, model, request_model)
+        provider, address = seller, None
+    found = find(catalog, provider, address, model, request_model)
     if rule is None or isinstance(found, Unpriced):
         return found
     return found._replace(quality=OVERRIDE) if found.quality != INCOMPLETE else found

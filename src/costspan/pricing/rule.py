@@ -9,12 +9,12 @@ from fractions import Fraction
 from typing import Final, NamedTuple, TypeAlias
 
 from costspan.pricing.catalog import EVER, Rates
-from costspan.pricing.lookup import TABLE_NAMES
+from costspan.pricing.lookup import TABLE_NAMES, host_of
 
-#: Provider, host, model asked for, model of the answer, tier, geo, speed, processing.
+#: Provider, host (with its port, unless that is the usual one), model asked for, model of the answer, tier, geo, speed, processing.
 Asked: TypeAlias = "tuple[str, str | None, str | None, str | None, str | None, str | None, str | None, str | None]"
 
-WORDS: Final = ("provider", "model", "deployment", "arn", "region", "tier")
+WORDS: Final = ("provider", "model", "deployment", "arn", "region", "tier", "host")
 _REGION_IN_HOST: Final = re.compile(
     r"(?:^bedrock(?:-runtime)?\.([a-z0-9-]+)\.amazonaws\.com$)|(?:^([a-z0-9-]+)-aiplatform\.googleapis\.com$)"
     r"|(?:^([a-z]{2})\.api\.openai\.com$)"
@@ -82,10 +82,12 @@ class OverrideError(ValueError):
 
 def values_of(asked: Asked) -> dict[str, tuple[str, ...]]:
     """What a call has to offer for each word of a match."""
-    provider, host, request_model, model, tier, geo, _, _ = asked
+    provider, address, request_model, model, tier, geo, _, _ = asked
+    host = host_of(address)
     models = tuple(dict.fromkeys(each for each in (model, request_model) if each))
     return {
         "provider": (provider, TABLE_NAMES.get(provider, provider)),
+        "host": (host, address or host) if host else (),
         "model": models,
         "deployment": (request_model,) if request_model else (),
         "arn": tuple(each for each in models if each.startswith("arn:")),
