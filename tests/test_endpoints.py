@@ -19,7 +19,7 @@ from answers import (
 )
 from caller import KINDS, Caller
 from comparing import ANTHROPIC_USAGE, OPENAI_USAGE, compared, usage_of
-from costspan import names
+from costspan import attribution, names
 from costspan.facts.call import ABANDONED, OK, Call
 from costspan.facts.money import Cost
 from provider import Provider
@@ -71,6 +71,30 @@ def test_each_result_of_a_batch_is_a_call(provider: Provider, mode: str) -> None
     assert [call.answer.id for call in calls] == ["msg_a", "msg_c"]
     assert all(call.usage is not None and call.usage.counts == ANTHROPIC_USAGE for call in calls)
     assert all(call.answer.processing == "batch" for call in calls)
+
+
+@_MODES
+@pytest.mark.parametrize("way", [ways.batch_results])
+def test_a_result_of_a_batch_belongs_to_who_reads_it(
+    way: Callable[[Caller], Any], provider: Provider, mode: str
+) -> None:
+    """Session, team, host, port and trace: nothing is lost because a call is made of an item of an answer."""
+    with Watched() as watched:
+        tracer = watched.tracer_provider.get_tracer("of the program")
+        with attribution(session="s-1", team="search", task_type="night"), tracer.start_as_current_span("job") as job:
+            Caller(KINDS["messages"], provider.url, mode).run(way)
+        calls = watched.calls()
+        events = watched.events()
+        spent = watched.total(names.INPUT_TOKENS, llm__team="search", llm__task_type="night")
+        spans = watched.spans()
+    assert [call.answer.id for call in calls] == ["msg_a", "msg_c"]
+    assert spent == 2 * ANTHROPIC_USAGE["input"]
+    assert {call.attribution.session for call in calls} == {"s-1"}
+    assert {(call.host, call.port) for call in calls} == {("127.0.0.1", provider.port)}
+    trace_id = job.get_span_context().trace_id
+    assert {call.trace_id for call in calls} == {event.trace_id for event in events} == {trace_id}
+    own = [span for span in spans if span.name.startswith("chat")]
+    assert [span.attributes["session.id"] for span in own if span.attributes] == ["s-1", "s-1"]
 
 
 # --- other endpoints, other clients -----------------------------------------------------------------------------

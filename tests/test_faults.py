@@ -79,7 +79,7 @@ SCENARIOS = {
 #: What takes the event out of the stream that nobody but we asked for. Where that itself fails the event stays in,
 #: once: from then on this process does not ask.
 TAKES_OUT = frozenset({
-    "_look", "_shape", "_take_stream", "_take_raw", "follow", "following", "__init__", "_read_along", "take",
+    "_look", "of", "_take_stream", "_take_raw", "follow", "following", "__init__", "_read_along", "take",
     "_take_events",
     "_is_swallowed", "_is_usage_alone", "_event", "<listcomp>", "fields", "parsed", "_tapped", "_async_tapped",
     "_closing", "_async_closing", "_watch_closing",

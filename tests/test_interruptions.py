@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -159,6 +160,25 @@ def test_a_cancelled_task_is_booked(kind: str, at: int, provider: Provider) -> N
     assert call.error_type == "CancelledError"
     assert call.usage is not None
     assert not call.usage.complete
+
+
+def test_a_coroutine_may_be_closed_from_another_context(provider: Provider, caplog: pytest.LogCaptureFixture) -> None:
+    """A framework that closes what it gave up does so from where it stands: no word about contexts, one call booked."""
+    answering = threading.Event()
+    provider.replies.append(lambda _: whole(completion()) if answering.wait(20) else error(500))
+
+    async def way(c: Caller) -> None:
+        coroutine = c.methods.create(**c.arguments)
+        await asyncio.sleep(0)
+        waited_for = contextvars.copy_context().run(coroutine.send, None)
+        contextvars.copy_context().run(coroutine.close)
+        answering.set()
+        assert waited_for is not None
+
+    with Watched() as watched:
+        Caller(KINDS["chat"], provider.url, "async").run(way)
+        assert watched.call().outcome == ABANDONED
+    assert not [record for record in caplog.records if "context" in record.getMessage()]
 
 
 def test_threads_share_a_client(provider: Provider) -> None:

@@ -241,6 +241,20 @@ async def batch_results(c: Caller) -> None:
     await c.look_at_each(results)
 
 
+async def batch_results_read_along(c: Caller) -> None:
+    """The results of a batch as the lines that they come in."""
+    messages = c.method("messages.batches", "beta.messages.batches")
+    async with c.within(messages.with_streaming_response.results("batch_1")) as response:
+        c.look([line async for line in c.each(response.iter_lines())])
+
+
+async def batch_results_raw(c: Caller) -> None:
+    """The results of a batch by `with_raw_response`."""
+    messages = c.method("messages.batches", "beta.messages.batches")
+    response = await c.get(messages.with_raw_response.results("batch_1"))
+    await c.look_at_each(await c.get(response.parse()))
+
+
 def method(path: str, **arguments: Any) -> Callable[[Caller], Coroutine[Any, Any, None]]:
     """One method of a client, with these arguments."""
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from time import perf_counter_ns, time_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from costspan import guard
 from costspan.calls import estimating
 from costspan.calls.listener import Listener
-from costspan.calls.messages import NOTHING, opened
+from costspan.calls.messages import NOTHING, opened, parsed, text
 from costspan.facts import call as outcomes
 from costspan.facts import usage as units
+from costspan.facts.attribution import NOBODY, Attribution
 from costspan.facts.call import Answer, Call
 from costspan.facts.usage import Usage
 
@@ -28,12 +30,15 @@ if TYPE_CHECKING:
     from costspan.calls.description import Endpoint
 
 _NS_PER_S: Final = 1e9
+_FIRST_REFUSAL: Final = 300
 _ABANDONING: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
 
 
 #: Calls that ended in a finalizer. A finalizer may run within any line of code, ours included, so it only leaves
 #: its watch here; whoever comes by next finishes it (`finish_late`).
 late: Final[deque[tuple[StreamWatch, str, int]]] = deque()
+#: Threads that are finishing a call just now. What a finalizer ends in the middle of that is finished afterwards.
+_finishing: Final[set[int]] = set()
 _live: Final[dict[int, weakref.ref[StreamWatch]]] = {}
 
 
@@ -42,12 +47,23 @@ def new_id(started_ns: int) -> str:
     return f"{started_ns:016x}{random.getrandbits(64):016x}"
 
 
+class Seller(Protocol):
+    """Who answers, and where."""
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def host(self) -> str | None: ...
+    @property
+    def port(self) -> int | None: ...
+
+
 class Watch:
     """One call under way."""
 
     __slots__ = (
-        "_open", "asked", "body", "borrowed", "call", "endpoint", "headers", "listener", "native", "span", "start",
-        "taken", "token",
+        "_open", "asked", "body", "borrowed", "call", "endpoint", "headers", "listener", "native", "response", "span",
+        "start", "taken", "token",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, call: Call, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
@@ -60,6 +76,7 @@ class Watch:
         self.borrowed = False  # `span` is somebody else's: to be annotated, not to be ended
         self.taken = False  # what came back has been looked at
         self.headers: Any = None
+        self.response: Any = None  # the HTTP response that the library is reading, until it has been looked at
         self.span: Any = None
         self.token: Any = None
         self.start = perf_counter_ns()
@@ -90,7 +107,32 @@ class Watch:
         if self.endpoint.request_usage is not None:
             self._take_request_usage(self.endpoint.request_usage)
         self.body = NOTHING
-        self.listener.finished(self)
+        self.response = None
+        me = threading.get_ident()
+        if me in _finishing:
+            self.listener.finished(self)
+            return
+        _finishing.add(me)
+        try:
+            self.listener.finished(self)
+        finally:
+            _finishing.discard(me)
+        if late:
+            finish_late()
+
+    @guard.guarded_positional("calls.item")
+    def item(self, body: Any) -> None:
+        """An item of an answer that is a list of answers: a call of its own, within the scope that reads it."""
+        answer = self.endpoint.read(body)
+        if answer is None or answer.usage is None:
+            return
+        call = self.call
+        watch = begin(
+            self.listener, self.endpoint, call.client, call, NOTHING, model=answer.model, attribution=call.attribution
+        )
+        self.listener.began(watch)
+        self.listener.left(watch)
+        watch.answered(answer)
 
     @guard.guarded("calls.read_request")
     def _take_request_usage(self, read: Callable[[Mapping[str, Any]], Usage | None]) -> None:
@@ -100,10 +142,21 @@ class Watch:
 
     @guard.guarded("calls.finish")
     def failed(self, error: BaseException) -> None:
-        """The library's method raised."""
+        """The library's method raised. What had been answered by then is billed, and booked."""
         if self.claim():
             self._note_error(error)
-            self.finish(None, outcomes.ABANDONED if isinstance(error, _ABANDONING) else outcomes.ERROR)
+            outcome = outcomes.ABANDONED if isinstance(error, _ABANDONING) else outcomes.ERROR
+            self.finish(self.read_response(), outcome)
+
+    @guard.guarded_positional("calls.read_response")
+    def read_response(self) -> Answer | None:
+        """What the response says that the library could not make an object of, or that it refused to hand on."""
+        response = self.response
+        if response is None or response.status_code >= _FIRST_REFUSAL:
+            return None
+        self.call.http_status = response.status_code
+        body = parsed(getattr(response, "_content", b""))
+        return None if body is None else self.endpoint.read(body)
 
     @guard.guarded("calls.error")
     def _note_error(self, error: BaseException) -> None:
@@ -150,7 +203,7 @@ class StreamWatch(Watch):
         if isinstance(watch, StreamWatch):
             return watch
         stream = cls(watch.listener, watch.call, watch.endpoint, watch.body)
-        for name in ("asked", "native", "borrowed", "taken", "headers", "span", "token", "start", "_open"):
+        for name in ("asked", "native", "borrowed", "taken", "headers", "response", "span", "token", "start", "_open"):
             setattr(stream, name, getattr(watch, name))
         return stream
 
@@ -191,6 +244,14 @@ class StreamWatch(Watch):
             self._take_count()
             self.settle(outcomes.ABANDONED)
 
+    @guard.guarded_positional("calls.read_response")
+    def read_response(self) -> Answer | None:
+        """The same of a stream that the library did not get to hand on: the provider makes it all the same."""
+        answer = super().read_response()
+        if self.call.http_status is None or self.response is None or (answer is not None and answer.usage is not None):
+            return answer
+        return dataclasses.replace(answer or Answer(), usage=self._estimated(None))
+
     @guard.guarded_positional("calls.count")
     def _take_count(self) -> None:
         """What a suspended generator has in its variables (`streams._events`): that costs the least per event."""
@@ -213,13 +274,19 @@ class StreamWatch(Watch):
 
     __del__ = dropped
 
-    @guard.guarded("calls.finish")
-    def settle_late(self, outcome: str, ended: int) -> None:
-        """Settle a call that ended in a finalizer, by now some time ago."""
-        self.settle(outcome, ended)
+    def settle(self, outcome: str) -> None:
+        """Read what was kept, estimate what is missing, finish. Only for whom `claim` let through.
 
-    def settle(self, outcome: str, ended: int | None = None) -> None:
-        """Read what was kept, estimate what is missing, finish. Only for whom `claim` let through."""
+        Later, where this thread is just finishing another call: then a finalizer has closed the stream.
+        """
+        if threading.get_ident() in _finishing:
+            late.append((self, outcome, perf_counter_ns()))
+        else:
+            self.settle_now(outcome)
+
+    @guard.guarded("calls.finish")
+    def settle_now(self, outcome: str, ended: int | None = None) -> None:
+        """Settle a call that ended, it may be some time ago."""
         answer = self._read(outcome)
         if outcome == outcomes.ABANDONED and answer is not None and answer.usage is not None and answer.usage.complete:
             outcome = outcomes.OK  # the caller stopped reading after the provider's last word
@@ -272,13 +339,19 @@ def _is_whole(usage: Usage | None) -> bool:
 
 @guard.guarded("calls.finish_late")
 def finish_late() -> None:
-    """Finish the calls that ended in finalizers."""
-    while late:
-        try:
+    """Finish the calls that ended in finalizers; not in the middle of finishing another, which goes on to do so."""
+    me = threading.get_ident()
+    if me in _finishing:
+        return
+    _finishing.add(me)
+    try:
+        while late:
             watch, outcome, ended = late.popleft()
-        except IndexError:  # somebody else took the last one
-            return
-        watch.settle_late(outcome, ended)
+            watch.settle_now(outcome, ended)
+    except IndexError:  # somebody else took the last one
+        return
+    finally:
+        _finishing.discard(me)
 
 
 @guard.guarded("calls.finish_live")
@@ -301,17 +374,23 @@ def open_streams() -> int:
 def forget_all() -> None:
     """In a forked child: the calls under way are the parent's."""
     late.clear()
+    _finishing.clear()
     for watch in _still_live():
         watch.claim()
     _live.clear()
 
 
 def begin(
-    listener: Listener, endpoint: Endpoint, client: str, provider: str, body: Mapping[str, Any], model: str | None,
-    kind: type[Watch] = Watch,
+    listener: Listener, endpoint: Endpoint, client: str, seller: Seller, body: Mapping[str, Any],
+    kind: type[Watch] = Watch, model: str | None = None, attribution: Attribution = NOBODY,
 ) -> Watch:  # fmt: skip
-    """A watch over a call that is about to be made."""
-    started_ns = time_ns()
-    call = Call("", client, provider, endpoint.operation, started_ns, model)
+    """A watch over a call: the one place where a call is made, however it came about.
+
+    `attribution` is who it is for where the scope that it begins in does not say (`Listener.began`).
+    """
+    call = Call(
+        "", client, seller.provider, endpoint.operation, time_ns(), model or text(body.get("model")), seller.host,
+        seller.port, attribution,
+    )  # fmt: skip
     call.is_fetchable = endpoint.fetches or endpoint.each or body.get("background") is True
     return kind(listener, call, endpoint, body)

@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from costspan import guard
-from costspan.calls import bodies, streams
+from costspan.calls import shapes
 from costspan.calls.description import Client, Endpoint
 from costspan.calls.engine import StreamWatch, Watch, begin
 from costspan.calls.listener import Listener
-from costspan.calls.messages import NOTHING, text
-from costspan.facts import call as outcomes
+from costspan.calls.messages import NOTHING
 from costspan.facts.sellers import VENDOR, is_at, seller_at
 
 _MOST_HOSTS: Final = 256
@@ -129,9 +128,7 @@ class Family:
         if type(body) is not dict and not isinstance(body, Mapping):
             body = NOTHING
         kind = StreamWatch if kwargs.get("stream") else Watch
-        watch = begin(self.listener, endpoint, self.client.name, server.provider, body, text(body.get("model")), kind)
-        watch.call.host, watch.call.port = server.host, server.port
-        return watch
+        return begin(self.listener, endpoint, self.client.name, server, body, kind)
 
     def _asking(self, watch: Watch, args: tuple[Any, ...], options: Any) -> tuple[Any, ...]:
         body = watch.body
@@ -209,23 +206,31 @@ class Family:
         kind = type(result)
         take = self._shapes.get(kind)
         if take is None:
-            take = self._shapes[kind] = _shape(kind)
+            take = self._shapes[kind] = shapes.of(kind)
         take(watch, result)
         return True
 
     def responded(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """In place of `_process_response`: the watch of this call learns of the headers."""
         watch = self._note_response(instance, kwargs)
-        result = wrapped(*args, **kwargs)
         if watch is None:
-            return result
+            return wrapped(*args, **kwargs)
+        try:
+            result = wrapped(*args, **kwargs)
+        except BaseException as error:
+            watch.failed(error)
+            raise
         if hasattr(result, "__await__"):
             return self._taken_later(watch, result)
         self._take(watch, result)
         return result
 
     async def _taken_later(self, watch: Watch, awaited: Any) -> Any:
-        result = await awaited
+        try:
+            result = await awaited
+        except BaseException as error:
+            watch.failed(error)
+            raise
         self._take(watch, result)
         return result
 
@@ -238,9 +243,9 @@ class Family:
         if watch is None or watch.call.client != self.client.name:
             watch = self._begin_late(instance, kwargs)
             if watch is not None:
-                watch.headers = getattr(kwargs.get("response"), "headers", None)
+                _note(watch, kwargs.get("response"))
             return watch
-        watch.headers = getattr(kwargs.get("response"), "headers", None)
+        _note(watch, kwargs.get("response"))
         if not watch.native:
             return None
         # The library's own span ends before `request` returns: what it is told, it is told here.
@@ -262,30 +267,6 @@ class Family:
         return watch
 
 
-def _shape(kind: type) -> Callable[[Watch, Any], Any]:
-    if hasattr(kind, "__stream__") or hasattr(kind, "__decode__"):
-        return _take_stream
-    if any("http_response" in vars(parent).get("__annotations__", ()) for parent in kind.__mro__):
-        return _take_raw
-    if hasattr(kind, "iter_bytes") and hasattr(kind, "headers"):
-        return bodies.follow
-    if hasattr(kind, "iter_bytes") and hasattr(kind, "response"):
-        return _take_bytes
-    return _take_whole
-
-
-def _take_stream(watch: Watch, stream: Any) -> None:
-    streams.follow(watch, stream)
-
-
-def _take_raw(watch: Watch, raw: Any) -> None:
-    bodies.follow(watch, raw.http_response)
-
-
-def _take_bytes(watch: Watch, _: Any) -> None:
-    watch.answered(None)
-
-
-def _take_whole(watch: Watch, message: Any) -> None:
-    answer = watch.endpoint.read(message)
-    watch.answered(answer, outcomes.OK)
+def _note(watch: Watch, response: Any) -> None:
+    watch.response = response
+    watch.headers = getattr(response, "headers", None)

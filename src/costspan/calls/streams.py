@@ -13,7 +13,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from costspan import guard
-from costspan.calls.engine import StreamWatch, Watch, begin
+from costspan.calls.engine import StreamWatch, Watch
 
 
 def follow(watch: Watch, stream: Any) -> Any:
@@ -130,22 +130,14 @@ def _follow_each(watch: Watch, stream: Any) -> Any:
 
 def _items(watch: Watch, source: Iterator[Any]) -> Iterator[Any]:
     for item in source:
-        _book_item(watch, item)
+        watch.item(item)
         yield item
 
 
 async def _async_items(watch: Watch, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
     async for item in source:
-        _book_item(watch, item)
+        watch.item(item)
         yield item
-
-
-@guard.guarded("calls.item")
-def _book_item(watch: Watch, item: Any) -> None:
-    answer = watch.endpoint.read(item)
-    if answer is not None and answer.usage is not None:
-        call = watch.call
-        begin(watch.listener, watch.endpoint, call.client, call.provider, {}, answer.model).answered(answer)
 
 
 class AsyncEvents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from typing import Any, Final
 
@@ -10,7 +11,6 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from costspan import guard, scope
-from costspan.calls import engine
 from costspan.calls.engine import Watch
 from costspan.calls.ratelimits import RateLimits
 from costspan.emit.cells import Cells
@@ -18,6 +18,7 @@ from costspan.emit.clerk import Clerk
 from costspan.emit.pricer import Pricer
 from costspan.emit.sessions import Sessions
 from costspan.emit.spans import Spans
+from costspan.facts.attribution import NOBODY
 from costspan.facts.call import ERROR, Call
 from costspan.facts.money import FAULT, NO_USAGE, Unpriced
 from costspan.facts.periods import Periods
@@ -27,6 +28,7 @@ _NO_USAGE: Final = Unpriced(NO_USAGE, "the answer did not say what it used")
 _FAULT: Final = Unpriced(FAULT, "pricing failed: see the log of costspan")
 _MOST_FETCHABLE: Final = 10_000
 _NS_PER_S: Final = 1e9
+_FIRST_REFUSAL: Final = 300
 _TOO_MANY_REQUESTS: Final = 429
 _TIMEOUTS: Final = frozenset({"APITimeoutError", "ReadTimeout", "CancelledError"})
 
@@ -57,7 +59,9 @@ class Fanout:
     @guard.guarded_positional("emit.began")
     def _begin(self, watch: Watch) -> bool:
         context = otel_context.get_current()
-        watch.call.attribution = scope.current(context)
+        call = watch.call
+        who = scope.current(context)
+        call.attribution = who if call.attribution is NOBODY else who.over(call.attribution)
         if self.spans is not None and not watch.native:
             watch.span = self.spans.began(watch, context) or watch.span
         self._enter(watch, context)
@@ -81,9 +85,13 @@ class Fanout:
 
     def left(self, watch: Watch) -> None:
         """The caller's own context is back."""
-        if watch.token is not None:
-            otel_context.detach(watch.token)
-            watch.token = None
+        token, watch.token = watch.token, None
+        var: Any = getattr(token, "var", None)
+        if var is not None:
+            with contextlib.suppress(ValueError):  # a coroutine that is closed from another context than it began in
+                var.reset(token)
+        elif token is not None:
+            otel_context.detach(token)
 
     def current(self) -> Watch | None:
         """The watch of the call that is under way here."""
@@ -99,8 +107,6 @@ class Fanout:
 
     def finished(self, watch: Watch) -> None:
         """Price the call and tell everybody, once."""
-        if engine.late:
-            engine.finish_late()
         call = watch.call
         is_booked = self._value(watch)
         if is_booked is None:  # we failed: it was answered all the same
@@ -158,7 +164,8 @@ class Fanout:
         if answer.unread:
             _note_unread(call, answer.unread)
         if answer.usage is None and answer.reported_nano_usd is None:
-            may_be_charged = call.outcome != ERROR or call.error_type in _TIMEOUTS
+            was_answered = call.http_status is not None and call.http_status < _FIRST_REFUSAL
+            may_be_charged = call.outcome != ERROR or call.error_type in _TIMEOUTS or was_answered
             return _NO_USAGE if may_be_charged else None
         return self.prices.price(call.provider, call.address, call.request_model, answer, call.started_ns / _NS_PER_S)
 

@@ -1,0 +1,142 @@
+"""Streams that are let go of end in finalizers, which run within any line of code: each is booked once, none recurses."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import sys
+from typing import Any
+
+import pytest
+
+from answers import chat_chunks, events
+from caller import KINDS, Caller
+from costspan import guard, instrumentor, names
+from costspan.emit.pricer import Pricer
+from costspan.facts.call import ABANDONED
+from costspan.facts.money import Cost
+from provider import Provider
+from watching import Watched
+
+_MODES = pytest.mark.parametrize("mode", ["sync", "async"])
+
+
+def _holders(provider: Provider, mode: str, number: int) -> list[Any]:
+    """As many streams, each read a little and held by a cycle, which nobody but the collector ends."""
+
+    async def open_all(c: Caller) -> None:
+        for at in range(number):
+            held: list[Any]
+            if at % 2:
+                response = await c.get(c.methods.with_raw_response.create(**c.arguments, stream=True))
+                held = [await c.get(response.parse()), response]
+            else:
+                held = [await c.create(stream=True)]
+            await c.get(held[0].__anext__() if c.is_async else held[0].__next__())
+            held.append(held)
+            found.append(held)
+
+    found: list[Any] = []
+    caller = Caller(KINDS["chat"], provider.url, mode)
+    provider.replies.extend([events(chat_chunks())] * number)
+    if mode == "sync":
+        caller.run(open_all)
+    else:
+        asyncio.run(_run(caller, open_all))
+    return found
+
+
+async def _run(caller: Caller, way: Any) -> None:
+    caller.open()
+    await way(caller)
+
+
+@_MODES
+def test_hundreds_of_streams_may_be_collected_at_once(provider: Provider, mode: str) -> None:
+    """All within the end of one call, with little stack left: none recurses into the end of the next."""
+    number = 90  # fewer than the connections that a client may hold
+    with Watched() as watched:
+        limit = sys.getrecursionlimit()
+        gc.disable()
+        try:
+            found = _holders(provider, mode, number)
+            depth = len(_frames())
+            found.clear()
+            sys.setrecursionlimit(depth + 300)
+            gc.collect()
+            instrumentor.flush()
+        finally:
+            sys.setrecursionlimit(limit)
+            gc.enable()
+        calls = watched.calls()
+        assert len(calls) == number
+        assert {call.outcome for call in calls} == {ABANDONED}
+        assert watched.total(names.REQUESTS) == number
+    assert not guard.faults
+
+
+def _frames() -> list[Any]:
+    found: list[Any] = []
+    frame = inspect.currentframe()
+    while frame is not None:
+        found.append(frame)
+        frame = frame.f_back
+    return found
+
+
+@_MODES
+def test_streams_collected_while_the_prices_load_are_priced(
+    provider: Provider, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever loads the table may be interrupted by the collector anywhere in it."""
+    held: list[Any] = []
+    load: Any = vars(Pricer)["_load"]
+
+    def interrupted(self: Pricer) -> Any:
+        held.clear()
+        gc.collect()
+        return load(self)
+
+    monkeypatch.setattr(Pricer, "_load", interrupted)
+    with Watched() as watched:
+        gc.disable()
+        try:
+            held += _holders(provider, mode, 20)
+            Caller(KINDS["chat"], provider.url, "sync").run(_whole)
+        finally:
+            gc.enable()
+        calls = watched.calls()
+    assert len(calls) == 21
+    assert all(isinstance(call.price, Cost) for call in calls)
+
+
+async def _whole(c: Caller) -> None:
+    await c.create()
+
+
+def test_a_stream_closed_by_a_finalizer_within_the_end_of_a_call_comes_after_it(provider: Provider) -> None:
+    """A program's own object may close its stream when it is collected, in the middle of our work."""
+    with Watched() as watched:
+        assert instrumentor.pipeline is not None
+        fanout = instrumentor.pipeline.fanout
+        order: list[str] = []
+        finished = fanout.finished
+
+        def noting(watch: Any) -> None:
+            order.append("begins")
+            while held:
+                held.pop().close()
+            finished(watch)
+            order.append("ends")
+
+        held: list[Any] = []
+        fanout.finished = noting  # type: ignore[method-assign]
+
+        async def way(c: Caller) -> None:
+            held.extend([await c.create(stream=True) for _ in range(3)])
+            await c.create()
+
+        Caller(KINDS["chat"], provider.url, "sync").run(way)
+        assert len(watched.calls()) == 4
+    assert order == ["begins", "ends"] * 4
