@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from costspan.facts.usage import Usage
 from costspan.ledger.aside import move_aside
 from costspan.ledger.store import Store
 from costspan.ledger.writer import LedgerWriter
+from costspan.process.fork import Participant, unwatch_forks, watch_forks
+from forking import in_child
 from ledger_calls import COST, UNPRICED, booked, call, write
 
 
@@ -49,17 +51,14 @@ def losses(path: Path) -> list[tuple[int, int, str]]:
         return store.select("SELECT records, nano_usd, reason FROM losses")
 
 
-def in_child(work: Callable[[], object]) -> int:
-    """Run the work in a forked child; its exit status, 0 where nothing was raised."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+@contextlib.contextmanager
+def told_of_forks(*writers: LedgerWriter) -> Generator[None]:
+    """What the entry point sees to: these writers rest while this process forks."""
+    watch_forks(
+        lambda: [Participant("w", each.forget, each.before_fork, each.after_fork_in_parent) for each in writers]
+    )
+    yield
+    unwatch_forks()
 
 
 def test_nothing_is_opened_before_the_first_record(tmp_path: Path) -> None:
@@ -407,7 +406,8 @@ def test_a_forked_child_begins_anew(path: Path, writer: LedgerWriter, tmp_path: 
         assert counts(writer) == (1, 0, 0)
         writer.close()
 
-    assert in_child(work) == 0
+    with told_of_forks(writer, waiting):
+        assert in_child(work) == 0
     writer.take([call(id="parent 2")])
     assert booked(path) == ["parent 1", "child", "parent 2"]
     assert (counts(writer), counts(waiting)) == ((2, 0, 0), (0, 1, 0))
@@ -422,7 +422,8 @@ def test_no_handle_of_the_file_crosses_a_fork(writer: LedgerWriter) -> None:
         assert not [one for one in descriptors if "ledger.db" in str(one.resolve())]
 
     writer.take([call()])
-    assert in_child(work) == 0
+    with told_of_forks(writer):
+        assert in_child(work) == 0
 
 
 def test_forget_drops_an_inherited_handle(path: Path, writer: LedgerWriter) -> None:
@@ -441,26 +442,34 @@ FORKING_UNDER_LOAD = """
 import os, sys, threading
 from pathlib import Path
 from ledger_calls import call
+from costspan.emit.clerk import Clerk
 from costspan.ledger.writer import LedgerWriter
+from costspan.process.fork import Participant, watch_forks
 
 writer = LedgerWriter(Path(sys.argv[1]), patience_s=60)
+clerk = Clerk([("ledger", writer.take)])
+watch_forks(lambda: [Participant("p", p.forget, p.before_fork, p.after_fork_in_parent) for p in (clerk, writer)])
 stop = threading.Event()
 
 def work():
     while not stop.is_set():
-        writer.take([call(id=os.urandom(8).hex()) for _ in range(20)])
+        for _ in range(20):
+            clerk.put(call())
+        clerk.drain()
 
 thread = threading.Thread(target=work)
 thread.start()
 for number in range(25):
     pid = os.fork()
     if pid == 0:
-        writer.take([call(id=f"child {number}")])
+        clerk.put(call(session=f"child {number}"))
+        clerk.close()
         writer.close()
         os._exit(writer.lost)
     assert os.waitpid(pid, 0)[1] == 0
 stop.set()
 thread.join()
+clerk.close()
 writer.close()
 print(writer.written, writer.lost)
 """
@@ -477,9 +486,9 @@ def test_a_fork_in_the_middle_of_a_write(path: Path) -> None:
     ran = script(FORKING_UNDER_LOAD, str(path))
     assert ran.returncode == 0, ran.stderr
     written, lost = map(int, ran.stdout.split())
-    ids = booked(path)
-    assert (len(ids), lost) == (written + 25, 0)
-    assert {f"child {number}" for number in range(25)} <= set(ids)
+    sessions = booked(path, "session")
+    assert (len(sessions), lost) == (written + 25, 0)
+    assert {f"child {number}" for number in range(25)} <= set(sessions)
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 

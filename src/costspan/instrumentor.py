@@ -17,7 +17,8 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from costspan import guard
 from costspan.clients import WAITED_FOR
-from costspan.emit.exits import unwatch_exits, watch_exits
+from costspan.process.exits import own_in_child, unwatch_exits, watch_exits
+from costspan.process.fork import Participant, unwatch_forks, watch_forks
 from costspan.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,6 +37,13 @@ class _Setup(NamedTuple):
     prices: Path | None
     options: dict[str, Any]
 
+
+#: Parts that enter the SDK, by what they enter: loaded as soon as that is, and never by the thread that passes calls
+#: on. A fork while a thread imports leaves the child with a module that it can never import.
+_PARTS_OF_SDK: Final = {
+    "opentelemetry.sdk.trace": "costspan.emit.slim",
+    "opentelemetry.sdk.metrics": "costspan.emit.rider",
+}
 
 _setup: _Setup | None = None
 _hooked: Final[set[str]] = set()
@@ -71,6 +79,7 @@ def _install(options: dict[str, Any]) -> None:
         return
     _setup = _Setup(settings, guard.part("prices", lambda: _prices_file(settings)), options)
     guard.part("exits", lambda: watch_exits(_Ends(), on_sigterm=settings.sigterm))
+    guard.part("forks", lambda: watch_forks(participants))
     if settings.says_who or settings.baggage:
         guard.part("attribution", lambda: import_module("costspan.scope"))
     _when_imported("costspan.scope", _begin_scope)
@@ -141,7 +150,14 @@ def connect() -> Pipeline | None:
             from costspan import assembly
 
             pipeline = assembly.assembled(*_setup)
+            for module, part in _PARTS_OF_SDK.items():
+                _when_imported(module, functools.partial(_load, part))
         return pipeline
+
+
+@guard.guarded("instrument.sdk")
+def _load(part: str, _: Any) -> None:
+    import_module(part)
 
 
 @guard.guarded("uninstrument")
@@ -150,6 +166,7 @@ def _remove() -> None:
     _setup = None
     _end_scope()
     unwatch_exits()
+    unwatch_forks()
     if pipeline is not None:
         from costspan import assembly
 
@@ -159,7 +176,7 @@ def _remove() -> None:
 
 
 class _Ends:
-    """What this process does at its end, and what a child of it forgets. Without a client library: nothing."""
+    """What this process does at its end. Without a client library: nothing."""
 
     def close(self) -> None:
         if pipeline is not None:
@@ -169,19 +186,16 @@ class _Ends:
         if pipeline is not None:
             pipeline.deliver()
 
-    def hold(self) -> None:
-        if pipeline is not None:
-            pipeline.clerk.hold()
 
-    def release(self) -> None:
-        if pipeline is not None:
-            pipeline.clerk.release()
+def participants() -> list[Participant]:
+    """What is told of a fork, in this order. Without a client library: only what this module and the exits keep."""
+    parts = pipeline.participants() if pipeline is not None else []
+    return [Participant("fork.connect", _renew_lock), *parts, Participant("fork.exits", own_in_child)]
 
-    def forget(self) -> None:
-        global _lock  # noqa: PLW0603  # a thread that is not here may hold it
-        _lock = threading.RLock()
-        if pipeline is not None:
-            pipeline.forget()
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603  # a thread that is not here may hold it
+    _lock = threading.RLock()
 
 
 @guard.guarded("flush")

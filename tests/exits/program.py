@@ -341,6 +341,60 @@ def fork_during_call() -> None:
     join(child)
 
 
+def fork_under_load(forks: str = "20") -> None:
+    """Threads call without a pause, this one forks: every other time without costspan, for comparison."""
+    import costspan
+    from costspan import instrumentor
+    from costspan.process.fork import unwatch_forks, watch_forks
+
+    call()
+    is_over = threading.Event()
+    unused = openai.OpenAI()  # to make one takes a child longer than all that is measured here
+
+    def work() -> None:
+        with openai.OpenAI() as client:
+            while not is_over.is_set():
+                client.chat.completions.create(model=MODEL, messages=ASKED)
+
+    def call_once() -> None:
+        unused.chat.completions.create(model=MODEL, messages=ASKED)
+        costspan.flush()
+        os._exit(0)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    bare_s = ours_s = 0.0
+    for _ in range(int(forks)):
+        unwatch_forks()
+        began_s = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        bare_s = max(bare_s, time.monotonic() - began_s)
+        join(child)
+        watch_forks(instrumentor.participants)
+        began_s = time.monotonic()
+        child = fork(call_once)
+        ours_s = max(ours_s, time.monotonic() - began_s)
+        join(child)
+    is_over.set()
+    for thread in threads:
+        thread.join()
+    Path(os.environ["HOME"], "forks").write_text(f"{bare_s:.3f} {ours_s:.3f}")
+
+
+def load_no_module_late() -> None:
+    """What a call needs is loaded when its library is: a fork while another thread loads it breaks the child."""
+    export()
+    before = {name for name in sys.modules if name.startswith("costspan")}
+    call()
+    open_stream().close()
+    export()
+    after = {name for name in sys.modules if name.startswith("costspan")}
+    assert after == before, after - before
+
+
 def fork_during_export() -> None:
     """A fork while the parent's exporters wait for the Collector, which answers when the child has ended."""
     call()

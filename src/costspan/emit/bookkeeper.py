@@ -1,8 +1,7 @@
-"""The ledger, opened with the first call: a program that calls no LLM neither loads SQLite nor makes a file."""
+"""The ledger, or what counts the calls where there is none to be had; a program that calls no LLM makes no file."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,28 +24,25 @@ class Bookkeeper:
     def __init__(self, path: Path, periods: Periods) -> None:
         self._path = path
         self._periods = periods
-        self._writer: LedgerWriter | None = None
-        self._opening = threading.Lock()
         self._lost = 0
         self._lost_nano_usd = 0
+        # Now, not with the first call: that is written by a thread, and a fork while another thread imports leaves
+        # the child with a module that it can never import.
+        self._writer: LedgerWriter | None = self._load()
 
     def take(self, calls: Sequence[Call]) -> None:
         """Have the calls written."""
-        writer = self._writer or self._open()
-        if writer is not None:
-            writer.take(calls)
+        if self._writer is not None:
+            self._writer.take(calls)
             return
         self._lost += len(calls)
         self._lost_nano_usd += sum(call.price.nano_usd for call in calls if isinstance(call.price, Cost))
 
     @guard.guarded("ledger.open")
-    def _open(self) -> LedgerWriter | None:
-        with self._opening:
-            if self._writer is None and not self._lost:
-                from costspan.ledger.writer import LedgerWriter
+    def _load(self) -> LedgerWriter:
+        from costspan.ledger.writer import LedgerWriter
 
-                self._writer = LedgerWriter(self._path, periods=self._periods)
-        return self._writer
+        return LedgerWriter(self._path, periods=self._periods)
 
     def flush(self) -> None:
         """Have what waits written."""
@@ -58,9 +54,17 @@ class Bookkeeper:
         if self._writer is not None:
             self._writer.close()
 
+    def before_fork(self, give_up_s: float) -> bool:
+        """Close the file."""
+        return self._writer is not None and self._writer.before_fork(give_up_s)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if self._writer is not None:
+            self._writer.after_fork_in_parent()
+
     def forget(self) -> None:
         """In a forked child: begin anew."""
-        self._opening = threading.Lock()
         self._lost = self._lost_nano_usd = 0
         if self._writer is not None:
             self._writer.forget()

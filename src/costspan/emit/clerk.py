@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Final, TypeAlias
 
 from costspan import guard
@@ -15,11 +16,10 @@ from costspan.facts.call import Call
 Taker: TypeAlias = Callable[[Sequence[Call]], None]
 
 #: How long a finished call may wait for others before it is passed on.
-_HELD_S: Final = 1.0
 _LINGER_S: Final = 0.05
 #: How often the thread looks for streams that were let go of: they leave no signal.
 _LOOK_S: Final = 1.0
-_BATCH: Final = 500
+_BATCH: Final = 100
 #: Above this the caller passes calls on himself: slower for him, but nothing is lost and memory is bounded.
 _MOST_WAITING: Final = 20_000
 
@@ -54,8 +54,10 @@ class Clerk:
         self._is_signalled = False
         self._closing = _Bell()
         self._is_open = True
+        # Re-entrant, as a signal's code may drain or fork while this thread drains.
         self._draining = threading.RLock()
-        self._is_held = False
+        # A fork that waits for the batch under way stands here, and no new batch begins before it is over.
+        self._turnstile = threading.RLock()
         self._thread: threading.Thread | None = None
         self._most_waiting = _MOST_WAITING
 
@@ -95,13 +97,23 @@ class Clerk:
 
     def drain(self) -> None:
         """Pass on everything that waits. Returns when it has been taken."""
-        with self._draining:
-            while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
-                for call in batch:
-                    call.id = engine.new_id(call.started_ns)
-                for _, take in self._takers:
-                    take(batch)
+        is_more = True
+        while is_more:
+            with self._turnstile:
+                pass
+            with self._draining:
+                is_more = self._pass_on()
+
+    def _pass_on(self) -> bool:
+        """Pass one batch on; False if there is none."""
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
+        if not batch:
+            return False
+        for call in batch:
+            call.id = engine.new_id(call.started_ns)
+        for _, take in self._takers:
+            take(batch)
+        return True
 
     def close(self) -> None:
         """Pass on everything and end the thread. From then on callers pass on their calls themselves: there may be some."""
@@ -114,16 +126,23 @@ class Clerk:
         self._most_waiting, self._is_signalled = 0, True
         self.drain()
 
-    def hold(self) -> None:
-        """Before a fork: pass nothing on. A thread that imports or writes then leaves its locks shut in the child."""
-        self._is_held = self._draining.acquire(timeout=_HELD_S)
+    def before_fork(self, give_up_s: float) -> bool:
+        """Pass nothing on: a thread that does so leaves its locks shut in the child."""
+        if not self._turnstile.acquire(timeout=_until(give_up_s)):
+            return False
+        try:
+            return self._draining.acquire(timeout=_until(give_up_s))
+        finally:
+            self._turnstile.release()
 
-    def release(self) -> None:
-        """After a fork, in the parent."""
-        if self._is_held:
-            self._is_held = False
-            self._draining.release()
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._draining.release()
 
     def forget(self) -> None:
         """In a forked child: what waits is the parent's, and so is the thread."""
         self._renew()
+
+
+def _until(moment_s: float) -> float:
+    return max(0.0, moment_s - monotonic())

@@ -26,6 +26,7 @@ from costspan.emit.sessions import Sessions
 from costspan.emit.spans import Spans
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
+from costspan.process.fork import Participant
 from costspan.settings import Settings
 
 _PATIENCE_MS: Final = 8_000
@@ -37,6 +38,8 @@ class Ledger(LedgerHealth, Protocol):
     def take(self, calls: Sequence[Call]) -> None: ...
     def flush(self) -> None: ...
     def close(self) -> None: ...
+    def before_fork(self, give_up_s: float) -> bool: ...
+    def after_fork_in_parent(self) -> None: ...
     def forget(self) -> None: ...
 
 
@@ -135,24 +138,32 @@ class Pipeline:
             if flush is not None and not getattr(provider, "_shutdown", False):
                 guard.guarded("exit.flush")(flush)(_PATIENCE_MS)
 
-    def forget(self) -> None:
-        """In a forked child: the parent's sums, queue and calls are the parent's."""
-        guard.forget()
-        engine.forget_all()
-        self.clerk.forget()
-        self.cells.clear()
-        self.rate_limits.forget()
-        self.fanout.pending.clear()
-        self.fanout.prices.forget()
-        if self.sessions is not None:
-            self.sessions.clear()
-        if self.durations is not None:
-            self.durations.forget()
-        for rider in self._ridden.values():
-            rider.forget()
-        if self.ledger is not None:
-            self.ledger.forget()
-        disown(*self._own_providers())
+    def participants(self) -> list[Participant]:
+        """What is told of a fork. Before it in this order, which is the one in which a passing-on thread takes locks.
+
+        In the child each begins anew: the parent's sums, queue, file and calls under way are the parent's.
+        """
+        clerk, ledger, sessions, durations = self.clerk, self.ledger, self.sessions, self.durations
+        found = [
+            Participant("fork.guard", guard.forget),
+            Participant("fork.calls", engine.forget_all),
+            Participant("fork.clerk", clerk.forget, clerk.before_fork, clerk.after_fork_in_parent),
+        ]
+        if ledger is not None:
+            found.append(Participant("fork.ledger", ledger.forget, ledger.before_fork, ledger.after_fork_in_parent))
+        if sessions is not None:
+            found.append(Participant("fork.sessions", sessions.clear))
+        if durations is not None:
+            found.append(Participant("fork.durations", durations.forget))
+        return [
+            *found,
+            Participant("fork.cells", self.cells.clear),
+            Participant("fork.ratelimits", self.rate_limits.forget),
+            Participant("fork.pending", self.fanout.pending.clear),
+            Participant("fork.prices", self.fanout.prices.forget),
+            *(Participant("fork.ride", rider.forget) for rider in self._ridden.values()),
+            Participant("fork.sdk", lambda: disown(*self._own_providers())),
+        ]
 
     def _own_providers(self) -> tuple[Any, Any, Any]:
         tracers, meters, loggers = self._providers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from costspan import guard
@@ -23,6 +24,9 @@ class Pricer:
         self._overrides = overrides
         self._prices: Prices | _NoPrices | None = None
         self._loading = threading.Lock()
+        # The code now, the table later: a fork while a thread imports leaves the child with a module that it can
+        # never import.
+        guard.part("prices", lambda: import_module("costspan.pricing"))
 
     def price(self, provider: str, host: str | None, request_model: str | None, answer: Answer, at_s: float) -> Price:
         """What a call costs; see `costspan.pricing.Prices.price`, which takes this method's place once it is loaded."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -22,6 +20,7 @@ from costspan.ledger.rows import kind, mended, record
 from costspan.ledger.store import Store
 
 _PAUSE_S: Final = 0.01
+_BARRED: Final = "another thread of the parent was writing into it when this process was forked"
 _FILE_FAULTS: Final = (sqlite3.Error, OSError, ForeignFile, *faults.VALUE_ERRORS)
 
 
@@ -46,8 +45,9 @@ class LedgerWriter:
         self._backlog = backlog
         self._patience_s = patience_s
         self._periods = periods or Periods()
+        # In a child that must not enter SQLite: the parent's open file, so that it is never closed here either.
+        self._barred: tuple[Store | None] | None = None
         self._begin()
-        _writers.add(self)
 
     def _begin(self) -> None:
         # Re-entrant: a signal's code may flush while the main thread forks.
@@ -91,14 +91,32 @@ class LedgerWriter:
             self._waiting = []
             self.release()
 
+    def before_fork(self, give_up_s: float) -> bool:
+        """Close the file: no SQLite handle crosses a fork (https://sqlite.org/howtocorrupt.html, 2.6), nor does a lock
+        within SQLite that another thread holds at that moment: the child would wait for it for ever.
+        """
+        if not self.lock.acquire(timeout=max(0.0, give_up_s - time.monotonic())):
+            return False
+        self.release()
+        return True
+
+    def after_fork_in_parent(self) -> None:
+        """The next record opens the file again."""
+        self.lock.release()
+
     def forget(self) -> None:
         """In a forked child: begin anew. What waits, and what was counted, is the parent's."""
+        # Where another thread had it at that moment, that thread may have been within SQLite, and have left locks shut
+        # there for ever: this process never enters SQLite again.
+        is_free = self.lock.acquire(blocking=False)
         store, self._store = self._store, None
         self._begin()
         self.written = self.written_nano_usd = self.lost = self.lost_nano_usd = 0
         self.fault = ""
-        if store is not None:
-            # Forked past `_before_fork` (C code may). SQLite keeps a list of open files by process, so as long as the
+        if not is_free:
+            self._barred = (store,)
+        elif store is not None:
+            # Forked past `before_fork` (C code may). SQLite keeps a list of open files by process, so as long as the
             # parent's file stands in it, a new connection would believe itself in possession of the parent's locks.
             self._store = store
             self.release()
@@ -123,6 +141,8 @@ class LedgerWriter:
         return None
 
     def _append(self, *, mend: bool) -> None:
+        if self._barred is not None:
+            raise OSError(_BARRED)
         store = self._store
         if store is None or not store.is_current():
             self.release()
@@ -186,40 +206,5 @@ class LedgerWriter:
                 guard.stopped("ledger.close", fault)
 
 
-_writers: Final[weakref.WeakSet[LedgerWriter]] = weakref.WeakSet()
-# Held over a fork, in the order of taking; `_one_fork` keeps a second thread that forks from taking them meanwhile.
-_one_fork = threading.RLock()
-_forking: Final[list[LedgerWriter]] = []
-
-
 def _nano_usd(calls: Sequence[Call]) -> int:
     return sum(call.price.nano_usd for call in calls if isinstance(call.price, Cost))
-
-
-def _before_fork() -> None:
-    """No SQLite handle crosses a fork (https://sqlite.org/howtocorrupt.html, 2.6), nor does a lock inside SQLite that
-    another thread holds at that moment: the child would wait for it for ever. The next record opens the file again.
-    """
-    _one_fork.acquire()
-    for writer in list(_writers):
-        writer.lock.acquire()
-        _forking.append(writer)
-        writer.release()
-
-
-def _after_fork() -> None:
-    while _forking:
-        _forking.pop().lock.release()
-    _one_fork.release()
-
-
-def _after_fork_in_child() -> None:
-    global _one_fork  # noqa: PLW0603 - the parent's other threads, and their claims to it, are not here
-    _one_fork = threading.RLock()
-    _forking.clear()
-    for writer in list(_writers):
-        writer.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)

@@ -1,4 +1,4 @@
-"""How a process ends or splits, and what of its spend is kept: docs/exits.md has the table."""
+"""How a process ends, and what of its spend is kept: docs/exits.md has the table."""
 
 from __future__ import annotations
 
@@ -19,22 +19,13 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Ending(Protocol):
-        """What has to be closed at an end and forgotten in a child."""
+        """What has to be closed at an end."""
 
         def close(self) -> None:
             """Pass on what is held. What comes later is passed on as it comes."""
 
         def deliver(self) -> None:
             """Close, and have the SDK's providers deliver too: their own exit handlers will not run."""
-
-        def hold(self) -> None:
-            """Before a fork: rest."""
-
-        def release(self) -> None:
-            """After a fork, in the parent: go on."""
-
-        def forget(self) -> None:
-            """In a forked child: start from zero."""
 
 
 #: How long an end may be put off for delivering. Docker kills ten seconds after SIGTERM, Kubernetes after thirty.
@@ -61,8 +52,6 @@ def watch_exits(ending: Ending, *, on_sigterm: bool) -> None:
     if _is_registered:
         return
     _is_registered = True
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_forget)
     _before_the_exit_handlers(_be_first)
     _when_imported("multiprocessing.util", _take_multiprocessing)
     _when_imported("celery.signals", _take_celery)
@@ -202,22 +191,8 @@ def _come_again(number: int) -> None:
     breath.start()
 
 
-@guard.guarded("exit.fork")
-def _hold() -> None:
-    if _current is not None:
-        _current.hold()
-
-
-@guard.guarded("exit.fork")
-def _release() -> None:
-    if _current is not None:
-        _current.release()
-
-
-@guard.guarded("exit.forget")
-def _forget() -> None:
+def own_in_child() -> None:
+    """In a forked child that has begun anew, the last of all: what is held from now on is this process's to deliver."""
     global _owner, _deliverer  # noqa: PLW0603
     _deliverer = None
-    if _current is not None:
-        _current.forget()
-        _owner = os.getpid()
+    _owner = os.getpid()

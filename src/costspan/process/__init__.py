@@ -1,0 +1,1 @@
+"""How a process ends and how it forks: one place for exit handlers, signals and fork handlers."""
