@@ -17,7 +17,7 @@ from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from costspan import guard
-from costspan.calls import estimating
+from costspan.calls import estimating, gateways
 from costspan.calls.listener import Listener
 from costspan.calls.messages import NOTHING, opened, parsed, text
 from costspan.facts import call as outcomes
@@ -62,8 +62,8 @@ class Watch:
     """One call under way."""
 
     __slots__ = (
-        "_open", "asked", "body", "borrowed", "call", "endpoint", "headers", "listener", "native", "response", "span",
-        "start", "taken", "token",
+        "_open", "asked", "body", "borrowed", "call", "endpoint", "headers", "is_direct", "listener", "native", "response",
+        "span", "start", "taken", "token",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, call: Call, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
@@ -77,6 +77,7 @@ class Watch:
         self.taken = False  # what came back has been looked at
         self.headers: Any = None
         self.response: Any = None  # the HTTP response that the library is reading, until it has been looked at
+        self.is_direct = True  # no gateway stands between us and the seller, as far as is known
         self.span: Any = None
         self.token: Any = None
         self.start = perf_counter_ns()
@@ -106,6 +107,8 @@ class Watch:
                 call.outcome, call.error_type = outcomes.ERROR, answer.error
         if self.endpoint.request_usage is not None:
             self._take_request_usage(self.endpoint.request_usage)
+        if not self.is_direct and self.headers is not None and (answer is not None or outcome != outcomes.ERROR):
+            self._take_money()
         self.body = NOTHING
         self.response = None
         me = threading.get_ident()
@@ -133,6 +136,10 @@ class Watch:
         self.listener.began(watch)
         self.listener.left(watch)
         watch.answered(answer)
+
+    @guard.guarded("calls.money")
+    def _take_money(self) -> None:
+        self.call.answer = gateways.told(self.call.answer, self.headers, is_stream=self.call.is_stream)
 
     @guard.guarded("calls.read_request")
     def _take_request_usage(self, read: Callable[[Mapping[str, Any]], Usage | None]) -> None:
@@ -203,7 +210,9 @@ class StreamWatch(Watch):
         if isinstance(watch, StreamWatch):
             return watch
         stream = cls(watch.listener, watch.call, watch.endpoint, watch.body)
-        for name in ("asked", "native", "borrowed", "taken", "headers", "response", "span", "token", "start", "_open"):
+        for name in (
+            "asked", "native", "borrowed", "taken", "headers", "is_direct", "response", "span", "token", "start", "_open",
+        ):  # fmt: skip
             setattr(stream, name, getattr(watch, name))
         return stream
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from costspan import guard
-from costspan.calls import shapes
+from costspan.calls import gateways, shapes
 from costspan.calls.description import Client, Endpoint
 from costspan.calls.engine import StreamWatch, Watch, begin
 from costspan.calls.listener import Listener
 from costspan.calls.messages import NOTHING
-from costspan.facts.sellers import VENDOR, is_at, seller_at
+from costspan.facts.sellers import VENDOR, Seller, is_at, seller_at
 
 _MOST_HOSTS: Final = 256
 _REFUSALS: Final = frozenset({400, 422})
@@ -34,6 +34,7 @@ class Server:
     host: str
     port: int | None
     is_asked: bool  # chat streams are asked for usage here
+    is_direct: bool  # no gateway whose headers say something of money
     url: Any = None  # keeps the object alive whose id is the key in the cache
 
 
@@ -128,7 +129,9 @@ class Family:
         if type(body) is not dict and not isinstance(body, Mapping):
             body = NOTHING
         kind = StreamWatch if kwargs.get("stream") else Watch
-        return begin(self.listener, endpoint, self.client.name, server, body, kind)
+        watch = begin(self.listener, endpoint, self.client.name, server, body, kind)
+        watch.is_direct = server.is_direct
+        return watch
 
     def _asking(self, watch: Watch, args: tuple[Any, ...], options: Any) -> tuple[Any, ...]:
         body = watch.body
@@ -170,19 +173,21 @@ class Family:
     def _find_server(self, url: Any, kind: type) -> Server:
         host = str(getattr(url, "host", "") or "").lower()
         port = getattr(url, "port", None)
-        provider = self._provider(host, port, str(getattr(url, "path", "") or ""), kind)
+        path = str(getattr(url, "path", "") or "")
+        seller = seller_at(host, port, path)
+        told = next((provider for place, provider in self.own_hosts if is_at(place, host, port, path)), None)
         known = host.endswith(self.client.asks_usage_of) or host in _LOOPBACK
         is_asked = self.ask_usage == "always" or (self.ask_usage == "known" and known)
-        return Server(provider, host, port, is_asked, url)
+        is_direct = not gateways.may_speak(seller)
+        return Server(self._provider(told, seller, kind), host, port, is_asked, is_direct, url)
 
-    def _provider(self, host: str, port: int | None, path: str, kind: type) -> str:
+    def _provider(self, told: str | None, seller: Seller, kind: type) -> str:
         """The seller: as the user says, else as the class of the client says, else as the table of sellers does."""
-        told = next((provider for place, provider in self.own_hosts if is_at(place, host, port, path)), None)
         if told is not None and told != VENDOR:
             return told
         names = {parent.__name__ for parent in kind.__mro__}
         of_class = next((provider for name, provider in self.client.classes if name in names), None)
-        return of_class or (self.client.provider if told else seller_at(host, port, path).provider)
+        return of_class or (self.client.provider if told else seller.provider)
 
     @guard.guarded_positional("calls.left")
     def _left(self, watch: Watch, error: BaseException | None = None) -> None:

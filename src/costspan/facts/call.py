@@ -22,7 +22,8 @@ class Answer:
 
     `tier` is the service tier the provider used, `geo` its place of inference where that changes the price,
     `speed` its speed class (Anthropic), `processing` is "batch" for answers of a batch job.
-    `reported_nano_usd` is the cost in the provider's own words. `parts` are portions of the same answer made by
+    `reported_nano_usd` is the cost in the provider's own words, `reported_in_part` is True where that is at most a part
+    of it, `from_cache` where a gateway's cache answered, so that no model was asked and nothing is billed. `parts` are portions of the same answer made by
     other models; where they are given, they replace `usage` for pricing. `pending` is True for an answer that is
     still being worked on (a background response). `error` is the error a body or stream reports by itself.
     `unread` names the fields of the usage that were not understood, out of bounds or contradict each other: what the
@@ -41,6 +42,8 @@ class Answer:
     parts: tuple[tuple[str | None, Usage], ...] = ()
     pending: bool = False
     error: str | None = None
+    reported_in_part: bool = False
+    from_cache: bool = False
     unread: tuple[str, ...] = ()
 
 

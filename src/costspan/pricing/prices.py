@@ -127,7 +127,8 @@ class Prices:
         reported = answer.reported_nano_usd
         if reported is None or reported < 0:
             return _lowered(computed, answer)
-        if answer.usage is not None and not answer.usage.complete:
+        is_part = answer.reported_in_part or (answer.usage is not None and not answer.usage.complete)
+        if is_part and not answer.from_cache:
             return _at_least(reported, computed, self.version)
         nano_usd = computed.nano_usd if isinstance(computed, Cost) else None
         return Cost(reported, money.REPORTED, money.PROVIDER, self.version, nano_usd)
