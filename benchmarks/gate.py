@@ -108,6 +108,8 @@ FIGURES: Final = (
     Figure("sessions, growth from 1,000 to 1,000,000", lambda: _sessions()["growth_mb"], 40.0, "MB"),
     Figure("sessions, totals are wrong", lambda: _sessions()["totals_wrong"], 0.0, ""),
     Figure("price, warm, the dearest kind", lambda: max(_price()["price_us"].values()), 5.0, "us"),
+    Figure("price, warm, an unknown model", lambda: _price()["price_us"]["an unknown model"], 6.0, "us"),
+    Figure("price, 10,000 models in turn", lambda: _price()["names_us"], 15.0, "us"),
     Figure("price, first with the table", lambda: _price()["load_ms"], 20.0, "ms"),
 )
 

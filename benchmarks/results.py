@@ -235,6 +235,7 @@ def _price() -> str:
         for line in (
             ["the first, for which the table is loaded", f"{row['load_ms'] * 1e3:,.0f}"],
             *[[kind, f"{us:.2f}"] for kind, us in row["price_us"].items()],
+            *([["one of 10,000 models in turn", f"{row['names_us']:.2f}"]] if "names_us" in row else []),
         )
     ]
     return section("The price of a price", "CPU time to price a call.", ["call", "microseconds"], lines)

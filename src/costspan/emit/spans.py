@@ -16,6 +16,7 @@ from costspan.facts import usage as units
 from costspan.facts.attribution import Attribution
 from costspan.facts.call import ERROR, Call
 from costspan.facts.money import NANO_PER_USD, Cost
+from costspan.facts.recent import Recent
 from costspan.facts.usage import Usage
 
 _INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings", "inference"})
@@ -107,18 +108,14 @@ def _add_to_former(span: Any, attributes: dict[str, Any]) -> None:
         attributes[names.COST_AMOUNT] += former
 
 
-_starts: Final[dict[tuple[Any, ...], tuple[str, dict[str, Any]]]] = {}
+_starts: Final[Recent[tuple[Any, ...], tuple[str, dict[str, Any]]]] = Recent(_MOST_STARTS)
 
 
 def start(call: Call) -> tuple[str, dict[str, Any]]:
     """Name and first attributes of a call's span; not to be changed, as calls that are alike share them."""
     key = (call.operation, call.provider, call.request_model, call.host, call.port, call.attribution, call.is_stream)
     found = _starts.get(key)
-    if found is None:
-        if len(_starts) >= _MOST_STARTS:
-            _starts.clear()
-        found = _starts[key] = (_name(call), _start_attributes(call))
-    return found
+    return found if found is not None else _starts.keep(key, (_name(call), _start_attributes(call)))
 
 
 def _name(call: Call) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from costspan.facts import money
 from costspan.facts.call import Answer
 from costspan.facts.money import Cost, Line, Price, Unpriced
+from costspan.facts.recent import Recent
 from costspan.facts.usage import PIECES, Usage
 from costspan.pricing.calculate import Reckoning, Step, careful, half_even, quick
 from costspan.pricing.catalog import Catalog, Rates, day_start_s
@@ -18,7 +19,8 @@ from costspan.pricing.plan import TOKENS, Plan
 from costspan.pricing.resolve import resolve
 from costspan.pricing.rule import Asked, Overrides
 
-PLANS_KEPT: Final = 4_096
+#: How many calls, told apart by seller, models and tier, are priced without looking into the table again.
+PLANS_KEPT: Final = 16_384
 _RANK: Final = {quality: rank for rank, quality in enumerate(money.QUALITIES)}
 
 
@@ -47,7 +49,8 @@ class Prices:
     def __init__(self, catalog: Catalog, overrides: Overrides | None = None) -> None:
         self._catalog = catalog
         self._rules = overrides.rules if overrides is not None else ()
-        self._plans: dict[Asked, Plan] = {}
+        self._plans: Recent[Asked, Plan] = Recent(PLANS_KEPT)
+        self._shared: Recent[tuple[Any, ...], Plan] = Recent(PLANS_KEPT)
         self.version = catalog.version + (f" overrides:{overrides.digest}" if overrides is not None else "")
 
     @classmethod
@@ -72,11 +75,13 @@ class Prices:
         ):  # fmt: skip
             return self._price_rare(provider, host, request_model, answer, at_s)
         plan = self._plan(_asked(provider, host, request_model, answer, answer.model), at_s)
+        if plan.unpriced is not None:
+            return plan.unpriced
         try:
             sum_ = quick(plan, usage.counts)
         except TypeError:  # a count that is no number
             sum_ = None
-        if sum_ is None or plan.unpriced is not None:
+        if sum_ is None:
             return _priced(plan, usage)[0]
         quality = plan.quality if usage.complete else _worst(plan.quality, money.ESTIMATED)
         return Cost(half_even(sum_, plan.divisor), quality, money.LOCAL, plan.version)
@@ -91,7 +96,8 @@ class Prices:
         steps: list[Step] = []
         faults: list[str] = []
         for model, usage in portions:
-            plan = self._plan(_asked(provider, host, request_model, answer, model), at_s)
+            asked = _asked(provider, host, request_model, answer, model)
+            plan = resolve(self._catalog, self._rules, asked, at_s, self.version)  # for its notes, which are not kept
             reckoning = careful(plan, usage.counts)
             notes += plan.notes
             steps += reckoning.steps
@@ -112,11 +118,19 @@ class Prices:
     def _plan(self, asked: Asked, at_s: float) -> Plan:
         plan = self._plans.get(asked)
         if plan is None or not plan.since_s <= at_s < plan.until_s:
-            plan = resolve(self._catalog, self._rules, asked, at_s, self.version)
-            if len(self._plans) >= PLANS_KEPT:
-                self._plans.clear()
-            self._plans[asked] = plan
+            plan = self._plans.keep(asked, self._alike(resolve(self._catalog, self._rules, asked, at_s, self.version)))
         return plan
+
+    def _alike(self, plan: Plan) -> Plan:
+        """The plan that is kept for all names with these rates: ten thousand fine-tuned models need one."""
+        if plan.unpriced is not None:
+            return plan._replace(notes=())
+        key = (
+            plan.buckets, plan.rates, plan.divisor, plan.per_request, plan.quality, plan.since_s, plan.until_s,
+            plan.is_free, tuple(plan.known), tuple(plan.least.items()),
+            tuple([(start, rates) for start, rates, _ in plan.long_prompts]),
+        )  # fmt: skip
+        return self._shared.get(key) or self._shared.keep(key, plan._replace(notes=()))
 
     def _price_rare(
         self, provider: str, host: str | None, request_model: str | None, answer: Answer, at_s: float
