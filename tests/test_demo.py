@@ -25,7 +25,7 @@ COSTSPAN: Final = str(Path(sys.executable).parent / "costspan")
 def run_demo(home: Path, *options: str, **more: str) -> str:
     """Run the demo with a home of its own; what it printed. It says nothing on the side."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    environ = kept | {"HOME": str(home), "XDG_DATA_HOME": "", "COLUMNS": "100", "TERM": "dumb"} | more
+    environ = kept | {"HOME": str(home), "XDG_DATA_HOME": "", "COLUMNS": "", "TERM": "dumb"} | more
     ended = subprocess.run(
         [COSTSPAN, "demo", *options], cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=300
     )

@@ -7,24 +7,31 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from costspan.budgets import compiled as files
 from costspan.budgets.policy import TOKENS, Policy, PolicyError, load, receivers
 from costspan.budgets.rules import told
 from costspan.budgets.status import Standing, standings
 from costspan.cli import options
+from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import NS_PER_S, zone
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.store import Store
+from costspan.report import Page
+from costspan.report.amounts import number, short_usd
+from costspan.report.table import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_VALUE: Final = Column("Value", is_name=True)
+_COLUMNS: Final = (
+    Column("Budget", is_name=True), _VALUE, Column("Period", is_left=True), Column("Spent"), Column("Limit"),
+    Column("", is_left=True), Column("Used"), Column("Projected", leave_out=1), Column("State", is_left=True),
+)  # fmt: skip
 _FILE = click.argument("file", type=click.Path(path_type=Path))
 
 
@@ -80,9 +87,9 @@ def status(file: Path, ledger: Path | None, moment: str | None, *, is_json: bool
     policy = _read(file)
     found = _standings(policy, options.ledger_path(ledger), _now_ns(moment, policy))
     if is_json:
-        click.echo(json.dumps([_record(each) for each in found], indent=2, ensure_ascii=False))
+        click.echo(json.dumps([_record(each) for each in found], indent=2))
     else:
-        Console().print(_table(found, policy))
+        _show(found, policy)
 
 
 def _read(file: Path) -> Policy:
@@ -151,33 +158,40 @@ def _record(standing: Standing) -> dict[str, object]:
     }
 
 
-def _table(found: list[Standing], policy: Policy) -> Table:
-    table = Table(title=f"Budgets ({policy.time_zone})", title_justify="left")
-    table.add_column("Budget", overflow="fold")
-    table.add_column("Period", no_wrap=True)
-    for column in ("Spent", "Limit", "Used", "Projected"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("State")
+def _show(found: list[Standing], policy: Policy) -> None:
+    page = Page()
+    page.title(f"Budgets, days and months of {policy.time_zone}")
+    has_values = any(standing.value is not None for standing in found)
+    columns = [column for column in _COLUMNS if has_values or column is not _VALUE]
+    page.table(Table(columns, lambda: [_row(standing, has_values=has_values) for standing in found]))
     for standing in found:
-        table.add_row(*_row(standing))
-    return table
+        if standing.unpriced and standing.budget.unit != TOKENS:
+            value = "" if standing.value is None else f" of {standing.value}"
+            page.sentence(
+                f"A lower bound: {standing.budget.name}{value} has {number(standing.unpriced, 'call')} without a price. "
+                "The models: `costspan usage --unpriced`."
+            )
 
 
-def _row(standing: Standing) -> tuple[str, ...]:
+def _row(standing: Standing, *, has_values: bool) -> tuple[str | None, ...]:
     budget = standing.budget
-    name = f"{budget.name} ({standing.value})" if standing.value is not None else budget.name
+    value = () if not has_values else (standing.value if budget.each else "all",)
     used = "-" if standing.used is None else f"{standing.used:.1%}"
     projected = "-" if standing.projected is None else _amount(standing.projected, budget.unit)
-    limit = f"{_amount(standing.limit, budget.unit)} {'tokens' if budget.unit == TOKENS else 'USD'}"
-    return name, standing.period, _amount(standing.spent, budget.unit), limit, used, projected, _state(standing)
+    sign = ">= " if standing.unpriced and budget.unit != TOKENS else ""
+    spent, limit = sign + _amount(standing.spent, budget.unit), _amount(standing.limit, budget.unit)
+    unit = "tokens" if budget.unit == TOKENS else "USD"
+    return budget.name, *value, _date(standing.period), spent, limit, unit, used, projected, _state(standing)
+
+
+def _date(period: str) -> str:
+    """The day `20261115` or month `202611` of the metrics as people write it."""
+    return "-".join(part for part in (period[:4], period[4:6], period[6:]) if part)
 
 
 def _amount(amount: float, unit: str) -> str:
-    return f"{amount:,.0f}" if unit == TOKENS else f"{amount:,.2f}"
+    return f"{amount:,.0f}" if unit == TOKENS else short_usd(round(amount * NANO_PER_USD), 2)
 
 
 def _state(standing: Standing) -> str:
-    said = f"over {standing.crossed} %" if standing.crossed else "no calls" if not standing.calls else "fine"
-    if standing.unpriced and standing.budget.unit != TOKENS:
-        said += f", {standing.unpriced} unpriced: a lower bound"
-    return said
+    return f"over {standing.crossed} %" if standing.crossed else "no calls" if not standing.calls else "fine"

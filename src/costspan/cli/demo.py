@@ -22,7 +22,7 @@ from costspan.cli import options
 from costspan.cli.run import embedded_defaults, launcher
 from costspan.ledger.place import NoHome, data_directory
 from costspan.ledger.store import Store
-from costspan.report import as_text, summary
+from costspan.report import Page, summary
 
 CLIENTS: Final = ("openai", "anthropic")
 #: The example lies in the wheel beside this file, and in a checkout where people look for examples.
@@ -117,7 +117,7 @@ def _served(address: str) -> dict[str, Any]:
 def _report(path: Path, served: dict[str, Any]) -> None:
     with options.read_ledger(path) as store:
         click.echo(_comparison(store, served) + "\n")
-        summary(store, as_text.console(), time.time(), next_steps=_next_steps(path))
+        summary(store, Page(), time.time(), next_steps=_next_steps(path))
 
 
 def _next_steps(path: Path) -> list[str]:

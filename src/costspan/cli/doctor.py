@@ -20,7 +20,7 @@ from costspan.ledger.condition import Condition, examine, has_room
 from costspan.ledger.place import NoHome, path_of
 from costspan.pricing import Prices
 from costspan.pricing.overrides import OverrideError
-from costspan.report import as_text
+from costspan.report import Page
 from costspan.report.amounts import number, short_usd
 from costspan.settings import AUTO, OFF, SETTINGS, Settings, has_otlp_endpoint
 
@@ -45,10 +45,10 @@ def doctor(ledger: Path | None, *, is_json: bool) -> None:
     if is_json:
         click.echo(json.dumps({"is_well": is_well, "findings": [finding._asdict() for finding in found]}, indent=2))
     else:
-        out = as_text.console()
+        out = Page()
         for finding in found:
-            as_text.line(out, f"{finding.level.upper() if finding.level == WRONG else finding.level:5}  "
-                              f"{finding.topic:12}  {finding.sentence}.")  # fmt: skip
+            out.line(f"{finding.level.upper() if finding.level == WRONG else finding.level:5}  "
+                     f"{finding.topic:12}  {finding.sentence}.")  # fmt: skip
     if not is_well:
         raise click.exceptions.Exit(1)
 

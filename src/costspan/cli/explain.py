@@ -12,7 +12,7 @@ import click
 from costspan.cli import options
 from costspan.ledger.faults import LedgerError
 from costspan.pricing import Prices
-from costspan.report import as_text, bill, record
+from costspan.report import Page, bill, record
 from costspan.report.amounts import usd
 from costspan.report.record import Again, Record, price_again
 
@@ -46,13 +46,13 @@ def explain(
     if is_json:
         click.echo(json.dumps([_object(one, again) for one, again in explained], indent=2))
         return
-    out = as_text.console()
+    page = Page()
     for one, again in explained:
         for line in _lines(one, time_zone):
-            as_text.line(out, line)
-        out.print(bill.table(again.explanation))
+            page.sentence(line)
+        page.table(bill.table(again.explanation))
         for line in _verdict(one, again, prices):
-            as_text.line(out, line)
+            page.sentence(line)
 
 
 def _records(path: Path, call_id: str | None) -> list[Record]:

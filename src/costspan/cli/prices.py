@@ -18,8 +18,9 @@ from costspan.facts.usage import UNITS, Usage
 from costspan.pricing import Explanation, Listed, Prices
 from costspan.pricing.overrides import OverrideError
 from costspan.pricing.prices import quantity_of
-from costspan.report import as_text, bill
+from costspan.report import Page, bill
 from costspan.report.amounts import number
+from costspan.report.table import Column, Table
 
 
 @click.group()
@@ -134,18 +135,15 @@ def _rates(usd: dict[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def _print_models(listed: Iterable[Listed]) -> None:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("Provider", "Model"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("Input", justify="right")
-    table.add_column("Output", justify="right")
-    table.add_column("Others")
-    for one in listed:
-        table.add_row(one.provider, one.model, *_cells(one))
-    as_text.console().print(table)
+    rows = [(one.provider, one.model, *_cells(one)) for one in listed]
+    columns = (
+        Column("Provider", is_name=True),
+        Column("Model", is_name=True),
+        Column("Input"),
+        Column("Output"),
+        Column("Others", is_text=True),
+    )
+    Page().table(Table(columns, lambda: rows))
 
 
 def _cells(one: Listed) -> tuple[str, str, str]:
@@ -177,8 +175,8 @@ def _counts(units: Iterable[str]) -> dict[str, int]:
 
 
 def _print_bill(explanation: Explanation) -> None:
-    out = as_text.console()
+    page = Page()
     if explanation.steps:
-        out.print(bill.table(explanation))
+        page.table(bill.table(explanation))
     for sentence in bill.sentences(explanation):
-        as_text.line(out, sentence)
+        page.sentence(sentence)

@@ -2,51 +2,61 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Sequence
 from datetime import tzinfo
 from pathlib import Path
+from typing import Final
 
 import click
 
 from costspan.cli import options
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.store import Store
-from costspan.report import Question, Report, as_data, as_text, ask
-from costspan.report.period import EXPECTED, parse
+from costspan.report import Page, Question, Report, as_data, as_text, ask
+from costspan.report.period import EXPECTED, EXPECTED_MOMENT, Period, between, parse
 from costspan.report.usage import NO_LEDGER
-from costspan.report.words import WORDS, filters
+from costspan.report.words import WORDS, filters, groups
+
+_UNPRICED: Final = ("model,provider,unpriced_reason", "quality=unpriced")
 
 
 @click.command()
 @click.option(
     "--by",
-    "groups",
     multiple=True,
+    is_flag=False,
+    flag_value="",
     metavar="WORD",
     help=f"Group by {', '.join(WORDS[:-1])} or {WORDS[-1]}; several with commas, or `total` for none.  [default: model]",
 )
 @click.option(
     "--where",
-    "where",
     multiple=True,
     metavar="WORD=VALUE",
-    help="Only these calls. A * stands for anything, no value for `not set`; of one word, either value.",
+    help="Only these calls; != for all others. Upper and lower case are one, a * stands for anything, no value for `not "
+    "set`; == and !== take every sign as it is. Of one word, either value.",
 )
-@click.option("--period", default="all", show_default=True, metavar="PERIOD", help=f"When: {EXPECTED}.")
+@click.option("--unpriced", is_flag=True, help="The models that have no price, and why: what the cost leaves out.")
+@click.option("--period", metavar="PERIOD", help=f"When: {EXPECTED}.  [default: all]")
+@click.option("--since", metavar="TIME", help=f"From the beginning of {EXPECTED_MOMENT}.")
+@click.option("--until", metavar="TIME", help="To the end of such a time, a day included.")
 @options.time_zone
-@click.option("--top", type=click.IntRange(min=1), help="Show this many rows, and the rest as one.")
+@click.option("--top", type=click.IntRange(min=1), help="Show this many rows; in a table the rest is one row.")
 @options.ledger
 @options.as_json
 @click.option("--csv", "is_csv", is_flag=True, help="Answer in CSV, one line per group, without the totals.")
 def usage(
-    groups: tuple[str, ...],
+    by: tuple[str, ...],
     where: tuple[str, ...],
-    period: str,
+    period: str | None,
+    since: str | None,
+    until: str | None,
     time_zone: tzinfo,
     top: int | None,
     ledger: Path | None,
     *,
+    unpriced: bool,
     is_json: bool,
     is_csv: bool,
 ) -> None:
@@ -54,43 +64,49 @@ def usage(
 
     \b
     costspan usage --by team --period this-month
-    costspan usage --by model,day --where source=heartbeat --period 7d
-    costspan usage --by session --top 20 --where "model=gpt-*"
+    costspan usage --by model,day --where source=heartbeat --since 7d
+    costspan usage --by session --top 20 --where "model!=gpt-*"
     costspan usage --by account --period last-month --csv > accounts.csv
     """  # noqa: D301 - \b is click's sign for "leave these lines as they are"
+    if is_json and is_csv:
+        raise click.UsageError("--json and --csv are two forms of one answer: expected one of them")
     now_s = time.time()
-    question = _question(groups, where, period, time_zone, now_s)
-    report = _answer(options.ledger_path(ledger), question, now_s)
-    if is_json:
-        click.echo(as_data.as_json(report))
-    elif is_csv:
-        click.echo(as_data.as_csv(report), nl=False)
-    else:
-        as_text.show(report, as_text.console(), top=top)
-
-
-def _question(groups: Sequence[str], where: Sequence[str], period: str, zone: tzinfo, now_s: float) -> Question:
+    if unpriced:
+        by, where = by or _UNPRICED[:1], (*where, _UNPRICED[1])
     try:
-        return Question(_words(groups), filters(where), parse(period, zone, now_s), zone)
+        asked = groups(by or ("model",)), filters(where), _period(period, since, until, time_zone, now_s)
     except ValueError as fault:
         raise click.UsageError(str(fault)) from fault
+    _answer(options.ledger_path(ledger), Question(*asked, time_zone), now_s, _Form(top, is_json=is_json, is_csv=is_csv))
 
 
-def _words(groups: Sequence[str]) -> tuple[str, ...]:
-    words = [word.strip().replace("-", "_") for group in groups for word in group.split(",")] or ["model"]
-    if words == ["total"]:
-        return ()
-    unknown = [word for word in words if word not in WORDS]
-    if unknown:
-        raise ValueError(f"{unknown[0]!r} is nothing to group by: expected {', '.join(WORDS)} or total")
-    return tuple(dict.fromkeys(words))
+def _period(period: str | None, since: str | None, until: str | None, zone: tzinfo, now_s: float) -> Period:
+    if since is None and until is None:
+        return parse("all" if period is None else period, zone, now_s)
+    if period is not None:
+        raise ValueError("--period says both ends: expected either --period, or --since and --until")
+    return between(since, until, zone, now_s)
 
 
-def _answer(path: Path, question: Question, now_s: float) -> Report:
+class _Form:
+    """How the answer is to be given."""
+
+    def __init__(self, top: int | None, *, is_json: bool, is_csv: bool) -> None:
+        self._top = top
+        self._write = as_data.write_json if is_json else as_data.write_csv if is_csv else None
+
+    def give(self, report: Report) -> None:
+        if self._write:
+            self._write(report, sys.stdout, self._top)
+        else:
+            as_text.show(report, Page(), top=self._top)
+
+
+def _answer(path: Path, question: Question, now_s: float, form: _Form) -> None:
     try:
         with Store.read(path) as store:
-            return ask(store, question, now_s)
+            form.give(ask(store, question, now_s))
     except NoLedger:
-        return Report(question, NO_LEDGER, str(path))
+        form.give(Report(question, NO_LEDGER, str(path)))
     except LedgerError as fault:
         raise click.ClickException(str(fault)) from fault

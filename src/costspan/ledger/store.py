@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
@@ -130,6 +130,26 @@ class Store:
         except sqlite3.Error as fault:
             raise LedgerError(f"the ledger {self.path} cannot answer: {fault}") from fault
 
+    def each(self, question: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """The answer row by row, however many there are. Raises LedgerError with a sentence."""
+        try:
+            yield from self.connection.execute(question, values)
+        except sqlite3.Error as fault:
+            raise LedgerError(f"the ledger {self.path} cannot answer: {fault}") from fault
+
+    def define(self, name: str, function: Callable[..., object], arguments: int) -> None:
+        """Let questions use a function that answers the same for the same arguments."""
+        self.connection.create_function(name, arguments, cast("Any", function), deterministic=True)
+
+    @contextlib.contextmanager
+    def at_one_moment(self) -> Generator[None]:
+        """Within, every question is answered by the ledger as it stands now, whoever writes to it."""
+        self.select("BEGIN")
+        try:
+            yield
+        finally:
+            self.select("COMMIT")
+
     def close(self) -> None:
         """Let go of the file."""
         self.connection.close()
@@ -184,8 +204,8 @@ class _ExactSum:
     def __init__(self) -> None:
         self._sum = 0
 
-    def step(self, value: int | None) -> None:
-        self._sum += value or 0
+    def step(self, value: int | str | None) -> None:
+        self._sum += int(value or 0)
 
     def finalize(self) -> str:
         return str(self._sum)

@@ -1,7 +1,8 @@
 """Questions to the ledger and their answers."""
 
 from costspan.report import as_data, as_text
+from costspan.report.page import Page
 from costspan.report.summary import summary
 from costspan.report.usage import Question, Report, ask
 
-__all__ = ["Question", "Report", "as_data", "as_text", "ask", "summary"]
+__all__ = ["Page", "Question", "Report", "as_data", "as_text", "ask", "summary"]

@@ -19,17 +19,36 @@ def usd(nano_usd: int) -> str:
 
 def usd_each(nano_usd: int, number: int) -> str | None:
     """The amount divided by a number, in USD, rounded to nine decimals; None for a number of 0."""
-    if not number:
-        return None
-    each = Decimal(nano_usd) / Decimal(number)
-    return f"{(each * _NANO).quantize(_NANO, ROUND_HALF_EVEN):f}"
+    return usd(_half_even(nano_usd, number)) if number else None
 
 
 def share(part: int, whole: int) -> str | None:
     """The part of the whole as a fraction of 1 with six decimals; None of nothing."""
     if not whole:
         return None
-    return f"{(Decimal(part) / Decimal(whole)).quantize(Decimal('1e-6'), ROUND_HALF_EVEN):f}"
+    millionths = _half_even(part * 1_000_000, whole)
+    return f"{'-' if millionths < 0 else ''}{abs(millionths) // 1_000_000}.{abs(millionths) % 1_000_000:06}"
+
+
+def _half_even(part: int, whole: int) -> int:
+    """The nearest whole number to a quotient, the even one of two."""
+    quotient, rest = divmod(part, whole)
+    doubled = 2 * rest - whole
+    return quotient + (doubled > 0 or (doubled == 0 and quotient % 2))
+
+
+def average(total: int, number: int, unit: int = 1) -> str:
+    """A quotient as people write money: with two decimals, and below 1 with two figures that are not zero."""
+    rounded = Decimal(total) / number / unit
+    for _ in range(2):  # 0.0996 becomes 0.100 by two of its figures, and that 0.10
+        decimals = 2 if not rounded else max(2, 1 - rounded.adjusted())
+        rounded = rounded.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
+    return f"{rounded:,f}"
+
+
+def average_usd(nano_usd: int, number: int) -> str:
+    """The amount in USD for each of a number, as people write money: 1.70, 0.25, 0.00045."""
+    return average(nano_usd, number, NANO_PER_USD)
 
 
 def decimals_for(nano_usd: int) -> int:

@@ -1,15 +1,18 @@
-"""A report for machines: JSON and CSV. Amounts are exact decimal text in USD, and null where no price is known."""
+"""A report for machines: JSON and CSV, row by row. Amounts are exact decimal text in USD, and null where no price is
+known.
+"""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from costspan.report.amounts import share, usd, usd_each
-from costspan.report.usage import Report, Totals
+from costspan.report.naming import harmless
+from costspan.report.usage import Report, Row, Totals
 
 #: The columns after the groups, in the order in which they stay.
 COLUMNS: Final = (
@@ -18,27 +21,62 @@ COLUMNS: Final = (
     "estimated_usd", "incomplete_usd", "unpriced_requests", "unpriced_tokens",
 )  # fmt: skip
 _NS: Final = 1_000_000_000
+# What spreadsheets take for the beginning of a formula (https://owasp.org/www-community/attacks/CSV_Injection), the
+# wide forms of East Asian keyboards included.
+_FORMULA: Final = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
-def as_json(report: Report) -> str:
-    """The whole report as one JSON object (docs/usage.md describes it)."""
-    return json.dumps(_object(report), indent=2)
+def write_json(report: Report, out: IO[str], top: int | None = None) -> None:
+    """Write the whole report as one JSON object (docs/usage.md describes it), a row to a line; of the rows
+    the first `top`, the total is of all.
+    """
+    before, after = _frame(report)
+    out.write(json.dumps(before, indent=2)[:-2] + ',\n  "rows": [')
+    separator = "\n    "
+    for row in report.rows.first(top):
+        out.write(separator + json.dumps(_object(row, report)))
+        separator = ",\n    "
+    out.write("]" if separator == "\n    " else "\n  ]")
+    out.write("," + json.dumps(after, indent=2)[1:] + "\n")
 
 
-def as_csv(report: Report) -> str:
-    """One line per group with a header; no totals line, so that a sum over a column is right."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+def write_csv(report: Report, out: IO[str], top: int | None = None) -> None:
+    """Write one line per group with a header; no totals line, so that a sum over a column is right.
+
+    A name that a spreadsheet would take for a formula gets an apostrophe before it. On a terminal, names cannot steer.
+    """
+    writer = csv.writer(_Lines(out), lineterminator="\r\n")
     writer.writerow([*report.question.groups, *COLUMNS])
-    for row in report.rows:
-        values = _numbers(row.totals, report)
-        writer.writerow([*row.key, *[values[column] for column in COLUMNS]])
-    return text.getvalue()
+    is_terminal = out.isatty()
+    for row in report.rows.first(top):
+        names = [_cell(name, is_terminal=is_terminal) for name in row.key]
+        writer.writerow([*names, *_numbers(row.totals, report).values()])
 
 
-def _object(report: Report) -> dict[str, Any]:
+class _Lines:
+    """Ends lines as Unix does. The csv module is told otherwise, because it quotes what its line ends are made of, and
+    readers take each of the two for an end.
+    """
+
+    def __init__(self, out: IO[str]) -> None:
+        self._out = out
+
+    def write(self, line: str) -> int:
+        return self._out.write(line[:-2] + "\n")
+
+
+def _cell(name: str | None, *, is_terminal: bool) -> str | None:
+    if not name:
+        return name
+    shown = harmless(name) if is_terminal else name
+    # A spreadsheet looks at what follows the spaces.
+    return f"'{shown}" if shown.lstrip(" ")[:1] in _FORMULA else shown
+
+
+def _frame(report: Report) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What stands before the rows and after them."""
     question = report.question
-    return {
+    before = {
         "state": report.state,
         "ledger": report.path,
         "period": {
@@ -48,16 +86,20 @@ def _object(report: Report) -> dict[str, Any]:
             "time_zone": str(question.zone),
             "days": report.days,
         },
-        "filters": [{"word": word, "value": value or None} for word, value in question.filters],
+        "filters": [one.as_object() for one in question.filters],
         "groups": list(question.groups),
-        "rows": [
-            {**dict(zip(question.groups, row.key, strict=True)), **_numbers(row.totals, report)} for row in report.rows
-        ],
+    }
+    after = {
         "total": _numbers(report.total, report),
         "is_lower_bound": report.total.is_lower_bound,
         "unpriced": [unpriced._asdict() for unpriced in report.unpriced],
         "lost": {"records": report.lost_records, "usd": usd(report.lost_nano_usd)},
     }
+    return before, after
+
+
+def _object(row: Row, report: Report) -> dict[str, Any]:
+    return {**dict(zip(report.question.groups, row.key, strict=True)), **_numbers(row.totals, report)}
 
 
 def _moment(at_ns: int | None, report: Report) -> str | None:
@@ -65,20 +107,16 @@ def _moment(at_ns: int | None, report: Report) -> str | None:
 
 
 def _numbers(totals: Totals, report: Report) -> dict[str, int | str | None]:
-    cost = totals.nano_usd if totals.has_price else None
-    return {
-        "requests": totals.requests,
-        "input_tokens": totals.input_tokens,
-        "output_tokens": totals.output_tokens,
-        "cache_read_tokens": totals.cache_read_tokens,
-        "cache_write_tokens": totals.cache_write_tokens,
-        "reasoning_tokens": totals.reasoning_tokens,
-        "cost_usd": None if cost is None else usd(cost),
-        "share_of_cost": None if cost is None else share(cost, report.total.nano_usd),
-        "cost_per_request_usd": None if cost is None else usd_each(cost, totals.requests),
-        "cost_per_day_usd": None if cost is None else usd_each(cost, report.days),
-        "estimated_usd": usd(totals.estimated_nano_usd),
-        "incomplete_usd": usd(totals.incomplete_nano_usd),
-        "unpriced_requests": totals.unpriced_requests,
-        "unpriced_tokens": totals.unpriced_tokens,
-    }
+    return dict(zip(COLUMNS, _values(totals, report), strict=True))
+
+
+def _values(totals: Totals, report: Report) -> Iterator[int | str | None]:
+    yield from totals[:6]
+    if totals.has_price:
+        cost = totals.nano_usd
+        yield from (usd(cost), share(cost, report.total.nano_usd), usd_each(cost, totals.requests))
+        yield usd_each(cost, report.days)
+    else:
+        yield from (None, None, None, None)
+    yield from (usd(totals.estimated_nano_usd), usd(totals.incomplete_nano_usd))
+    yield from (totals.unpriced_requests, totals.unpriced_tokens)

@@ -2,111 +2,86 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
-from typing import IO, TYPE_CHECKING, Final
+import os
+import shlex
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Final
 
-from costspan.report import usage
-from costspan.report.amounts import decimals_for, number, percent, short_usd
-from costspan.report.usage import Report, Row, Totals
+from costspan.ledger.place import NoHome, default_path
+from costspan.report import table, usage
+from costspan.report.amounts import average, average_usd, decimals_for, number, percent, short_usd
+from costspan.report.naming import NOT_SET, harmless, shortened
+from costspan.report.page import Page
+from costspan.report.table import Column, Table
+from costspan.report.usage import Report, Totals
+from costspan.report.words import Filter
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
-NOT_SET: Final = "(not set)"
-_LONGEST_NAME: Final = 48
 _MODELS_NAMED: Final = 5
-# What a file or another program gets: as wide as it comes.
-_WIDTH_OF_A_FILE: Final = 250
+_LONGEST_IN_A_SENTENCE: Final = 60
+_UNPRICED: Final = Filter("quality", "=", "unpriced")
+_NS: Final = 1_000_000_000
 
-_HEADINGS: Final = ("Requests", "Input", "Output", "Cached", "Reasoning", "Cost USD", "Share", "USD/request")
-# Left out, one after the other, where the terminal is too narrow; --json and --csv have them all.
-_OPTIONAL: Final = ("USD/request", "Reasoning", "Cached", "Share")
-
-
-def console(file: IO[str] | None = None) -> Console:
-    """Where reports are printed: standard output, or the file."""
-    from rich.console import Console
-
-    stream = file or sys.stdout
-    reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure:
-        reconfigure(errors="replace")  # the name of a session may have signs that the terminal lacks
-    return Console(file=stream, width=None if stream.isatty() else _WIDTH_OF_A_FILE)
+# With what goes first where there is no room for all; --json and --csv have them all.
+_FIGURES: Final = (
+    Column("Requests"),
+    Column("Input"),
+    Column("Output"),
+    Column("Cached", leave_out=3),
+    Column("Reasoning", leave_out=2),
+    Column("Cost USD"),
+    Column("Share", leave_out=4),
+    Column("USD/request", leave_out=1),
+)
 
 
-def show(report: Report, out: Console, *, top: int | None = None) -> None:
+def show(report: Report, page: Page, *, top: int | None = None) -> None:
     """Print the report: a title, the table with its totals row, the notes."""
-    out.print(_harmless(_title(report)), style="bold", markup=False, highlight=False)
+    page.title(_title(report))
     if report.state == usage.OK:
-        print_table(report, out, top=top)
+        print_table(report, page, top=top)
     for note in notes(report):
-        line(out, note)
+        page.sentence(note)
 
 
-def line(out: Console, text: str) -> None:
-    """Print the text as it is, on one line where the terminal is wide enough."""
-    out.print(_harmless(text), markup=False, highlight=False, soft_wrap=True)
-
-
-def _harmless(text: str) -> str:
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
-
-
-def print_table(report: Report, out: Console, *, top: int | None = None) -> None:
+def print_table(report: Report, page: Page, *, top: int | None = None) -> None:
     """Print the rows of the report and their total; of more than `top` rows the rest is one row."""
-    from rich.measure import Measurement
+    groups = report.question.groups
+    names = [Column(word.replace("_", " ").capitalize(), is_name=True) for word in groups]
+    shown = len(report.rows) if top is None else min(top, len(report.rows))
+    rest = None
+    if shown < len(report.rows):
+        others = report.total
+        for row in report.rows.first(shown):
+            others = others.minus(row.totals)
+        rest = _labelled(f"{len(report.rows) - shown:,} more", groups, others, report)
+    foot = _labelled("Total", groups, report.total, report)
 
-    headings = list(_HEADINGS)
-    table = _table(report, headings, top)
-    for optional in _OPTIONAL:
-        if Measurement.get(out, out.options.update(max_width=1_000), table).maximum <= out.width:
-            break
-        headings.remove(optional)
-        table = _table(report, headings, top)
-    out.print(table)
+    def rows() -> Iterator[table.Row]:
+        return ((*row.key, *_cells(row.totals, report)) for row in report.rows.first(shown))
 
-
-def _table(report: Report, headings: Sequence[str], top: int | None) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False, collapse_padding=True)
-    for number_, word in enumerate(report.question.groups or ("",)):
-        heading = word.replace("_", " ").capitalize()
-        table.add_column(heading, "Total" if number_ == 0 else "", no_wrap=True, overflow="ellipsis")
-    total = _cells(report.total, report)
-    for heading in headings:
-        table.add_column(heading, total[heading], justify="right", no_wrap=True)
-    for row in _rows(report, top) if report.question.groups else ():
-        cells = _cells(row.totals, report)
-        table.add_row(*[name(value) for value in row.key], *[cells[heading] for heading in headings])
-    return table
+    if groups:
+        page.table(Table([*names, *_FIGURES], rows, rest, foot))
+    else:
+        page.table(Table([Column("", is_left=True), *_FIGURES], tuple, foot=foot, has_rows=False))
 
 
-def _rows(report: Report, top: int | None) -> list[Row]:
-    if top is None or len(report.rows) <= top:
-        return report.rows
-    rest = Totals()
-    for row in report.rows[top:]:
-        rest = rest.plus(row.totals)
-    others = (f"{len(report.rows) - top} more", *[""] * (len(report.question.groups) - 1))
-    return [*report.rows[:top], Row(others, rest)]
+def _labelled(label: str, groups: Iterable[str], totals: Totals, report: Report) -> table.Row:
+    return (label, *[""] * (len(list(groups)) - 1), *_cells(totals, report))
 
 
-def _cells(totals: Totals, report: Report) -> dict[str, str]:
+def _cells(totals: Totals, report: Report) -> tuple[str, ...]:
     known = totals.has_price
-    return {
-        "Requests": f"{totals.requests:,}",
-        "Input": f"{totals.input_tokens:,}",
-        "Output": f"{totals.output_tokens:,}",
-        "Cached": f"{totals.cache_read_tokens:,}",
-        "Reasoning": f"{totals.reasoning_tokens:,}",
-        "Cost USD": _cost(totals, decimals_for(report.total.nano_usd)) if known else "unpriced",
-        "Share": percent(totals.nano_usd, report.total.nano_usd) if known else "",
-        "USD/request": short_usd(totals.nano_usd // (totals.requests or 1), 6) if known else "",
-    }
+    return (
+        f"{totals.requests:,}",
+        f"{totals.input_tokens:,}",
+        f"{totals.output_tokens:,}",
+        f"{totals.cache_read_tokens:,}",
+        f"{totals.reasoning_tokens:,}",
+        _cost(totals, decimals_for(report.total.nano_usd)) if known else "unpriced",
+        percent(totals.nano_usd, report.total.nano_usd) if known else "",
+        average_usd(totals.nano_usd, totals.requests) if known and totals.requests else "",
+    )
 
 
 def _cost(totals: Totals, decimals: int) -> str:
@@ -114,22 +89,41 @@ def _cost(totals: Totals, decimals: int) -> str:
     return sign + short_usd(totals.nano_usd, decimals)
 
 
-def name(value: str | None) -> str:
-    """A name from the ledger as one harmless line of a terminal."""
-    from rich.markup import escape
-
-    if value is None:
-        return NOT_SET
-    text = _harmless(value)
-    return escape(text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…")
-
-
 def _title(report: Report) -> str:
     question = report.question
     by = f" by {', '.join(word.replace('_', ' ') for word in question.groups)}" if question.groups else ""
-    where = "".join(f", {word}={value or NOT_SET}" for word, value in question.filters)
-    when = "of all time" if question.period.text == "all" else question.period.text
-    return f"Usage {when}{by}{where} ({question.zone})"
+    where = "".join(f", {one.word}{one.sign}{one.value or NOT_SET}" for one in question.filters)
+    return f"Usage{by}{where}: {_when(report)}, {question.zone}"
+
+
+def _when(report: Report) -> str:
+    """The period in dates, the last one included, and the words for it."""
+    asked = report.question.period
+    words = "all time" if asked.text == "all" else asked.text.replace("-", " ")
+    if report.start_ns is None:
+        return words if asked.end_ns is None else f"until {_last_day(report)}"
+    begin = _day(report.start_ns, report) if asked.start_ns is None else _moment(report.start_ns, report)
+    end = _last_day(report)
+    dates = begin if begin == end else f"{begin} to {end}"
+    return f"{dates} ({words})" if words[:1].isalpha() else dates
+
+
+def _last_day(report: Report) -> str:
+    if report.end_ns is None:
+        return _day(int(report.now_s) * _NS, report)
+    whole_day = _moment(report.end_ns, report)
+    return _day(report.end_ns - 1, report) if " " not in whole_day else whole_day
+
+
+def _day(at_ns: int, report: Report) -> str:
+    return f"{datetime.fromtimestamp(at_ns // _NS, report.question.zone):%Y-%m-%d}"
+
+
+def _moment(at_ns: int, report: Report) -> str:
+    """The day that begins here; with the time, where it is within a day."""
+    moment = datetime.fromtimestamp(at_ns // _NS, report.question.zone)
+    is_midnight = (moment.hour, moment.minute, moment.second) == (0, 0, 0)
+    return f"{moment:%Y-%m-%d}" if is_midnight else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def notes(report: Report) -> Iterator[str]:
@@ -139,7 +133,8 @@ def notes(report: Report) -> Iterator[str]:
     if total.unpriced_requests:
         yield (
             f"A lower bound: without a price are {number(total.unpriced_requests, 'call')} with "
-            f"{number(total.unpriced_tokens, 'token')} ({_unpriced(report)}). Give the model a price: docs/pricing.md."
+            f"{number(total.unpriced_tokens, 'token')} ({_unpriced(report)}). {_all_of_them(report)}"
+            "Give the model a price: docs/pricing.md."
         )
     if total.incomplete_nano_usd:
         yield (
@@ -149,12 +144,14 @@ def notes(report: Report) -> Iterator[str]:
         yield f"Estimated: {_portion(total.estimated_nano_usd, report)} is of streams that were cut short."
     if report.lost_records:
         yield (
-            f"Missing: {number(report.lost_records, 'record')} of {short_usd(report.lost_nano_usd, 6)} USD that the "
+            f"Missing: {number(report.lost_records, 'record')} of {average_usd(report.lost_nano_usd, 1)} USD that the "
             "ledger could not take. `costspan doctor` says why."
         )
 
 
 def _state(report: Report) -> str:
+    if report.state == usage.NOTHING and report.question.filters == (_UNPRICED,):
+        return f"Every call of this period in the ledger {report.path} has a price."
     if report.state == usage.NOTHING:
         return f"Nothing in these filters and this period. The ledger {report.path} has records of other calls."
     if report.state == usage.NO_RECORDS:
@@ -164,14 +161,17 @@ def _state(report: Report) -> str:
 
 def _average(report: Report) -> str:
     total, days = report.total, report.days
-    requests = f"{total.requests / days:,.1f} requests"
+    requests = f"{_rate(total.requests, days)} requests"
     over = f"over {number(days, 'day')}"
     if not total.has_price:
         return f"On average {requests} a day, {over}."
-    a_request = short_usd(total.nano_usd // total.requests, 6)
-    a_day = short_usd(total.nano_usd // days, 4)
+    a_request, a_day = average_usd(total.nano_usd, total.requests), average_usd(total.nano_usd, days)
     sign = "at least " if total.is_lower_bound else ""
     return f"On average {sign}{a_request} USD a request; {requests} and {sign}{a_day} USD a day, {over}."
+
+
+def _rate(count: int, days: int) -> str:
+    return f"{count / days:,.1f}" if count * 10 >= days else average(count, days)
 
 
 def _portion(nano_usd: int, report: Report) -> str:
@@ -179,10 +179,25 @@ def _portion(nano_usd: int, report: Report) -> str:
     return f"{amount} USD ({percent(nano_usd, report.total.nano_usd)})"
 
 
+def _all_of_them(report: Report) -> str:
+    if _UNPRICED in report.question.filters:
+        return ""
+    try:
+        is_default = report.path == str(default_path(os.environ))
+    except NoHome:
+        is_default = False
+    where = "" if is_default else f" --ledger {shlex.quote(report.path)}"
+    return f"All of them: `costspan usage --unpriced{where}`. "
+
+
 def _unpriced(report: Report) -> str:
     named = [
-        f"{unpriced.model or 'no model'} of {unpriced.provider}: {unpriced.reason.replace('_', ' ')}"
+        f"{_name(unpriced.model) or 'no model'} of {unpriced.provider}: {unpriced.reason.replace('_', ' ')}"
         for unpriced in report.unpriced[:_MODELS_NAMED]
     ]
     more = len(report.unpriced) - len(named)
     return "; ".join([*named, f"{more} more"] if more else named)
+
+
+def _name(text: str | None) -> str:
+    return shortened(harmless(text or ""), _LONGEST_IN_A_SENTENCE)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from costspan.facts.money import PICO_PER_USD, Cost
 from costspan.pricing import Explanation
 from costspan.pricing.prices import quantity_of
 from costspan.report.amounts import usd
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from costspan.report.table import Column, Table
 
 # How many units a rate is told for.
 _PER: Final = {"million tokens": 1_000_000, "million characters": 1_000_000, "hour": 3_600_000, "1": 1}
@@ -45,18 +43,24 @@ def as_object(explanation: Explanation) -> dict[str, Any]:
 
 def table(explanation: Explanation) -> Table:
     """The steps as a table for people."""
-    from rich import box
-    from rich.table import Table
-
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    shown.add_column("Unit", no_wrap=True)
-    for heading in ("Count", "USD", "per", "Amount USD"):
-        shown.add_column(heading, justify="left" if heading == "per" else "right", no_wrap=True)
-    for step in explanation.steps:
-        quantity = quantity_of(step.unit)
-        rate = _decimal(Fraction(step.pico_usd) * _PER[quantity])
-        shown.add_row(step.unit, f"{step.count:,}", rate, quantity, _decimal(Fraction(step.amount_pico_usd)))
-    return shown
+    rows = [
+        (
+            step.unit,
+            f"{step.count:,}",
+            _decimal(Fraction(step.pico_usd) * _PER[quantity_of(step.unit)]),
+            quantity_of(step.unit),
+            _decimal(Fraction(step.amount_pico_usd)),
+        )
+        for step in explanation.steps
+    ]
+    columns = (
+        Column("Unit", is_name=True),
+        Column("Count"),
+        Column("USD"),
+        Column("per", is_left=True),
+        Column("Amount USD"),
+    )
+    return Table(columns, lambda: rows)
 
 
 def sentences(explanation: Explanation) -> Iterator[str]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from costspan.ledger.store import Store
 from costspan.report import as_text
+from costspan.report.page import Page
 from costspan.report.usage import NO_RECORDS, OK, Question, ask
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 GROUPS: Final = ("model", "task_type", "source")
 NEXT_STEPS: Final = (
@@ -22,7 +20,7 @@ NEXT_STEPS: Final = (
 
 def summary(
     store: Store,
-    console: Console,
+    page: Page,
     now_s: float,
     *,
     groups: Sequence[str] = GROUPS,
@@ -35,12 +33,13 @@ def summary(
         report = ask(store, Question((group,)), now_s)
         if report.state == NO_RECORDS:
             break
-        as_text.print_table(report, console)
+        as_text.print_table(report, page)
+        page.line("")
     report = ask(store, Question(), now_s)
     for note in as_text.notes(report):
-        as_text.line(console, note)
+        page.sentence(note)
     if report.state == OK:
-        as_text.line(console, f"The ledger: {store.path}")
-    as_text.line(console, "Next:")
+        page.line(f"The ledger: {store.path}")
+    page.line("Next:")
     for step in next_steps:
-        as_text.line(console, f"  {step}")
+        page.line(f"  {step}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone, tzinfo
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.store import Store
@@ -28,13 +30,15 @@ _SUMS: Final = (
     f"SUM(CASE WHEN {_UNPRICED} THEN 1 END)",
     f"SUM(CASE WHEN {_UNPRICED} THEN {_TOKENS} END)",
 )  # fmt: skip
+_SUM_NAMES: Final = tuple(f"s{number}" for number in range(len(_SUMS)))
+_tables: Final = itertools.count()
 
 
 class Question(NamedTuple):
     """What is asked: groups (words of words.py), filters, a period, the time zone of its days."""
 
     groups: tuple[str, ...] = ()
-    filters: tuple[tuple[str, str], ...] = ()
+    filters: tuple[words.Filter, ...] = ()
     period: period.Period = period.ALL
     zone: tzinfo = timezone.utc
 
@@ -57,6 +61,10 @@ class Totals(NamedTuple):
     def plus(self, other: Iterable[int]) -> Totals:
         """The sum of two, column by column."""
         return Totals(*[mine + theirs for mine, theirs in zip(self, other, strict=True)])
+
+    def minus(self, other: Iterable[int]) -> Totals:
+        """What is left without the other, column by column."""
+        return Totals(*[mine - theirs for mine, theirs in zip(self, other, strict=True)])
 
     @property
     def has_price(self) -> bool:
@@ -86,15 +94,51 @@ class Unpriced(NamedTuple):
     tokens: int
 
 
+class Rows:
+    """The rows of a report, the dearest or the first one first. They lie in a table beside the ledger and are read from
+    it each time they are gone through: memory does not grow with their number.
+    """
+
+    def __init__(self, store: Store | None = None, table: str = "", question: Question | None = None) -> None:
+        self._store = store
+        self._question = question or Question()
+        self._table = table
+        self._count: int = store.select(f"SELECT COUNT(*) FROM {table}")[0][0] if store else 0  # noqa: S608
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Row]:
+        return self.first(None)
+
+    def first(self, count: int | None) -> Iterator[Row]:
+        """So many of them, or all."""
+        if self._store is None:
+            return
+        keys = [f"k{number}" for number in range(len(self._question.groups))]
+        # Added to 0, a sum is a number, where it is beyond 64 bits and lies there as text too.
+        order = ["s6 + 0 DESC", "s10 + 0 DESC", "s0 DESC", *[f"COALESCE({key}, '')" for key in keys]]
+        if _is_in_time(self._question):
+            order.insert(0, "k0")
+        sql = f"SELECT {', '.join([*keys, *_SUM_NAMES])} FROM {self._table} ORDER BY {', '.join(order)} LIMIT ?"  # noqa: S608
+        for found in self._store.each(sql, (self._count if count is None else count,)):
+            yield Row(tuple(map(_text, found[: len(keys)])), Totals(*map(int, found[len(keys) :])))
+
+
 @dataclass(slots=True)
 class Report:
-    """The answer. `days` is over how many calendar days the averages go; `lost` what the ledger could not take."""
+    """The answer. `start_ns` and `end_ns` are what the averages go over, `days` how many calendar days that is so far;
+    `lost` what the ledger could not take.
+    """
 
     question: Question
     state: str
     path: str
-    rows: list[Row] = field(default_factory=list[Row])
+    rows: Rows = field(default_factory=Rows)
     total: Totals = field(default_factory=Totals)
+    start_ns: int | None = None
+    end_ns: int | None = None
+    now_s: float = 0.0
     days: int = 0
     unpriced: list[Unpriced] = field(default_factory=list[Unpriced])
     lost_records: int = 0
@@ -102,56 +146,60 @@ class Report:
 
 
 def ask(store: Store, question: Question, now_s: float) -> Report:
-    """The answer of a ledger. Raises LedgerError if it cannot be read."""
-    report = Report(question, OK, str(store.path))
-    report.rows = _rows(store, question)
-    for row in report.rows:
-        report.total = report.total.plus(row.totals)
-    if not report.total.requests:
-        has_records = store.select("SELECT EXISTS (SELECT 1 FROM records)")[0][0]
-        report.state = NOTHING if has_records else NO_RECORDS
-    report.rows.sort(key=_by_time if _is_in_time(question) else _by_cost)
-    report.days = _days(store, question, now_s)
-    if report.total.unpriced_requests:
-        report.unpriced = _unpriced(store, question)
-    report.lost_records, report.lost_nano_usd = _losses(store, question.period)
+    """The answer of a ledger, which has to stay open while its rows are read. Raises LedgerError if it cannot be read."""
+    asked = question.period
+    report = Report(question, OK, str(store.path), start_ns=asked.start_ns, end_ns=asked.end_ns, now_s=now_s)
+    store.define("FOLDED", words.folded, 1)
+    store.define("TIME_WORD", functools.lru_cache(4096)(functools.partial(_time_word, question.zone)), 2)
+    with store.at_one_moment():
+        report.rows, report.total = _rows(store, question)
+        if not report.total.requests:
+            has_records = store.select("SELECT EXISTS (SELECT 1 FROM records)")[0][0]
+            report.state = NOTHING if has_records else NO_RECORDS
+        if report.start_ns is None:
+            (report.start_ns,) = store.select("SELECT MIN(started_ns) FROM records")[0]
+        report.days = _days(report)
+        if report.total.unpriced_requests:
+            report.unpriced = _unpriced(store, question)
+        report.lost_records, report.lost_nano_usd = _losses(store, question.period)
     return report
 
 
-def _rows(store: Store, question: Question) -> list[Row]:
-    in_time = any(word in words.TIMES for word in question.groups)
-    columns = [words.COLUMNS[word] for word in question.groups if word in words.COLUMNS]
-    if in_time:
-        columns.append(words.QUARTER)
-    sums: dict[tuple[str | None, ...], Totals] = {}
-    for found in _summed(store, question, columns):
-        key = _key(question, found[: len(columns)])
-        sums[key] = sums.get(key, Totals()).plus([value or 0 for value in found[len(columns) :]])
-    return [Row(key, totals) for key, totals in sums.items() if totals.requests]
-
-
-def _summed(store: Store, question: Question, columns: list[str]) -> list[tuple[Any, ...]]:
-    condition = words.conditions(question.filters, question.period)
-    sql = f"SELECT {', '.join([*columns, *_SUMS])} FROM calls WHERE {condition.sql}"  # noqa: S608 - words of our own
-    if columns:
-        sql += f" GROUP BY {', '.join(str(number + 1) for number in range(len(columns)))}"
+def _rows(store: Store, question: Question) -> tuple[Rows, Totals]:
+    table = f"temp.usage_rows_{next(_tables)}"
+    names = ", ".join(f"SUM({name})" for name in _SUM_NAMES)
     try:
-        return store.select(sql, condition.values)
+        _sum_up(store, question, table, "SUM")
+        (total,) = store.select(f"SELECT {names} FROM {table}")  # noqa: S608 - words of our own
     except LedgerError as fault:
         if "integer overflow" not in str(fault):
             raise
-    # A sum beyond 64 bits; counts of a faulty server can do that. SUM_EXACTLY is slow, and has no such limit.
-    exact = store.select(sql.replace("SUM(", "SUM_EXACTLY("), condition.values)
-    first = len(columns)
-    return [(*found[:first], *[int(value or 0) for value in found[first:]]) for found in exact]
+        # A sum beyond 64 bits; counts of a faulty server can do that. SUM_EXACTLY is slow, and has no such limit.
+        _sum_up(store, question, table, "SUM_EXACTLY")
+        (total,) = store.select(f"SELECT {names.replace('SUM', 'SUM_EXACTLY')} FROM {table}")  # noqa: S608
+    return Rows(store, table, question), Totals(*[int(value or 0) for value in total])
 
 
-def _key(question: Question, values: tuple[Any, ...]) -> tuple[str | None, ...]:
-    plain = iter(values)
-    return tuple(
-        words.time_word(word, values[-1], question.zone) if word in words.TIMES else _text(next(plain))
+def _sum_up(store: Store, question: Question, table: str, function: str) -> None:
+    """Make the table of the rows: the keys k0, k1, ..., the sums s0, s1, ..."""
+    condition = words.conditions(question.filters, question.period)
+    keys = [
+        f"TIME_WORD('{word}', {words.QUARTER})" if word in words.TIMES else words.COLUMNS[word]
         for word in question.groups
+    ]
+    sums = [f"COALESCE({one.replace('SUM(', function + '(')}, 0)" for one in _SUMS]
+    columns = [f"{one} AS k{number}" for number, one in enumerate(keys)]
+    columns += [f"{one} AS {name}" for one, name in zip(sums, _SUM_NAMES, strict=True)]
+    grouped = f"GROUP BY {', '.join(str(number + 1) for number in range(len(keys)))}" if keys else "GROUP BY NULL"
+    store.select(f"DROP TABLE IF EXISTS {table}")
+    store.select(
+        f"CREATE TABLE {table} AS SELECT {', '.join(columns)} FROM calls WHERE {condition.sql} {grouped}",  # noqa: S608
+        condition.values,
     )
+
+
+def _time_word(zone: tzinfo, word: str, quarter: int | None) -> str | None:
+    return None if quarter is None else words.time_word(word, quarter, zone)
 
 
 def _text(value: object) -> str | None:
@@ -162,25 +210,14 @@ def _is_in_time(question: Question) -> bool:
     return bool(question.groups) and question.groups[0] in words.TIMES
 
 
-def _by_time(row: Row) -> tuple[Any, ...]:
-    return (row.key[0], *_by_cost(row))
-
-
-def _by_cost(row: Row) -> tuple[Any, ...]:
-    totals = row.totals
-    return (-totals.nano_usd, -totals.unpriced_tokens, -totals.requests, [value or "" for value in row.key])
-
-
-def _days(store: Store, question: Question, now_s: float) -> int:
+def _days(report: Report) -> int:
     """Calendar days of the period so far; of an open one, from the first record on."""
-    start_ns, end_ns = question.period.start_ns, question.period.end_ns
-    if start_ns is None:
-        (start_ns,) = store.select("SELECT MIN(started_ns) FROM records")[0]
+    start_ns, end_ns, zone = report.start_ns, report.end_ns, report.question.zone
     if start_ns is None:
         return 0
-    last_s = now_s if end_ns is None else min(now_s, (end_ns - 1) // _NS)
-    first = datetime.fromtimestamp(start_ns // _NS, question.zone).date()
-    last = datetime.fromtimestamp(last_s, question.zone).date()
+    last_s = report.now_s if end_ns is None else min(report.now_s, (end_ns - 1) // _NS)
+    first = datetime.fromtimestamp(start_ns // _NS, zone).date()
+    last = datetime.fromtimestamp(last_s, zone).date()
     return max((last - first).days + 1, 1)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Final, NamedTuple
 
 from costspan.report.period import Period
@@ -21,8 +23,9 @@ COLUMNS: Final = {
     "operation": "operation",
     "outcome": "outcome",
     "quality": "CASE WHEN unpriced_reason IS NOT NULL THEN 'unpriced' ELSE quality END",
+    "unpriced_reason": "unpriced_reason",
 }
-TIMES: Final = ("day", "month", "hour")
+TIMES: Final = ("day", "week", "month", "hour")
 WORDS: Final = (*COLUMNS, *TIMES)
 
 # Every zone's offset has been a multiple of 15 minutes since 1980, so that a quarter of an hour lies within one hour,
@@ -38,24 +41,68 @@ class Condition(NamedTuple):
     values: tuple[object, ...]
 
 
-def filters(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Filters such as `team=search` as pairs of word and value. Raises ValueError with a sentence."""
-    pairs: list[tuple[str, str]] = []
+class Filter(NamedTuple):
+    """A word, a sign of SIGNS and a value; an empty value means "not set"."""
+
+    word: str
+    sign: str
+    value: str
+
+    def as_object(self) -> dict[str, str | None]:
+        """The filter for a program."""
+        return {"word": self.word, "sign": self.sign, "value": self.value or None}
+
+
+#: Is, is not; and the same to the letter, where upper and lower case differ and a star is a star.
+SIGNS: Final = ("=", "!=", "==", "!==")
+_FILTER: Final = re.compile(r"\s*([\w-]*)\s*(!==|==|!=|=)(.*)", re.DOTALL)
+
+
+def filters(texts: Iterable[str]) -> tuple[Filter, ...]:
+    """Filters such as `team=search` or `model!=gpt-*`. Raises ValueError with a sentence."""
+    found: list[Filter] = []
     for text in texts:
-        word, sign, value = text.partition("=")
-        word = word.strip().replace("-", "_")
-        if not sign or word not in COLUMNS:
-            raise ValueError(f"{text!r} is no filter: expected WORD=VALUE, the word one of {', '.join(COLUMNS)}")
-        pairs.append((word, value.strip()))
-    return tuple(pairs)
+        parts = _FILTER.fullmatch(text)
+        word = parts[1].lower().replace("-", "_") if parts else ""
+        if parts is None or word not in COLUMNS:
+            expected = f"expected WORD=VALUE or WORD!=VALUE, the word one of {', '.join(COLUMNS)}"
+            when = "; a time is chosen by --period, --since and --until" if word in TIMES else ""
+            raise ValueError(f"{text!r} is no filter: {expected}{nearest(word, COLUMNS)}{when}")
+        found.append(Filter(word, parts[2], parts[3].strip()))
+    return tuple(found)
 
 
-def conditions(pairs: Iterable[tuple[str, str]], period: Period) -> Condition:
-    """What the filters and the period ask for. Values of one word are alternatives; an empty one means "not set"."""
-    by_word: dict[str, list[str]] = {}
-    for word, value in pairs:
-        by_word.setdefault(word, []).append(value)
-    all_of = [_one_word(COLUMNS[word], values) for word, values in by_word.items()]
+def groups(texts: Iterable[str]) -> tuple[str, ...]:
+    """The words to group by, given with commas or one by one; `total` for none. Raises ValueError with a sentence."""
+    words = [word.strip().lower().replace("-", "_") for text in texts for word in text.split(",")]
+    if words == ["total"]:
+        return ()
+    for word in words:
+        if word not in WORDS:
+            raise ValueError(
+                f"{word!r} is nothing to group by: expected {', '.join(WORDS)} or total{nearest(word, WORDS)}"
+            )
+    return tuple(dict.fromkeys(words))
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """What a mistaken word may mean, as the end of a sentence."""
+    near = difflib.get_close_matches(word, list(words), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def conditions(asked: Iterable[Filter], period: Period) -> Condition:
+    """What the filters and the period ask for. Values that a word is to have are alternatives; those that it is not to
+    have are all excluded. A reader of the ledger has to know FOLDED.
+    """
+    by_word: dict[tuple[str, bool], list[Filter]] = {}
+    for one in asked:
+        by_word.setdefault((one.word, one.sign.startswith("!")), []).append(one)
+    all_of: list[Condition] = []
+    for (word, is_not), same in by_word.items():
+        any_of = _any_of(COLUMNS[word], same)
+        # Of what is not set, SQL does not know whether it equals a value: it does not.
+        all_of.append(any_of._replace(sql=f"NOT COALESCE({any_of.sql}, 0)") if is_not else any_of)
     if period.start_ns is not None:
         all_of.append(Condition("started_ns >= ?", (period.start_ns,)))
     if period.end_ns is not None:
@@ -65,16 +112,23 @@ def conditions(pairs: Iterable[tuple[str, str]], period: Period) -> Condition:
     )
 
 
-def _one_word(column: str, values: Sequence[str]) -> Condition:
-    any_of: list[str] = []
-    for value in values:
-        if not value:
-            any_of.append(f"{column} IS NULL")
-        elif "*" in value:
-            any_of.append(f"{column} GLOB ?")
-        else:
-            any_of.append(f"{column} = ?")
-    return Condition(f"({' OR '.join(any_of)})", tuple(_pattern(value) for value in values if value))
+def _any_of(column: str, asked: Sequence[Filter]) -> Condition:
+    sql: list[str] = []
+    values: list[str] = []
+    for one in asked:
+        if not one.value:
+            sql.append(f"{column} IS NULL")
+            continue
+        is_exact = one.sign.endswith("==")
+        operator = "GLOB" if "*" in one.value and not is_exact else "="
+        sql.append(f"{column} {operator} ?" if is_exact else f"FOLDED({column}) {operator} ?")
+        values.append(one.value if is_exact else _pattern(one.value.casefold()))
+    return Condition(f"({' OR '.join(sql)})", tuple(values))
+
+
+def folded(value: object) -> str | None:
+    """FOLDED of the conditions: a value without regard to upper and lower case."""
+    return None if value is None else str(value).casefold()
 
 
 def _pattern(value: str) -> str:
@@ -85,10 +139,12 @@ def _pattern(value: str) -> str:
 
 
 def time_word(word: str, quarter: int, zone: tzinfo) -> str:
-    """The day, month or hour in a zone of a quarter of an hour since the epoch."""
+    """The day, week (its Monday), month or hour in a zone of a quarter of an hour since the epoch."""
     moment = datetime.fromtimestamp(quarter * _QUARTER_S, zone)
     if word == "hour":
         # With its offset: when the clock goes back, an hour comes twice.
         text = moment.replace(minute=0).isoformat(timespec="minutes")
         return text.removesuffix("+00:00") + "Z" if zone is timezone.utc else text
-    return moment.strftime("%Y-%m-%d" if word == "day" else "%Y-%m")
+    if word == "week":
+        moment -= timedelta(days=moment.weekday())  # by the calendar: no hour is shown
+    return moment.strftime("%Y-%m" if word == "month" else "%Y-%m-%d")
