@@ -24,6 +24,9 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as traces
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as traces_grpc
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA as DELTA
 
+#: What a gRPC server takes in one message, by default.
+MOST_BYTES = 4 * 1024 * 1024
+
 
 class Point(NamedTuple):
     """One value of a metric; of a histogram, the number of values."""
@@ -41,11 +44,15 @@ class Received:
     refused: list[str] = field(default_factory=list[str])
     #: Of every connection, the processes that used it.
     users: dict[int, set[str]] = field(default_factory=dict[int, set[str]])
+    #: Bytes of every message that came in, also of those that were refused for their size.
+    sizes: list[int] = field(default_factory=list[int])
+    #: Set to have everything refused for the time being; over HTTP by a status after which exporters do not try again.
+    is_away: bool = False
     _series: dict[tuple[str, str, str], Point] = field(default_factory=dict[tuple[str, str, str], Point])
 
     def points(self, name: str) -> list[Point]:
         """The last point of every series of a metric."""
-        return [point for key, point in self._series.items() if key[0] == name]
+        return [point for key, point in list(self._series.items()) if key[0] == name]
 
     def total(self, name: str) -> float:
         """The sum over all series of a metric."""
@@ -98,9 +105,9 @@ def attributes(holder: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def over_http(before: Callable[[], object] = int) -> Generator[tuple[str, Received]]:
+def over_http(before: Callable[[], object] = int, most_bytes: int = MOST_BYTES) -> Generator[tuple[str, Received]]:
     """An endpoint for `http/protobuf`, and what it receives. Like a Collector it keeps connections open, and refuses
-    what it cannot read. `before` is called ahead of every answer.
+    what it cannot read and what is longer than `most_bytes`. `before` is called ahead of every answer.
     """
     received = Received()
     routes: Any = {
@@ -120,6 +127,12 @@ def over_http(before: Callable[[], object] = int) -> Generator[tuple[str, Receiv
             request, response, take = routes[self.path]
             body = self.rfile.read(int(self.headers["content-length"]))
             before()
+            received.sizes.append(len(body))
+            if received.is_away or len(body) > most_bytes:
+                self.send_error(
+                    HTTPStatus.INTERNAL_SERVER_ERROR if received.is_away else HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+                )
+                return
             try:
                 sent = request.FromString(gzip.decompress(body) if self.headers["content-encoding"] == "gzip" else body)
                 received.note_user(self.client_address[1], sent)
@@ -150,19 +163,22 @@ def over_http(before: Callable[[], object] = int) -> Generator[tuple[str, Receiv
 
 
 @contextlib.contextmanager
-def over_grpc(before: Callable[[], object] = int) -> Generator[tuple[str, Received]]:
+def over_grpc(before: Callable[[], object] = int, most_bytes: int = MOST_BYTES) -> Generator[tuple[str, Received]]:
     """An endpoint for `grpc`, and what it receives. `before` is called ahead of every answer."""
     received = Received()
 
     def service(kind: Any, take: Any, response: Any) -> Any:
-        def export(_self: Any, request: Any, _context: Any) -> Any:
+        def export(_self: Any, request: Any, context: Any) -> Any:
             before()
+            received.sizes.append(request.ByteSize())
+            if received.is_away:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "away")
             take(request)
             return response()
 
         return type("Service", (kind,), {"Export": export})()
 
-    server: Any = grpc.server(ThreadPoolExecutor(2))
+    server: Any = grpc.server(ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", most_bytes)])
     traces_grpc.add_TraceServiceServicer_to_server(
         service(traces_grpc.TraceServiceServicer, received.take_traces, traces.ExportTraceServiceResponse), server
     )

@@ -24,13 +24,12 @@ _GIVEN, _MADE = USAGE.get("input"), USAGE.get("output")
 
 
 def _spent(sessions: Sessions, clock: int = 0) -> dict[str, tuple[int, int, int]]:
-    _, changed = sessions.changed_since(clock)
-    return {key[0]: (spent.nano_usd, spent.input, spent.output) for key, spent in changed}
+    return {key[0]: (spent.nano_usd, spent.input, spent.output) for _, key, spent in sessions.changed_since(clock)}
 
 
 def test_a_session_is_the_sum_of_its_calls() -> None:
     """By session, task type, model and source; a call without a session is not counted here."""
-    sessions = Sessions(10)
+    sessions = Sessions(10, 50)
     for made in (
         call(session="a"),
         call(session="a"),
@@ -47,17 +46,16 @@ def test_a_session_is_the_sum_of_its_calls() -> None:
 
 def test_only_what_changed_is_told_again() -> None:
     """An idle session costs nothing in an export."""
-    sessions = Sessions(10)
+    sessions = Sessions(10, 50)
     sessions.add(call(session="a"))
-    clock, changed = sessions.changed_since(0)
-    assert len(changed) == 1
+    ((clock, *_),) = sessions.changed_since(0)
     sessions.add(call(session="b"))
     assert list(_spent(sessions, clock)) == ["b"]
 
 
 def test_the_longest_idle_session_goes_first() -> None:
     """And is told with every export until each reader has delivered it."""
-    sessions = Sessions(2)
+    sessions = Sessions(2, 50)
     for reader in (1, 2):
         sessions.delivered(reader, 0)
     for session in ("a", "b", "a", "c"):
@@ -71,7 +69,7 @@ def test_the_longest_idle_session_goes_first() -> None:
 
 def test_a_session_that_comes_back_before_the_export_goes_on_where_it_was() -> None:
     """One series, no reset."""
-    sessions = Sessions(1)
+    sessions = Sessions(1, 50)
     for session in ("a", "b", "a"):
         sessions.add(call(session=session))
     assert _spent(sessions)["a"] == (2 * COST.nano_usd, 2 * _GIVEN, 2 * _MADE)
@@ -84,7 +82,7 @@ def test_memory_is_bounded_however_many_sessions_come(
     """Twice the limit at most: the active, and those that went since the last delivery. More are counted as lost."""
     monkeypatch.setattr(guard, "_told", set[str]())
     guard.faults.clear()
-    sessions = Sessions(100)
+    sessions = Sessions(100, 50)
     if has_reader:
         sessions.delivered(1, 0)
     for number in range(5_000):

@@ -11,7 +11,7 @@ from costspan import guard, names
 from costspan.calls import patching
 from costspan.calls.ratelimits import Quota, RateLimits
 from costspan.emit.metrics import observe
-from costspan.facts.money import NANO_PER_USD
+from costspan.emit.numbers import usd
 
 
 class LedgerHealth(Protocol):
@@ -36,9 +36,9 @@ def observe_health(meter: Meter, ledger: LedgerHealth | None) -> None:
     if ledger is None:
         return
     observe(meter, names.LEDGER_WRITTEN, lambda: [(ledger.written, {})])
-    observe(meter, names.LEDGER_WRITTEN_USD, lambda: [(ledger.written_nano_usd / NANO_PER_USD, {})])
+    observe(meter, names.LEDGER_WRITTEN_USD, lambda: [(usd(ledger.written_nano_usd), {})])
     observe(meter, names.LEDGER_LOST, lambda: [(ledger.lost, {})])
-    observe(meter, names.LEDGER_LOST_USD, lambda: [(ledger.lost_nano_usd / NANO_PER_USD, {})])
+    observe(meter, names.LEDGER_LOST_USD, lambda: [(usd(ledger.lost_nano_usd), {})])
     observe(meter, names.LEDGER_QUEUED, lambda: [(ledger.queued, {})])
 
 

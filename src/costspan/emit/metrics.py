@@ -10,7 +10,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from costspan import names
 from costspan.emit.cells import TOKENS, Cell, Cells
-from costspan.facts.money import NANO_PER_USD
+from costspan.emit.numbers import number, usd
 from costspan.facts.periods import Periods
 from costspan.names import Metric
 
@@ -23,7 +23,9 @@ def observe(meter: Meter, metric: Metric, source: Source) -> None:
 
     def read(_: CallbackOptions) -> Iterator[Observation]:
         for value, labels in source():
-            yield Observation(value, labels)
+            encodable = number(value)
+            if encodable is not None:
+                yield Observation(encodable, labels)
 
     create = meter.create_observable_counter if metric.kind == names.COUNTER else meter.create_observable_gauge
     create(metric.name, callbacks=[read], unit=metric.unit, description=metric.description)
@@ -40,7 +42,7 @@ def observe_cells(meter: Meter, cells: Cells, periods: Periods) -> None:
     observe(meter, names.DAY_COST_USD, lambda: day_costs(cells, periods.day(time_ns())))
     observe(meter, names.DAY_TOKENS, lambda: _day_tokens(cells, periods.day(time_ns())))
     observe(meter, names.FOLDED, lambda: [(cells.folded, {})])
-    observe(meter, names.RETIRED_USD, lambda: [(cells.retired_nano_usd / NANO_PER_USD, {})])
+    observe(meter, names.RETIRED_USD, lambda: [(usd(cells.retired_nano_usd), {})])
 
 
 def _each(cells: Cells, read: Callable[[Cell], Iterable[tuple[int | float, dict[str, str]]]]) -> Source:
@@ -61,7 +63,7 @@ def _tokens_of(cells: Cells, unit: str, parts: dict[str, str]) -> Source:
 
 def _costs(cell: Cell) -> Iterator[tuple[int | float, dict[str, str]]]:
     for quality, nano_usd in cell.cost.items():
-        yield nano_usd / NANO_PER_USD, {**cell.labels, names.QUALITY: quality}
+        yield usd(nano_usd), {**cell.labels, names.QUALITY: quality}
 
 
 def _requests(cell: Cell) -> Iterator[tuple[int | float, dict[str, str]]]:
@@ -77,7 +79,7 @@ def _unpriced(cell: Cell, index: int) -> Iterator[tuple[int | float, dict[str, s
 def day_costs(cells: Cells, today: str) -> list[tuple[int | float, dict[str, str]]]:
     """The points of the day counter on the date `today`."""
     with cells.lock:
-        return [(day.nano_usd / NANO_PER_USD, day.labels) for day in cells.recent(today)]
+        return [(usd(day.nano_usd), day.labels) for day in cells.recent(today)]
 
 
 def _day_tokens(cells: Cells, today: str) -> list[tuple[int | float, dict[str, str]]]:

@@ -175,7 +175,7 @@ class Pipeline:
 
 
 def _sessions(settings: Settings) -> Sessions | None:
-    return Sessions(settings.session_limit) if settings.session_metrics else None
+    return Sessions(settings.session_limit, settings.label_limit) if settings.session_metrics else None
 
 
 def _spans(settings: Settings, provider: trace.TracerProvider | None) -> Spans | None:

@@ -1,11 +1,13 @@
-"""Points of our own on their way out: they ride with the data that a metric reader is about to hand on.
+"""Points of our own on their way out: they leave with the data that a metric reader is about to hand on.
 
-Session counters and durations: same exporter, same resource, same flush and shutdown as every other metric. Of the
-sessions, only those that changed since the last time.
+Same exporter, same resource, same flush and shutdown as every other metric. The totals of a process go first. They
+share a message with other metrics only while that is small and was accepted the last time; session counters go after
+them, in messages of their own (docs/decisions/0045-messages-of-bounded-size.md).
 """
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,19 +22,25 @@ from opentelemetry.sdk.metrics.export import (
     HistogramDataPoint,
     Metric,
     MetricExportResult,
-    NumberDataPoint,
     ScopeMetrics,
-    Sum,
 )
 from opentelemetry.sdk.metrics.view import DefaultAggregation, ExplicitBucketHistogramAggregation
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from costspan import guard, names
+from costspan.emit import batches
 from costspan.emit.durations import Durations, Spread
-from costspan.emit.sessions import Key, Sessions, Spent
-from costspan.facts.money import NANO_PER_USD
+from costspan.emit.session_points import SessionPoints
+from costspan.emit.sessions import Sessions
 
-_NONE: Final = (0, 0, 0)
+#: How long one export may go on sending session counters; what is left goes with the next.
+_MOST_S: Final = 10.0
+#: And which part of the time that the reader has.
+_SHARE_OF_TIMEOUT: Final = 0.5
+_MS_PER_S: Final = 1e3
+
+#: Hands one message on, and tells whether it was delivered.
+_Send = Callable[[Any], bool]
 
 
 class Rider:
@@ -41,36 +49,31 @@ class Rider:
     def __init__(
         self, sessions: Sessions | None, durations: Durations | None, reader: Any, after_delivery: Callable[[], object]
     ) -> None:
-        self._sessions = sessions
         self._durations = durations
         self._reported: dict[tuple[int, int], tuple[int, float, list[int]]] = {}
-        #: The clock of the sessions up to which everything is delivered, and up to which it is on its way.
-        self._clock = self._under_way = 0
-        self._sent: dict[Key, tuple[int, tuple[int, int, int]]] = {}
-        self._sending: dict[Key, tuple[int, tuple[int, int, int]]] = {}
         self._is_delta = _prefers_delta(reader)
         #: Whether this reader aggregates histograms into explicit buckets, in the temporality of its counters.
         self.is_plain = _has_plain_histograms(reader)
         self._since_ns = time_ns()
-        #: When this reader last delivered, by the steady clock.
+        self._sessions = (
+            SessionPoints(sessions, is_delta=self._is_delta, since_ns=self._since_ns) if sessions is not None else None
+        )
+        #: When this reader last delivered the totals, by the steady clock.
         self.delivered_s = float("-inf")
         self._is_delivered = True
+        self._is_apart = False  # our totals go in messages of their own: what they went with failed
+        self._after_delivery = after_delivery
+        self._lock = threading.RLock()
         receive = weakref.WeakMethod(reader._receive_metrics)  # noqa: SLF001  # what a reader subclass implements
 
         def receive_with_ours(metrics_data: Any, *args: Any, **kwargs: Any) -> Any:
             own = receive()
-            if own is None:
-                return None
-            result = own(self.joined(metrics_data), *args, **kwargs)
-            if self._is_delivered:
-                self._note_delivery()
-                after_delivery()
-            return result
+            return None if own is None else self._received(own, metrics_data, args, kwargs)
 
         reader._receive_metrics = receive_with_ours  # noqa: SLF001
+        #: A reader without an exporter hands over what it has when it is asked: one message each time.
+        self._is_pulled = getattr(reader, "_exporter", None) is None
         self._listen(getattr(reader, "_exporter", None))
-        if sessions is not None:
-            sessions.delivered(id(self), 0)
 
     @guard.guarded("emit.delivery")
     def _listen(self, exporter: Any) -> None:
@@ -87,72 +90,97 @@ class Rider:
 
         exporter.export = export_and_note
 
+    def _received(self, own: Callable[..., Any], metrics_data: Any, args: Any, kwargs: Any) -> Any:
+        """In place of the reader's method `own`. One thread at a time: what was delivered is told by a field."""
+        with self._lock:
+            result = None
+
+            def send(data: Any) -> bool:
+                nonlocal result
+                result = own(data, *args, **kwargs)
+                return self._is_delivered
+
+            until_s = monotonic() + _patience_s(args, kwargs)
+            if self._hand_on(send, metrics_data):
+                self._note_delivery()
+                if not self._is_pulled:
+                    self._send_sessions(send, metrics_data, until_s)
+            return result
+
+    def _hand_on(self, send: _Send, metrics_data: Any) -> bool:
+        """Send everything but the sessions; True once all totals are delivered."""
+        joined = self._join(metrics_data) or metrics_data
+        own = self._own_messages(joined) if not self._is_pulled else None
+        if own is None:
+            is_delivered = send(joined)
+            self._is_apart = not is_delivered
+            return is_delivered
+        others, ours = own
+        self._is_apart = bool(others.resource_metrics) and not send(others)
+        return all(send(message) for message in ours)
+
+    @guard.guarded("emit.batches")
+    def _own_messages(self, joined: Any) -> tuple[Any, list[Any]] | None:
+        """What is not ours, and our messages; None where all of it fits into one."""
+        if not self._is_apart and not batches.is_large(joined):
+            return None
+        others, ours = batches.without_scope(joined, names.SCOPE)
+        return others, [message for resource, scope in ours for message in batches.messages(resource, scope)]
+
     @guard.guarded("emit.delivery")
     def _note_delivery(self) -> None:
         self.delivered_s = monotonic()
-        self._clock = self._under_way
-        for key, told in self._sending.items():
-            self._sent.pop(key, None)
-            self._sent[key] = told  # the last ones last: the first ones go
-        self._sending.clear()
-        if self._sessions is not None:
-            self._sessions.delivered(id(self), self._clock)
-            while len(self._sent) > 2 * self._sessions.limit:
-                del self._sent[next(iter(self._sent))]
-
-    def forget(self) -> None:
-        """In a forked child: nothing was reported yet."""
-        self._sent.clear()
-        self._sending.clear()
-        self._reported.clear()
-        self._since_ns = time_ns()
-
-    def joined(self, metrics_data: Any) -> Any:
-        """The reader's data with ours added, or as it was where there is nothing to add."""
-        return self._join(metrics_data) or metrics_data
+        if self._is_pulled and self._sessions is not None:
+            self._sessions.delivered(time_ns())
+        self._after_delivery()
 
     @guard.guarded("emit.sessions")
-    def _session_metrics(self, now: int) -> list[Any]:
-        return list(self._of_sessions(now))
+    def _send_sessions(self, send: _Send, metrics_data: Any, until_s: float) -> None:
+        """Send what the sessions have, piece by piece, until all is delivered, one is refused, or time is up."""
+        resources = list(getattr(metrics_data, "resource_metrics", ()))
+        if self._sessions is None or not resources:
+            return
+        backlog = self._sessions.backlog()
+        while backlog and monotonic() < until_s:
+            now = time_ns()
+            piece = self._sessions.take(backlog, now)
+            if not send(batches.message(resources[0], _scope(piece))):
+                self._sessions.refused()
+                return
+            self._sessions.delivered(now)
+
+    def forget(self) -> None:
+        """In a forked child: nothing was reported yet, and the lock may be held by a thread that is not here."""
+        self._lock = threading.RLock()
+        self._reported.clear()
+        self._since_ns = time_ns()
+        if self._sessions is not None:
+            self._sessions.forget(self._since_ns)
+
+    @guard.guarded("emit.sessions")
+    def _pulled_sessions(self, now: int) -> list[Metric]:
+        """One piece of the sessions, for a reader that is pulled."""
+        backlog = self._sessions.backlog() if self._sessions is not None and self._is_pulled else None
+        return self._sessions.take(backlog, now) if self._sessions is not None and backlog else []
 
     @guard.guarded("emit.durations")
-    def _duration_metrics(self, now: int) -> list[Any]:
+    def _duration_metrics(self, now: int) -> list[Metric]:
         return list(self._of_durations(now))
 
     @guard.guarded("emit.join")
     def _join(self, metrics_data: Any) -> Any:
+        """The data with our durations added, and for a reader that is pulled one piece of the sessions."""
         resources: list[Any] = list(getattr(metrics_data, "resource_metrics", ()))
         if not resources:
             return None
         now = time_ns()
-        metrics = [*(self._session_metrics(now) or ()), *(self._duration_metrics(now) or ())]
+        metrics = [*(self._duration_metrics(now) or ()), *(self._pulled_sessions(now) or ())]
         self._since_ns = now
         if not metrics:
             return None
-        own = ScopeMetrics(scope=InstrumentationScope(names.SCOPE), metrics=metrics, schema_url="")
         first = resources[0]
-        resources[0] = replace(first, scope_metrics=[*first.scope_metrics, own])
+        resources[0] = replace(first, scope_metrics=[*first.scope_metrics, _scope(metrics)])
         return replace(metrics_data, resource_metrics=resources)
-
-    def _of_sessions(self, now: int) -> Iterator[Any]:
-        if self._sessions is None:
-            return
-        self._under_way, changed = self._sessions.changed_since(self._clock)
-        self._sending.clear()
-        if not changed:
-            return
-        cost: list[Any] = []
-        tokens: list[Any] = []
-        for key, spent in changed:
-            labels: dict[str, Any] = dict(zip(names.SESSION_LABELS, key, strict=True))
-            since, nano_usd, given, made = self._portion(key, spent)
-            cost.append(NumberDataPoint(labels, since, now, nano_usd / NANO_PER_USD))
-            for direction, value in (("input", given), ("output", made)):
-                tokens.append(NumberDataPoint({**labels, names.DIRECTION: direction}, since, now, value))
-        kind = AggregationTemporality.DELTA if self._is_delta else AggregationTemporality.CUMULATIVE
-        for metric, points in ((names.SESSION_COST_USD, cost), (names.SESSION_TOKENS, tokens)):
-            data = Sum(data_points=points, aggregation_temporality=kind, is_monotonic=True)
-            yield Metric(metric.name, metric.description, metric.unit, data)
 
     def _of_durations(self, now: int) -> Iterator[Any]:
         if self._durations is None:
@@ -179,16 +207,17 @@ class Rider:
             spread.labels, since, now, count, total, buckets, names.DURATION_BUCKETS_S, spread.least, spread.most
         )
 
-    def _portion(self, key: Key, spent: Spent) -> tuple[int, int, int, int]:
-        """Start, and what to report: everything since the start, or what came since the last that was delivered."""
-        if not self._is_delta:
-            return spent.started_ns, spent.nano_usd, spent.input, spent.output
-        now = (spent.nano_usd, spent.input, spent.output)
-        started_ns, before = self._sent.get(key, (0, _NONE))
-        if started_ns != spent.started_ns:  # it went, and came back from zero
-            before = _NONE
-        self._sending[key] = (spent.started_ns, now)
-        return (self._since_ns, *(b - a for a, b in zip(before, now, strict=True)))  # type: ignore[return-value]
+
+def _scope(metrics: list[Metric]) -> ScopeMetrics:
+    return ScopeMetrics(InstrumentationScope(names.SCOPE), metrics, schema_url="")
+
+
+def _patience_s(args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
+    """How long sessions may be sent, of the time that the reader was given in milliseconds."""
+    given = args[0] if args else kwargs.get("timeout_millis")
+    if not isinstance(given, int | float):
+        return _MOST_S
+    return min(_MOST_S, _SHARE_OF_TIMEOUT * given / _MS_PER_S)
 
 
 def _has_plain_histograms(reader: Any) -> bool:

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from itertools import chain
 from time import time_ns
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from costspan import guard
+from costspan.emit.labels import Capped
 from costspan.facts import usage as units
 from costspan.facts.call import Call
 from costspan.facts.money import Cost
-from costspan.names import UNKNOWN
 
 #: Session, task type, model, source: the labels of the session counters.
 Key: TypeAlias = tuple[str, str, str, str]
+_Kind: TypeAlias = tuple[str | None, str | None, str | None]
+
+_MOST_KINDS: Final = 4_096
 
 
 class Spent:
@@ -34,8 +38,10 @@ class Spent:
 class Sessions:
     """The active sessions of this process."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, label_limit: int) -> None:
         self.limit = limit
+        self._caps = tuple(Capped(label_limit) for _ in range(3))
+        self._kinds: dict[_Kind, tuple[str, str, str]] = {}
         self.lock = threading.Lock()
         self.active: OrderedDict[Key, Spent] = OrderedDict()
         #: Went before every reader had delivered them; dropped then, or when as many again have gone.
@@ -48,9 +54,10 @@ class Sessions:
         who = call.attribution
         if who.session is None:
             return
-        key = (who.session, who.task_type or UNKNOWN, call.request_model or UNKNOWN, who.source or UNKNOWN)
+        kind = (who.task_type, call.request_model, who.source)
         usage, price = call.answer.usage, call.price
         with self.lock:
+            key = (who.session, *(self._kinds.get(kind) or self._kind(kind)))
             spent = self.active.get(key)
             if spent is None:
                 spent = self._admit(key)
@@ -63,6 +70,14 @@ class Sessions:
                 spent.output += usage.counts.get(units.OUTPUT, 0)
             if isinstance(price, Cost):
                 spent.nano_usd += price.nano_usd
+
+    def _kind(self, kind: _Kind) -> tuple[str, str, str]:
+        """The labels for a task type, model and source, within their caps."""
+        if len(self._kinds) >= _MOST_KINDS:
+            self._kinds.clear()
+        task_type, model, source = (cap.value(text) for cap, text in zip(self._caps, kind, strict=True))
+        found = self._kinds[kind] = (task_type, model, source)
+        return found
 
     def _admit(self, key: Key) -> Spent:
         spent = self.departed.pop(key, None) or Spent(time_ns())
@@ -80,13 +95,11 @@ class Sessions:
     def _delivered_to_all(self) -> int:
         return min(self._delivered.values(), default=0)
 
-    def changed_since(self, clock: int) -> tuple[int, list[tuple[Key, Spent]]]:
-        """The sessions that changed after `clock`, and the clock now."""
+    def changed_since(self, clock: int) -> list[tuple[int, Key, Spent]]:
+        """The sessions that changed after `clock`, each with when it did by the clock, the longest idle first."""
         with self.lock:
-            changed = [
-                item for table in (self.departed, self.active) for item in table.items() if item[1].changed > clock
-            ]
-            return self.clock, changed
+            tables = chain(self.departed.items(), self.active.items())  # in the order in which they changed
+            return [(spent.changed, key, spent) for key, spent in tables if spent.changed > clock]
 
     def delivered(self, reader: int, clock: int) -> None:
         """A reader has delivered everything up to `clock`. One that is to be waited for says so first, with 0."""
@@ -101,6 +114,9 @@ class Sessions:
         self.lock = threading.Lock()
         self.active.clear()
         self.departed.clear()
+        self._kinds.clear()
+        for cap in self._caps:
+            cap.clear()
 
 
 def _tell_of_a_loss() -> None:
