@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 
 from costspan import guard
-from costspan.scope.words import LONGEST, word
+from costspan.facts.foreign import LONGEST
+from costspan.scope.words import word
 
 
 class Team(str, enum.Enum):

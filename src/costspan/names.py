@@ -80,7 +80,10 @@ ATTRIBUTES: Final = (
     ),
     Attribute(OUTCOME, "`ok`, `error`, `abandoned` or `refused`."),
     Attribute(UNPRICED_REASON, "Why a call has no cost."),
-    Attribute(ERROR_TYPE, "The class of the exception, or the HTTP status."),
+    Attribute(
+        ERROR_TYPE,
+        "The class of the exception, or a short code of the provider's (`a-z 0-9 _ . -`), never its sentence.",
+    ),
     Attribute(RATELIMIT_DIMENSION, "`requests`, `tokens`, `input_tokens` or `output_tokens`."),
     Attribute(RATELIMIT_WINDOW, "The length of the window: `second`, `minute`, `hour`, `day` or `unknown`."),
     Attribute(BUDGET, "The name of the budget."),

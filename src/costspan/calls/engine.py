@@ -21,6 +21,7 @@ from costspan.calls import estimating, gateways
 from costspan.calls.listener import Listener
 from costspan.calls.messages import NOTHING, opened, parsed, text
 from costspan.facts import call as outcomes
+from costspan.facts import foreign
 from costspan.facts import usage as units
 from costspan.facts.attribution import NOBODY, Attribution
 from costspan.facts.call import Answer, Call
@@ -168,7 +169,7 @@ class Watch:
     @guard.guarded("calls.error")
     def _note_error(self, error: BaseException) -> None:
         call = self.call
-        call.error_type = type(error).__qualname__
+        call.error_type = foreign.text(type(error).__qualname__)
         status = getattr(error, "status_code", None)
         if isinstance(status, int):
             call.http_status = status

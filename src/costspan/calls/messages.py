@@ -6,6 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from costspan.facts import foreign
+
+#: A text of a message, fit to be kept. Every reader takes what it keeps through here.
+text: Final = foreign.text
+
 NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -27,15 +32,6 @@ def fields(message: Any) -> Mapping[str, Any]:
 def listed(value: Any) -> list[Any]:
     """The value if it is a list, else an empty one."""
     return value if type(value) is list else []  # pyright: ignore[reportUnknownVariableType]
-
-
-def text(value: Any) -> str | None:
-    """The value if it is text with something in it (an enumeration's value counts), else None."""
-    if type(value) is str:
-        return value or None
-    if isinstance(value, str):
-        return str(getattr(value, "value", value)) or None
-    return None
 
 
 def opened(event: Any) -> Any:

@@ -13,6 +13,7 @@ from costspan.calls.merging import merged
 from costspan.calls.messages import fields, listed, text
 from costspan.facts import usage as units
 from costspan.facts.call import Answer
+from costspan.facts.foreign import code
 from costspan.facts.usage import Usage, count
 
 _COUNTS = (
@@ -54,7 +55,7 @@ def message(body: Any) -> Answer | None:
     if kind == "message_start":
         said = fields(said.get("message"))
     elif kind == "error":
-        return Answer(error=text(fields(said.get("error")).get("type")) or "error")
+        return Answer(error=code(fields(said.get("error")).get("type")) or "error")
     spent = said.get("usage")
     stop = text(said.get("stop_reason")) or text(fields(said.get("delta")).get("stop_reason"))
     if spent is None and stop is None and kind != "message":

@@ -12,9 +12,11 @@ from typing import Any
 from costspan.calls.messages import fields, listed, text
 from costspan.facts import usage as units
 from costspan.facts.call import Answer
+from costspan.facts.foreign import code
 from costspan.facts.money import nano_from_pico, nano_from_usd
 from costspan.facts.usage import Usage, count
 
+_MOST_REASONS = 16  # of so many choices at most, it is kept why they ended
 _TICK_PICO_USD = 100  # xAI: one tick is 1e-10 USD
 
 # What each part of a usage object says, by the names of its fields; fields that are not named here say nothing.
@@ -142,7 +144,7 @@ def _answer(said: Mapping[str, Any], spent: Any, finish_reasons: tuple[str, ...]
 def error_of(error: Any) -> str:
     """A short word for an error object in a body: its code or type."""
     said = fields(error)
-    return text(said.get("code")) or text(said.get("type")) or str(said.get("code") or "error")
+    return code(said.get("code")) or code(said.get("type")) or "error"
 
 
 def chat(message: Any) -> Answer | None:
@@ -150,7 +152,7 @@ def chat(message: Any) -> Answer | None:
     said = fields(message)
     if not said:
         return None
-    reasons = [text(fields(choice).get("finish_reason")) for choice in listed(said.get("choices"))]
+    reasons = [text(fields(choice).get("finish_reason")) for choice in listed(said.get("choices"))[:_MOST_REASONS]]
     spent = said.get("usage")
     if spent is None and "x_groq" in said:  # Groq repeats the usage there, and only there where nobody asked for it
         spent = fields(said["x_groq"]).get("usage")

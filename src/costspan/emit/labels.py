@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from costspan.facts import foreign
 from costspan.names import OTHER, UNKNOWN
-
-_LONGEST: Final = 200
 
 
 class Capped:
@@ -21,9 +18,11 @@ class Capped:
 
     def value(self, text: str | None) -> str:
         """The label for a value; `unknown` where nobody said one."""
-        if not text:
+        if text in self._known:
+            return text
+        text = foreign.text(text)
+        if text is None:
             return UNKNOWN
-        text = text[:_LONGEST].encode("utf-8", "replace").decode()
         if text in self._known:
             return text
         if len(self._known) >= self.limit:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from costspan import guard
 from costspan.facts.attribution import Attribution
+from costspan.facts.foreign import LONGEST, cleaned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: What a word may be given as. Anything else is ignored and told once.
 Word = str | int | UUID | Enum | None
-LONGEST: Final = 200
 
-# Control characters end lines and colour terminals; the bidirectional overrides make a text read as another.
-_UNSAFE: Final = "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+"
 # str(int) is quadratic, and refuses more than 4,300 digits; an id has at most 192.
 _LONGEST_INT_BITS: Final = 640
 
@@ -53,7 +50,7 @@ def _unusual(name: str, value: object) -> str | None:
     if len(text) > LONGEST:
         sentence = "costspan: the attribution's %s is %d characters long and is cut to %d"
         guard.tell_once(f"long:{name}", sentence, name, len(text), LONGEST)
-    return _cleaned(text)
+    return cleaned(text)[:LONGEST].strip() or None
 
 
 def _text(value: object) -> str | None:
@@ -70,10 +67,3 @@ def _text(value: object) -> str | None:
 
 def _digits(value: int) -> str | None:
     return int.__repr__(value) if int.bit_length(value) <= _LONGEST_INT_BITS else None
-
-
-def _cleaned(text: str) -> str | None:
-    begin = text[: 5 * LONGEST]
-    # Through UTF-16 two surrogates become the one character they mean, and a lone one becomes U+FFFD.
-    whole = begin.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return re.sub(_UNSAFE, " ", whole).strip()[:LONGEST].strip() or None
