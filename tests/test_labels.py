@@ -7,6 +7,7 @@ import pytest
 from costspan import names
 from costspan.emit.cells import Cells
 from costspan.emit.labels import Capped
+from costspan.facts import foreign
 from costspan.facts.money import Cost
 from ledger_calls import COST, USAGE, call
 from watching import Watched
@@ -20,8 +21,8 @@ _SDK_LIMIT = 2_000
         (None, "unknown"),
         ("", "unknown"),
         ("gpt-5", "gpt-5"),
-        ("x" * 300, "x" * 200),
-        ("half \ud800", "half ?"),
+        ("x" * 300, foreign.text("x" * 300)),
+        ("half \ud800", "half \ufffd"),
         ("other", "other"),
     ],
 )
