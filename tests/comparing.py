@@ -7,6 +7,7 @@ from typing import Any
 
 from caller import KINDS, Caller
 from costspan import names
+from costspan.emit.numbers import integer
 from costspan.facts.call import Call
 from costspan.facts.money import Cost
 from provider import Provider
@@ -25,8 +26,8 @@ def booked(watched: Watched) -> Call:
     assert len(watched.events()) == 1
     assert watched.total(names.REQUESTS) == watched.total(names.REQUESTS, llm__outcome=call.outcome) == 1
     usage = call.usage.counts if call.usage is not None else {}
-    assert watched.total(names.INPUT_TOKENS) == usage.get("input", 0)
-    assert watched.total(names.OUTPUT_TOKENS) == usage.get("output", 0)
+    assert watched.total(names.INPUT_TOKENS) == integer(usage.get("input", 0))
+    assert watched.total(names.OUTPUT_TOKENS) == integer(usage.get("output", 0))
     said = dict(spans[0].attributes or {})
     assert said.get(names.USAGE_INPUT) == usage.get("input")
     if isinstance(call.price, Cost):
