@@ -182,6 +182,9 @@ class _Ends:
         if pipeline is not None:
             pipeline.close()
 
+    def ask(self, errand: Callable[[], object]) -> bool:
+        return pipeline is not None and pipeline.clerk.ask(errand)
+
     def deliver(self) -> None:
         if pipeline is not None:
             pipeline.deliver()

@@ -115,6 +115,8 @@ def exception() -> None:
 
 
 def interrupt() -> None:
+    # A shell that starts a program in the background has it ignore SIGINT, and everything that it starts in turn.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     call()
     end_by(signal.SIGINT)
 
@@ -124,14 +126,65 @@ def end_with_open_stream() -> None:
     globals()["kept"] = open_stream()
 
 
-def thread_outlives_main() -> None:
+def end_with_open_stream_alone() -> None:
+    globals()["kept"] = open_stream()
+
+
+def after_main(work: Callable[[], None]) -> None:
+    """Work in a thread that waits for the end of the main module."""
     main = threading.current_thread()
 
-    def work() -> None:
+    def wait_and_work() -> None:
         main.join()
-        call()
+        work()
 
-    threading.Thread(target=work).start()
+    threading.Thread(target=wait_and_work).start()
+
+
+def thread_calls_first() -> None:
+    after_main(call)
+
+
+def thread_opens_stream_last() -> None:
+    after_main(end_with_open_stream_alone)
+
+
+def first_call_in_exit_handler() -> None:
+    """It was registered before costspan's, so it runs after it."""
+    import atexit
+
+    atexit.register(call)
+
+
+def first_call_in_late_exit_handler() -> None:
+    """It is registered when nothing else is any more, so it runs before costspan's."""
+    import atexit
+
+    after_main(lambda: atexit.register(call) and None)
+
+
+def sigterm_after_main() -> None:
+    call()
+    after_main(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    after_main(time_out)
+
+
+def sigterm_after_main_alone() -> None:
+    def work() -> None:
+        call()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time_out()
+
+    after_main(work)
+
+
+def time_out() -> None:
+    """A thread that would go on for long: the signal ends it."""
+    time.sleep(60)
+
+
+def thread_outlives_main() -> None:
+    after_main(call)
     call()
 
 

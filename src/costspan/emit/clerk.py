@@ -42,7 +42,10 @@ class _Bell:
 
 
 class Clerk:
-    """Passes finished calls on to the takers, in order, in batches, on a thread that starts with the first call."""
+    """Passes finished calls on to the takers, in order, in batches, on a thread that starts with the first call.
+
+    Where no thread can be started, the callers pass on their calls themselves.
+    """
 
     def __init__(self, takers: Sequence[tuple[str, Taker]]) -> None:
         self._takers = [(place, guard.guarded(place)(taker)) for place, taker in takers]
@@ -59,6 +62,7 @@ class Clerk:
         # A fork that waits for the batch under way stands here, and no new batch begins before it is over.
         self._turnstile = threading.RLock()
         self._thread: threading.Thread | None = None
+        self._errand: Callable[[], object] | None = None
         self._most_waiting = _MOST_WAITING
 
     def also(self, place: str, taker: Taker) -> None:
@@ -70,22 +74,39 @@ class Clerk:
         self._waiting.append(call)
         if not self._is_signalled:
             self._is_signalled = True
-            if self._thread is None:
-                self._begin()
+            if self._thread is None and not self._begin():
+                self._is_signalled = False
+                self.drain()
             self._bell.ring()
         elif len(self._waiting) > self._most_waiting:
             self.drain()
 
-    @guard.guarded("emit.clerk")
-    def _begin(self) -> None:
-        thread = threading.Thread(target=self._run, name="costspan", daemon=True)
-        self._thread = thread
-        thread.start()
+    def _begin(self) -> bool:
+        """Start the thread; False where there is none to be had: from Python 3.12 on, while the interpreter ends."""
+        self._thread = threading.Thread(target=self._run, name="costspan", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._thread = None
+        return self._thread is not None
 
     def _run(self) -> None:
         while self._is_open:
             self._bell.wait(_LOOK_S)
-            self._work()
+            errand, self._errand = self._errand, None
+            if errand is not None:
+                errand()
+            else:
+                self._work()
+
+    def ask(self, errand: Callable[[], object]) -> bool:
+        """Have the thread do something else next; False if there is no thread."""
+        thread = self._thread
+        if thread is None or not self._is_open or not thread.is_alive():
+            return False
+        self._errand = errand
+        self._bell.ring()
+        return True
 
     @guard.guarded("emit.clerk")
     def _work(self) -> None:

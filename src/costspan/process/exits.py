@@ -24,6 +24,10 @@ if TYPE_CHECKING:
         def close(self) -> None:
             """Pass on what is held. What comes later is passed on as it comes."""
 
+        def ask(self, errand: Callable[[], object]) -> bool:
+            """Have a thread that runs already do something; False if there is none."""
+            ...
+
         def deliver(self) -> None:
             """Close, and have the SDK's providers deliver too: their own exit handlers will not run."""
 
@@ -38,7 +42,8 @@ _BREATH_S: Final = 0.05
 _current: Ending | None = None
 #: The process whose calls `_current` holds: no other may deliver them, a child least of all.
 _owner = 0
-_deliverer: threading.Thread | None = None
+#: Locked until the delivering that a signal began is over.
+_delivering: threading.Lock | None = None
 _is_registered = False
 
 
@@ -92,27 +97,57 @@ def _deliver() -> None:
         _current.deliver()
 
 
-def _begin_to_deliver() -> threading.Thread:
-    # On another thread: it can be given up, and this one may hold a lock that delivering needs.
-    deliverer = threading.Thread(target=_deliver, name="costspan-exit", daemon=True)
-    deliverer.start()
-    return deliverer
+def _deliver_elsewhere() -> threading.Lock | None:
+    """Deliver on another thread: it can be given up, and this one may hold a lock that delivering needs.
+
+    The lock is let go of when that is over. A bare lock, because a signal may come while this thread waits for it. From
+    Python 3.12 on no thread can be started while the interpreter ends: then one does it that runs already. None
+    where there is none.
+    """
+    under_way = threading.Lock()
+    under_way.acquire()
+
+    def work() -> None:
+        _deliver()
+        under_way.release()
+
+    try:
+        threading.Thread(target=work, name="costspan-exit", daemon=True).start()
+    except RuntimeError:
+        if _current is None or not _current.ask(work):
+            return None
+    return under_way
+
+
+def _is_over(under_way: threading.Lock, patience_s: float) -> bool:
+    is_over = under_way.acquire(timeout=patience_s)
+    if is_over:
+        under_way.release()
+    return is_over
 
 
 @guard.guarded("exit.thread")
 def _deliver_in_time(after: Sequence[threading.Thread] = ()) -> None:
     for thread in after:
         thread.join()
-    _begin_to_deliver().join(_PATIENCE_S)
+    under_way = _deliver_elsewhere()
+    if under_way is None:
+        _deliver()
+    else:
+        _is_over(under_way, _PATIENCE_S)
 
 
 def _deliver_last() -> None:
     """A child of `multiprocessing` comes here before its threads have ended: what they still do counts too."""
     others = [each for each in threading.enumerate() if not each.daemon and each is not threading.current_thread()]
     if others:
-        threading.Thread(target=_deliver_in_time, args=(others,), name="costspan-exit").start()
-    else:
-        _deliver_in_time()
+        try:
+            threading.Thread(target=_deliver_in_time, args=(others,), name="costspan-exit").start()
+        except RuntimeError:  # the interpreter ends, and waits for them itself
+            pass
+        else:
+            return
+    _deliver_in_time(others)
 
 
 @guard.guarded("exit.multiprocessing")
@@ -164,35 +199,50 @@ def _take_sigterm() -> None:
         signal.signal(signal.SIGTERM, _terminated)
 
 
-def _terminated(number: int, _: FrameType | None) -> None:
-    if not _goes_on(number):
+def _terminated(number: int, interrupted: FrameType | None) -> None:
+    if not _goes_on(number, interrupted):
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
 
 @guard.guarded("exit.sigterm")
-def _goes_on(number: int) -> bool:
+def _goes_on(number: int, interrupted: FrameType | None) -> bool:
     """Deliver; True if the interrupted line must go on for a breath before that can be done."""
-    global _deliverer  # noqa: PLW0603
-    if _deliverer is None:
-        _deliverer = _begin_to_deliver()
-        _deliverer.join(_MOMENT_S)
-        if _deliverer.is_alive():
-            _come_again(number)
+    global _delivering  # noqa: PLW0603
+    if _delivering is None:
+        _delivering = _deliver_elsewhere()
+        if _delivering is None:
+            if not _may_hold_a_lock(interrupted):
+                _deliver()
+            return False
+        if not _is_over(_delivering, _MOMENT_S) and _come_again(number):
             return True
-    _deliverer.join(_PATIENCE_S)
+    _is_over(_delivering, _PATIENCE_S)
     return False
 
 
-def _come_again(number: int) -> None:
+def _may_hold_a_lock(interrupted: FrameType | None) -> bool:
+    """Whether the interrupted line is within costspan or the SDK: delivering on this thread might wait for itself."""
+    while interrupted is not None:
+        if str(interrupted.f_globals.get("__name__")).startswith(("costspan.", "opentelemetry.")):
+            return True
+        interrupted = interrupted.f_back
+    return False
+
+
+def _come_again(number: int) -> bool:
     """The interrupted line may hold the lock that delivering waits for, and lets go of it as it goes on."""
     breath = threading.Timer(_BREATH_S, os.kill, (os.getpid(), number))
     breath.daemon = True
-    breath.start()
+    try:
+        breath.start()
+    except RuntimeError:  # the interpreter ends: nothing can wake this thread again
+        return False
+    return True
 
 
 def own_in_child() -> None:
     """In a forked child that has begun anew, the last of all: what is held from now on is this process's to deliver."""
-    global _owner, _deliverer  # noqa: PLW0603
-    _deliverer = None
+    global _owner, _delivering  # noqa: PLW0603
+    _delivering = None
     _owner = os.getpid()
