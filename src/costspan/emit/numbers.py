@@ -9,6 +9,7 @@ from costspan import guard
 from costspan.facts.money import NANO_PER_USD
 
 _MOST: Final = 2**63 - 1
+_MOST_NANO_USD: Final = 10**300  # what a double holds, and some to add up
 PLACE: Final = "emit.numbers"
 
 
@@ -22,7 +23,10 @@ def integer(value: int) -> int:
 
 def usd(nano_usd: int) -> float:
     """An amount of nano-USD in USD, as it may be exported."""
-    return integer(nano_usd) / NANO_PER_USD
+    if nano_usd > _MOST_NANO_USD:
+        guard.count(PLACE)
+        return _MOST_NANO_USD / NANO_PER_USD
+    return nano_usd / NANO_PER_USD
 
 
 def number(value: float) -> float | None:
