@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import ways
 from answers import completion, error, whole
 from caller import KINDS, Caller
-from costspan import names
-from costspan.calls import ratelimits
+from costspan import guard, names
 from costspan.calls.ratelimits import RateLimits, quotas
 from provider import Provider
 from watching import Watched
@@ -51,6 +52,7 @@ HEADERS = [
 def test_a_header_is_a_quota(name: str, value: str, quota: tuple[str, str, str, float] | None) -> None:
     """Limit and remainder are numbers, a reset is a moment; what is neither is passed over."""
     found = quotas([(name, value)], _NOW)
+    assert found == quotas([(name.encode(), value.encode())], _NOW)
     assert len(found) == (quota is not None)
     if quota is not None:
         assert found[0][:3] == quota[:3]
@@ -77,8 +79,8 @@ def test_the_headers_of_every_answer_are_gauges(kind: str, way: str, provider: P
     }
 
 
-def test_a_refusal_is_always_read(provider: Provider) -> None:
-    """Answers are read once a second at most; a 429 at once, for that is when it matters."""
+def test_the_last_answers_count_and_a_refusal_is_one(provider: Provider) -> None:
+    """The gauges tell of the latest answer, whenever it came."""
     header = "x-ratelimit-remaining-requests"
     with Watched() as watched:
         for reply in (
@@ -92,21 +94,39 @@ def test_a_refusal_is_always_read(provider: Provider) -> None:
     assert remaining.value == 0
 
 
-def test_answers_are_read_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that cannot go back."""
-    clock = iter([100.0, 100.9, 101.1])
-    monkeypatch.setattr(ratelimits, "monotonic", lambda: next(clock))
+def test_headers_are_read_when_somebody_asks_for_the_quotas() -> None:
+    """Once an export, and not once a call."""
+    reads: list[int] = []
+
+    class Headers(dict[str, str]):
+        def items(self) -> Any:
+            reads.append(1)
+            return super().items()
+
     limits = RateLimits()
-    seen: list[float] = []
-    for left in ("3", "2", "1"):
-        limits.read("openai", "gpt", {"x-ratelimit-remaining-tokens": left})
-        seen.append(*limits.remaining.values())
-    assert seen == [3, 3, 1]
+    for left in range(1_000):
+        limits.take("openai", "gpt", Headers({"x-ratelimit-remaining-tokens": str(left)}))
+    assert reads == []
+    for _ in range(3):
+        assert [value for _, value in limits.remaining()] == [999]
+    assert len(reads) == 2
+
+
+def test_headers_that_cannot_be_read_cost_nobody_elses_quotas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither those of other models nor those that come later."""
+    monkeypatch.setattr(guard, "raise_again", False)
+    limits = RateLimits()
+    limits.take("openai", "broken", object())
+    limits.take("openai", "whole", {"x-ratelimit-limit-tokens": "1"})
+    assert [quota.model for quota, _ in limits.limit()] == ["whole"]
+    assert guard.faults.pop("emit.ratelimits") == 1
 
 
 def test_the_number_of_quotas_is_bounded() -> None:
     """However many models are asked."""
     limits = RateLimits()
     for number in range(2_000):
-        limits.read("openai", f"model-{number}", {"x-ratelimit-limit-tokens": "1"})
-    assert len(limits.limit) == 500
+        limits.take("openai", f"model-{number}", {"x-ratelimit-limit-tokens": "1"})
+        if number % 100 == 0:
+            limits.limit()
+    assert len(limits.limit()) == 500

@@ -29,7 +29,6 @@ _FAULT: Final = Unpriced(FAULT, "pricing failed: see the log of costspan")
 _MOST_FETCHABLE: Final = 10_000
 _NS_PER_S: Final = 1e9
 _FIRST_REFUSAL: Final = 300
-_TOO_MANY_REQUESTS: Final = 429
 _TIMEOUTS: Final = frozenset({"APITimeoutError", "ReadTimeout", "CancelledError"})
 
 
@@ -154,10 +153,7 @@ class Fanout:
 
     @guard.guarded("emit.ratelimits")
     def _read_quota(self, watch: Watch) -> None:
-        call = watch.call
-        self.rate_limits.read(
-            call.provider, call.request_model, watch.headers, is_refusal=call.http_status == _TOO_MANY_REQUESTS
-        )
+        self.rate_limits.take(watch.call.provider, watch.call.request_model, watch.headers)
 
     def _price(self, call: Call) -> Any:
         answer = call.answer

@@ -49,8 +49,8 @@ def _degraded() -> list[tuple[float, dict[str, str]]]:
 
 def observe_rate_limits(meter: Meter, limits: RateLimits) -> None:
     """Have the gauges of the providers' quotas read at each collection."""
-    observe(meter, names.RATELIMIT_LIMIT, _labelled(lambda: list(limits.limit.items())))
-    observe(meter, names.RATELIMIT_REMAINING, _labelled(lambda: list(limits.remaining.items())))
+    observe(meter, names.RATELIMIT_LIMIT, _labelled(limits.limit))
+    observe(meter, names.RATELIMIT_REMAINING, _labelled(limits.remaining))
     observe(meter, names.RATELIMIT_RESET, _labelled(limits.seconds_to_reset))
 
 
