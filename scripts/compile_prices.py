@@ -29,6 +29,7 @@ import price_facts as facts
 
 TABLE = Path(__file__).parent.parent / "src" / "costspan" / "pricing" / "prices.jsonl"
 PICO = 10**12
+MILLION = 1_000_000
 
 #: Price key of genai-prices -> unit of costspan. Units that costspan cannot count keep a name of their own: a
 #: listing shows them, no call is charged by them.
@@ -148,6 +149,8 @@ def remarks(provider: str, model: gp.ModelInfo, *, priced: bool) -> dict[str, An
         found["covers"] = covers
     if lacks := parts_of(provider, model.id, facts.LACKS):
         found["lacks"] = lacks
+    if any(provider == of and re.fullmatch(pattern, model.id) for of, pattern in facts.CHARGES_MORE):
+        found["charges_more"] = True
     return found
 
 
@@ -170,14 +173,35 @@ def model_row(provider: str, model: gp.ModelInfo) -> list[Any]:
         if len(each.when) == 1 or sys.exit(f"compile_prices: {model.id} has a variant of several conditions")
     ]
     priced = any(each.prices.__dict__ for each in conditional)
-    return [model.id, clause(model.match), prices, variants, remarks(provider, model, priced=priced)]
+    words = [word for word in clause(model.match) if not is_moved(provider, word)]
+    return [model.id, words, prices, variants, remarks(provider, model, priced=priced)]
+
+
+def is_moved(provider: str, word: Any) -> bool:
+    """Whether a name of the data belongs to one of the models that are added to it."""
+    return (
+        isinstance(word, str)
+        and word[0] == "="
+        and any(
+            of_provider == provider and word[1:].startswith(each[1:])
+            for of_provider, _, match, _ in facts.MORE_MODELS
+            for each in match
+        )
+    )
+
+
+def router(fact: dict[str, str]) -> dict[str, Any]:
+    """What a router adds to a token of input."""
+    words = {key: value for key, value in fact.items() if key != "usd_per_million"}
+    return {**words, "pico_usd": rate(Decimal(fact["usd_per_million"]), MILLION)}
 
 
 def added_rows(provider: str) -> list[list[Any]]:
     return [
-        [model, match, [[None, {unit: rate(Decimal(usd), 1_000_000) for unit, usd in added.items()}]], [], {}]
+        [model, match, [[None, {**{unit: rate(Decimal(usd), MILLION) for unit, usd in added.items()}, **more}]], [], {}]
         for of_provider, model, match, added in facts.MORE_MODELS
         if of_provider == provider
+        for more in (more_rates(provider, model),)
     ]
 
 
@@ -197,7 +221,13 @@ def compiled(date: str) -> list[str]:
         }
         lines += [compact(row) for row in rows]
     source = f"genai-prices {importlib.metadata.version('genai-prices')}"
-    header = {"source": source, "date": date, "multipliers": facts.MULTIPLIERS, "providers": providers}
+    header = {
+        "source": source,
+        "date": date,
+        "multipliers": facts.MULTIPLIERS,
+        "routers": [router(each) for each in facts.ROUTERS],
+        "providers": providers,
+    }
     return [compact({"sha256": digest(compact(header), lines), **header}), *lines]
 
 

@@ -29,8 +29,32 @@ LEAST: Final = {
 }
 
 #: Rates beside those of the data, by provider and a pattern of model ids, in USD per 1,000.
-#: https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-fetch-tool: no charge beyond the tokens.
-MORE_RATES: Final = [("anthropic", r"^claude-", {"web_fetches": 0})]
+MORE_RATES: Final[list[tuple[str, str, dict[str, int]]]] = [
+    # https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-fetch-tool: no charge beyond the tokens.
+    ("anthropic", r"^claude-", {"web_fetches": 0}),
+    # https://developers.openai.com/api/docs/pricing (built-in tools): web search preview is 25 USD on models that do
+    # not reason and 10 USD on those that do; web search itself is 10 USD. Each call of a search model is one search.
+    ("openai", r"^(ft:|chatgpt-)?gpt-(3\.5|4)", {"web_searches_preview": 25}),
+    ("openai", r"^(o\d|gpt-[5-9]|codex-)", {"web_searches_preview": 10}),
+    ("openai", r"^gpt-4o(-mini)?-search-preview", {"requests": 25}),
+    ("openai", r"^gpt-5-search-api", {"requests": 10}),
+]
+
+#: What a router adds to every token of input, by the name that was asked for (searched in lower case), in USD per
+#: million: https://azure.microsoft.com/en-us/pricing/details/azure-openai/ (model router).
+ROUTERS: Final[list[dict[str, str]]] = [
+    {
+        "source": "https://azure.microsoft.com/en-us/pricing/details/azure-openai/",
+        "provider": "azure",
+        "asked": r"(^|/)model[-_]router",
+        "usd_per_million": "0.14",
+    }
+]
+
+#: Models with a charge by the call that the data does not hold: read their price as a lower bound.
+CHARGES_MORE: Final[list[tuple[str, str]]] = [
+    ("openrouter", r"openai/gpt-4o(-mini)?-search-preview"),
+]
 
 #: Parts whose tokens are the whole input or output of such a model, so that the one rate of the data is theirs.
 #: The patterns are full-matched, in this order of provider, model id, parts.
@@ -58,6 +82,8 @@ LACKS: Final[list[tuple[str, str, list[str]]]] = [
 #: Fine-tuned models that the data lacks, in USD per million tokens: https://developers.openai.com/api/docs/pricing
 #: (fine-tuning table, inference columns).
 MORE_MODELS: Final[list[tuple[str, str, list[str], dict[str, Any]]]] = [
+    # https://developers.openai.com/api/docs/models/gpt-4o-mini-search-preview
+    ("openai", "gpt-4o-mini-search-preview", ["^gpt-4o-mini-search-preview"], {"input": "0.15", "output": "0.6"}),
     ("openai", "ft:gpt-4.1", ["^ft:gpt-4.1-2025-"], {"input": "3", "cache_read": "0.75", "output": "12"}),
     ("openai", "ft:gpt-4.1-mini", ["^ft:gpt-4.1-mini-2025-"], {"input": "0.8", "cache_read": "0.2", "output": "3.2"}),
     ("openai", "ft:gpt-4.1-nano", ["^ft:gpt-4.1-nano-2025-"], {"input": "0.2", "cache_read": "0.05", "output": "0.8"}),

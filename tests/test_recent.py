@@ -47,7 +47,9 @@ def test_ten_thousand_fine_tuned_models_are_resolved_once_and_need_one_plan() ->
 def _plan(prices: Prices, name: str) -> object:
     price = prices.price("openai", "api.openai.com", name, Answer(Usage(input=1_000), name), AT_S)
     assert isinstance(price, Cost)
-    return prices._plans.get(("openai", "api.openai.com", name, name, None, None, None, None))
+    return prices._plans.get(  # pyright: ignore[reportPrivateUsage]
+        ("openai", "api.openai.com", name, name, None, None, None, None)
+    )
 
 
 def test_a_model_without_a_price_costs_one_look() -> None:

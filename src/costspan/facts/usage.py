@@ -37,6 +37,7 @@ OUTPUT_REJECTED: Final = "output_rejected"
 
 # Not tokens: requests to a tool, pieces, and thousandths of a second of sound.
 WEB_SEARCHES: Final = "web_searches"
+WEB_SEARCHES_PREVIEW: Final = "web_searches_preview"  # by OpenAI's older tool, which has a price of its own
 WEB_FETCHES: Final = "web_fetches"
 FILE_SEARCHES: Final = "file_searches"
 CODE_EXECUTIONS: Final = "code_executions"
@@ -53,7 +54,7 @@ INPUT_PARTS: Final = frozenset({
 })  # fmt: skip
 OUTPUT_PARTS: Final = frozenset({REASONING, OUTPUT_AUDIO, OUTPUT_IMAGE, OUTPUT_CITATION, OUTPUT_REJECTED})
 PIECES: Final = frozenset({
-    WEB_SEARCHES, WEB_FETCHES, FILE_SEARCHES, CODE_EXECUTIONS, SEARCH_UNITS,
+    WEB_SEARCHES, WEB_SEARCHES_PREVIEW, WEB_FETCHES, FILE_SEARCHES, CODE_EXECUTIONS, SEARCH_UNITS,
     IMAGES, PAGES, CHARACTERS, INPUT_AUDIO_MS, OUTPUT_AUDIO_MS,
 })  # fmt: skip
 UNITS: Final = frozenset({INPUT, OUTPUT}) | INPUT_PARTS | OUTPUT_PARTS | PIECES

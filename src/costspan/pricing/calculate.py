@@ -49,6 +49,8 @@ def quick(plan: Plan, counts: Counts) -> int | None:
     """
     get = counts.get
     terms = plan.terms if not plan.long_prompts else _terms_for(plan, get("input", 0))
+    if plan.told and not plan.told <= counts.keys() and get("output"):
+        return None
     sum_ = plan.per_request
     sums = [0, 0, 0, 0, 0]
     for unit, count in counts.items():
@@ -88,6 +90,11 @@ def careful(plan: Plan, reported: Counts) -> Reckoning:
     _place_cached_modalities(plan, rates, counts, faults)
     leaves = _leaves(plan, rates, counts, faults)
     faults += _without_rate(plan, counts)
+    faults += [
+        f"{part} was not reported: output = {counts[u.OUTPUT]} is charged as text"
+        for part in sorted(plan.told - reported.keys())
+        if counts.get(u.OUTPUT)
+    ]
     denominator = plan.divisor // PICO_PER_NANO
     steps = [
         Step(bucket.unit, leaf, _per_unit(rate, denominator))

@@ -61,6 +61,7 @@ class Model:
         self.least: dict[str, int] = row[4].get("least", {})
         self.covers: frozenset[str] = frozenset(row[4].get("covers", ()))
         self.lacks: frozenset[str] = frozenset(row[4].get("lacks", ()))
+        self.charges_more: bool = row[4].get("charges_more", False)
 
     def matches(self, ref: str) -> bool:
         """Whether a model id means this model, by the words of the table."""
@@ -141,6 +142,7 @@ class Catalog:
         self.date: str = header["date"]
         self.sha256: str = header["sha256"]
         self.multipliers: list[dict[str, str]] = header["multipliers"]
+        self.routers: list[dict[str, Any]] = header["routers"]
         self.providers = {
             name: Provider(name, each, lines[each["first"] - 1 : each["first"] - 1 + each["count"]])
             for name, each in header["providers"].items()

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from costspan.facts import usage as u
 from costspan.facts.money import PICO_PER_NANO, Unpriced
-from costspan.pricing.catalog import EVER, Rates, Steps
+from costspan.pricing.catalog import EVER, Rate, Rates, Steps
 
 REQUESTS: Final = "requests"
 
@@ -44,6 +44,8 @@ ORDINARY: Final = frozenset({
     u.CACHE_READ, u.CACHE_WRITE, u.CACHE_WRITE_5M, u.CACHE_WRITE_30M, u.INPUT_IMAGE, u.INPUT_VIDEO, u.INPUT_TOOL,
     u.REASONING, u.OUTPUT_CITATION, u.OUTPUT_REJECTED,
 })  # fmt: skip
+#: Parts of the output that models which draw or speak charge at several times the rate of text.
+DEARER: Final = (u.OUTPUT_IMAGE, u.OUTPUT_AUDIO)
 CACHED_OF: Final = {
     u.CACHE_READ_AUDIO: u.INPUT_AUDIO,
     u.CACHE_READ_IMAGE: u.INPUT_IMAGE,
@@ -75,7 +77,8 @@ class Plan(NamedTuple):
 
     `rates` are those of the buckets, and `terms` the same as factors of counts; `long_prompts` holds, largest first,
     (tokens, rates, terms) for prompts of more than so many tokens. Rates are pico-USD times a common denominator; `divisor` brings a sum of them to nano-USD. `known` are the units
-    that need no second look, each with the total that it must not exceed.
+    that need no second look, each with the total that it must not exceed. `told` are the parts of the output that cost
+    more than the rest of it, so that an answer must say how many there are.
     """
 
     buckets: tuple[Bucket, ...]
@@ -84,6 +87,7 @@ class Plan(NamedTuple):
     long_prompts: tuple[tuple[int, tuple[int, ...], Terms], ...]
     divisor: int
     known: dict[str, str | None]
+    told: frozenset[str]
     per_request: int
     least: dict[str, int]
     quality: str
@@ -109,6 +113,17 @@ def multiplied(rates: Rates, times: Fraction, units: frozenset[str]) -> Rates:
         return rates
     return {
         unit: tuple((start, rate * times) for start, rate in steps) if unit in units else steps
+        for unit, steps in rates.items()
+    }
+
+
+def raised(rates: Rates, added: Rate) -> Rates:
+    """Rates with something added for every token of input, however it is charged."""
+    if not added:
+        return rates
+    inputs = {u.INPUT, *(part for part, total in TOTAL_OF.items() if total == u.INPUT)}
+    return {
+        unit: tuple((start, rate + added) for start, rate in steps) if unit in inputs else steps
         for unit, steps in rates.items()
     }
 
@@ -194,6 +209,7 @@ def plan_of(
         long_prompts=tuple((start, long, terms_of(buckets, long, known)) for start, long in longer),
         divisor=denominator * PICO_PER_NANO,
         known=known,
+        told=frozenset(part for part in DEARER if part in rates and step_at(rates[part], 0) > _text_rate(rates)),
         per_request=int(request * denominator),
         least=least or {},
         quality=quality,
@@ -205,6 +221,12 @@ def plan_of(
     )
 
 
+def _text_rate(rates: Rates) -> Rate:
+    return step_at(rates[u.OUTPUT], 0) if u.OUTPUT in rates else 0
+
+
 def no_plan(unpriced: Unpriced, span_s: tuple[float, float] = (-EVER, EVER)) -> Plan:
     """The plan of a model without a price."""
-    return Plan((), (), {}, (), PICO_PER_NANO, {}, 0, {}, "", "", *span_s, (), is_free=False, unpriced=unpriced)
+    return Plan(
+        (), (), {}, (), PICO_PER_NANO, {}, frozenset(), 0, {}, "", "", *span_s, (), is_free=False, unpriced=unpriced
+    )

@@ -127,7 +127,7 @@ class Prices:
             return plan._replace(notes=())
         key = (
             plan.buckets, plan.rates, plan.divisor, plan.per_request, plan.quality, plan.since_s, plan.until_s,
-            plan.is_free, tuple(plan.known), tuple(plan.least.items()),
+            plan.is_free, plan.told, tuple(plan.known), tuple(plan.least.items()),
             tuple([(start, rates) for start, rates, _ in plan.long_prompts]),
         )  # fmt: skip
         return self._shared.get(key) or self._shared.keep(key, plan._replace(notes=()))

@@ -8,9 +8,9 @@ from typing import Final
 
 from costspan.facts.money import INCOMPLETE, NO_PRICE, OVERRIDE, Unpriced
 from costspan.facts.usage import PIECES
-from costspan.pricing.catalog import Catalog, Dated, Found, Model
-from costspan.pricing.lookup import find, host_of
-from costspan.pricing.plan import REQUESTS, TOKENS, Plan, multiplied, no_plan, plan_of
+from costspan.pricing.catalog import Catalog, Dated, Found, Model, Rate, fraction
+from costspan.pricing.lookup import find, host_of, table_name
+from costspan.pricing.plan import REQUESTS, TOKENS, Plan, multiplied, no_plan, plan_of, raised
 from costspan.pricing.rule import Asked, Rule, first
 
 #: Words by which providers say that an answer is charged at the standard rates.
@@ -33,7 +33,7 @@ def _from_table(catalog: Catalog, rule: Rule | None, asked: Asked, at_s: float, 
     found = _found(catalog, rule, asked)
     if isinstance(found, Unpriced):
         return no_plan(found)
-    _, address, _, _, tier, geo, speed, processing = asked
+    provider, address, request_model, _, tier, geo, speed, processing = asked
     model = found.model
     context = context_of(tier, speed, processing)
     dated = model.at(at_s, context)
@@ -45,8 +45,11 @@ def _from_table(catalog: Catalog, rule: Rule | None, asked: Asked, at_s: float, 
     times, why = multiplier(catalog, model, host_of(address), geo)
     if geo is not None and geo.lower() not in EVERYWHERE and times == 1:
         missing.append(f"geo {geo!r}")
-    rates = multiplied(dated.rates, times, TOKENS)
-    notes = _notes(version, found, dated, missing, why)
+    if model.charges_more:
+        missing.append("a charge by the call")
+    added, by_router = routed(catalog, provider, request_model)
+    rates = raised(multiplied(dated.rates, times, TOKENS), added)
+    notes = [*_notes(version, found, dated, missing, why), *by_router]
     if rule is not None:
         rates = multiplied(rates, rule.times, TOKENS | PIECES | {REQUESTS})
         notes += [f"the user's rule, line {rule.line}", *_times_note(rule)]
@@ -93,6 +96,15 @@ def context_of(tier: str | None, speed: str | None, processing: str | None) -> d
     if said["service_tier"] == "batch":  # Anthropic says it of answers of a batch job
         said["service_tier"], said["processing"] = "", "batch"
     return {key: value for key, value in said.items() if value not in STANDARD}
+
+
+def routed(catalog: Catalog, provider: str, request_model: str | None) -> tuple[Rate, list[str]]:
+    """What a router adds to a token of input, where one was asked for, and its reason."""
+    name = table_name(catalog, provider) if request_model else None
+    for each in catalog.routers:
+        if each["provider"] == name and re.search(each["asked"], (request_model or "").lower()):
+            return fraction(each["pico_usd"]), [f"the router's own charge on all input ({each['source']})"]
+    return 0, []
 
 
 def multiplier(catalog: Catalog, model: Model, host: str | None, geo: str | None) -> tuple[Fraction, str]:
