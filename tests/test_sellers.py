@@ -141,7 +141,7 @@ CHAT = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100},
 }  # fmt: skip
-MESSAGE = {
+MESSAGE: dict[str, Any] = {
     "id": "m", "type": "message", "role": "assistant", "content": [{"type": "text", "text": "ok"}],
     "stop_reason": "end_turn", "usage": {"input_tokens": 1_000, "output_tokens": 100},
 }  # fmt: skip
@@ -197,11 +197,25 @@ def test_an_address_that_is_asked_for_in_full_tells_the_seller() -> None:
     assert call.price.quality == "alias"
 
 
-def client_of(library: str, url: str, mode: str, model: str) -> Any:
+def test_the_cost_that_a_seller_reports_in_anthropics_words_is_reported() -> None:
+    """OpenRouter reports what it charges in the usage, whichever protocol it is asked by."""
+    usage = {**MESSAGE["usage"], "cost": 0.00123, "is_byok": False}
+    with Watched() as watched:
+        client = client_of("anthropic", "https://openrouter.ai/api", "sync", "claude-haiku-4-5", usage=usage)
+        client.messages.create(
+            model="anthropic/claude-haiku-4.5", max_tokens=9, messages=[{"role": "user", "content": "a"}]
+        )
+        call = watched.call()
+    assert call.provider == "openrouter"
+    assert isinstance(call.price, Cost)
+    assert (call.price.nano_usd, call.price.quality) == (1_230_000, "reported")
+
+
+def client_of(library: str, url: str, mode: str, model: str, **more: Any) -> Any:
     """A client of the library at the address, answered by itself."""
     module = __import__(library)
     http = flavour(library)
-    body = {**(MESSAGE if library == "anthropic" else CHAT), "model": model}
+    body = {**(MESSAGE if library == "anthropic" else CHAT), "model": model, **more}
 
     def answer(_: Any) -> Any:
         return http.Response(200, content=json.dumps(body), headers={"content-type": "application/json"})

@@ -11,6 +11,7 @@ from typing import Any
 
 from costspan.calls.merging import merged
 from costspan.calls.messages import fields, listed, text
+from costspan.clients import openai_body
 from costspan.facts import usage as units
 from costspan.facts.call import Answer
 from costspan.facts.foreign import code
@@ -68,6 +69,7 @@ def message(body: Any) -> Answer | None:
 
 def _take_usage(answer: Answer, said: Mapping[str, Any]) -> None:
     answer.usage = usage(said)
+    answer.reported_nano_usd = openai_body.reported_nano_usd(said)  # OpenRouter and gateways that speak this protocol
     answer.tier = text(said.get("service_tier"))
     answer.geo = text(said.get("inference_geo"))
     answer.speed = text(said.get("speed"))

@@ -104,7 +104,7 @@ def _add_reasoning_beside(counts: dict[str, int], said: Mapping[str, Any]) -> No
         counts[units.OUTPUT] = output + reasoning
 
 
-def _reported_nano_usd(said: Mapping[str, Any]) -> int | None:
+def reported_nano_usd(said: Mapping[str, Any]) -> int | None:
     """The cost in the usage itself: OpenRouter and gateways (USD), Perplexity (an object), xAI (ticks of 1e-10 USD)."""
     if "cost_in_usd_ticks" in said:
         ticks = count(said["cost_in_usd_ticks"])
@@ -135,7 +135,7 @@ def _answer(said: Mapping[str, Any], spent: Any, finish_reasons: tuple[str, ...]
     if spent is not None:
         spent = fields(spent)
         answer.usage = _usage(spent)
-        answer.reported_nano_usd = _reported_nano_usd(spent)
+        answer.reported_nano_usd = reported_nano_usd(spent)
     if "error" in said and said["error"] is not None:
         answer.error = error_of(said["error"])
     return answer
