@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ os.environ.setdefault("ANTHROPIC_OPEN_TELEMETRY", "false")  # its own spans: onl
 os.environ.setdefault("OTEL_COSTSPAN_HOSTS", "127.0.0.1=vendor")
 
 from costspan import guard
+from costspan.ledger import notes, place
 from provider import Provider
 from watching import Watched
 
@@ -55,6 +57,18 @@ def no_network_but_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect_to_loopback)
+
+
+@pytest.fixture(autouse=True)
+def no_notes_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a watched process leaves behind for `costspan usage` is not left to the user of this machine."""
+    data_directory, home = place.data_directory, place.data_directory(os.environ)
+
+    def elsewhere(environ: Mapping[str, str]) -> Path:
+        found = data_directory(environ)
+        return tmp_path_factory.getbasetemp() / "notes-of-tests" if found == home else found
+
+    monkeypatch.setattr(notes, "data_directory", elsewhere)
 
 
 @pytest.fixture

@@ -114,6 +114,8 @@ def test_the_agent_is_started_with_the_launchers_defaults() -> None:
     """What the user has set stays; the ledger and the stand-in are the demo's."""
     given = {"OTEL_METRICS_EXPORTER": "console", "OTEL_SERVICE_NAME": "mine"}
     started = environment(given, Path("demo.db"), "http://127.0.0.1:1")
+    assert started.pop("PYTHONPATH").split(os.pathsep)[0].endswith("costspan/cli/starting")
+    assert started.pop("_COSTSPAN_NOTES").endswith("/notes")
     assert started == given | {
         "OTEL_TRACES_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",

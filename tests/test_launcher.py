@@ -270,7 +270,11 @@ def test_a_signal_reaches_the_program(tmp_path: Path) -> None:
 def test_show_starts_nothing(tmp_path: Path) -> None:
     """The line it prints is the one it would run."""
     shown = start([COSTSPAN, "run", "--show", "python", "app.py", "a b"], tmp_path).stdout
-    assert shown == f"{' '.join(f'{name}=none' for name in NONE)} {INSTRUMENT} python app.py 'a b'\n"
+    none = " ".join(f"{name}=none" for name in NONE)
+    assert shown.startswith(f"{none} PYTHONPATH=")
+    assert shown.endswith(
+        f"/costspan/cli/starting _COSTSPAN_NOTES={tmp_path}/.local/share/costspan/notes python app.py 'a b'\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -287,12 +291,3 @@ def test_a_command_that_is_not_there_is_named(tmp_path: Path, command: str, sent
     assert ended.returncode == 127
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr
-
-
-def test_a_python_without_costspan_is_told(tmp_path: Path) -> None:
-    """The program runs on, and one sentence says that nothing is counted and what to do."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "other")], check=True, timeout=120)
-    other = str(tmp_path / "other" / "bin" / "python")
-    ended = start([COSTSPAN, "run", other, "-S", "-c", "print('ran')"], tmp_path)
-    assert ended.stdout == "ran\n"
-    assert f"{other} runs on a Python without costspan, so its calls are not counted" in ended.stderr

@@ -16,7 +16,7 @@ from caller import KINDS, Caller
 from costspan import assembly, attribution, guard, instrumentor, names, scope
 from costspan.calls.ratelimits import RateLimits
 from costspan.cli.commands import costspan
-from costspan.emit import cells, durations, events, fanout, pipeline, pricer, rider, sessions, spans
+from costspan.emit import cells, durations, events, fanout, pipeline, pricer, rider, session_points, sessions, spans
 from costspan.facts.money import FAULT, Cost, Unpriced
 from costspan.ledger import writer
 from costspan.pricing import Prices
@@ -120,9 +120,9 @@ AT_WORK: Final[list[tuple[Any, str, set[str]]]] = [
     (spans.Spans, "began", {"spans"}),
     (spans.Spans, "ended", {"spans"}),
     (fanout.scope, "current", {"attribution", "sessions"}),
-    (RateLimits, "read", {"rate limits"}),
+    (RateLimits, "take", {"rate limits"}),
     (pricer.Pricer, "price", {"price"}),
-    (rider.Rider, "_of_sessions", {"sessions"}),
+    (session_points.SessionPoints, "backlog", {"sessions"}),
     (rider.Rider, "_of_durations", {"durations"}),
     (writer.LedgerWriter, "take", {"ledger"}),
     (writer.LedgerWriter, "__init__", {"ledger"}),

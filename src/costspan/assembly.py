@@ -4,41 +4,54 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from opentelemetry.metrics import get_meter_provider
 
-from costspan import guard
+from costspan import guard, unwatched
 from costspan.calls import patching
 from costspan.calls.requests import Family
 from costspan.clients import WAITED_FOR, described
 from costspan.emit.bookkeeper import Bookkeeper
 from costspan.emit.pipeline import Ledger, Pipeline
 from costspan.emit.pricer import Pricer
+from costspan.facts.call import Call
 from costspan.facts.periods import Periods
+from costspan.ledger import notes
 from costspan.ledger.place import NoHome, path_of
-from costspan.settings import AUTO, OFF, Settings, has_otlp_endpoint
+from costspan.settings import AUTO, OFF, ON, Settings, has_otlp_endpoint, otlp_endpoint
 
 _log: Final = logging.getLogger("costspan")
 
 
 def assembled(settings: Settings, prices: Path | None, providers: Mapping[str, Any]) -> Pipeline:
     """Everything that hears of a call; `prices` are the user's own, `providers` those of OpenTelemetry, by argument."""
-    return Pipeline(
+    meters = providers.get("meter_provider") or get_meter_provider()
+    path = guard.part("ledger", lambda: _ledger_path(settings, meters))
+    pipeline = Pipeline(
         settings,
         prices=Pricer(prices),
-        ledger=guard.part("ledger", lambda: _ledger(settings, providers.get("meter_provider") or get_meter_provider())),
+        ledger=guard.part("ledger", lambda: _ledger(path, settings)),
         tracer_provider=providers.get("tracer_provider"),
         meter_provider=providers.get("meter_provider"),
         logger_provider=providers.get("logger_provider"),
     )
+    where = Whereabouts.of(path, settings)
+    if where is not None:
+        pipeline.clerk.also("notes", where.take)
+    return pipeline
 
 
 def watch(name: str, pipeline: Pipeline, settings: Settings) -> None:
     """Watch the client library that the file of this name describes."""
-    patching.install(Family(described(name), pipeline.fanout, settings.hosts, settings.ask_usage))
+    client = described(name)
+    patching.install(Family(client, pipeline.fanout, settings.hosts, settings.ask_usage))
+    if client.name in patching.degraded:
+        unwatched.degraded(client.name, patching.degraded[client.name])
 
 
 def unwatch() -> None:
@@ -47,16 +60,47 @@ def unwatch() -> None:
         patching.remove(described(name).name)
 
 
-def _ledger(settings: Settings, meter_provider: Any) -> Ledger | None:
+def _ledger_path(settings: Settings, meter_provider: Any) -> Path | None:
     """Where no telemetry leaves this process, the ledger takes the record, unless it is told not to."""
     if settings.ledger == OFF or (settings.ledger == AUTO and _has_way_out(meter_provider)):
         return None
     try:
-        path = path_of(settings.ledger, os.environ)
+        return path_of(settings.ledger, os.environ)
     except NoHome as reason:
         guard.degrade("ledger", str(reason))
         return None
-    return Bookkeeper(path, Periods(settings.time_zone))
+
+
+def _ledger(path: Path | None, settings: Settings) -> Ledger | None:
+    return None if path is None else Bookkeeper(path, Periods(settings.time_zone))
+
+
+#: How often the note on where calls went is written again.
+_EVERY_S: Final = 30.0
+
+
+class Whereabouts:
+    """Leaves a note on where the record of this process's calls is, where the default ledger does not have it."""
+
+    def __init__(self, how: str, where: str) -> None:
+        self._how = how
+        self._where = where
+        self._written_s = float("-inf")
+
+    @classmethod
+    def of(cls, ledger: Path | None, settings: Settings) -> Whereabouts | None:
+        """None where whoever asks `costspan usage` finds the calls."""
+        if ledger is not None:
+            is_default = settings.ledger in {AUTO, ON}
+            return None if is_default else cls("ledger", str(ledger.absolute()))
+        endpoint = urlsplit(f"//{otlp_endpoint(os.environ).rpartition('//')[2]}").netloc.rpartition("@")[2]
+        return cls("otlp", endpoint) if endpoint else cls("off", "")
+
+    def take(self, _: Sequence[Call]) -> None:
+        """Write it with the first calls, and now and then again."""
+        if monotonic() - self._written_s >= _EVERY_S:
+            self._written_s = monotonic()
+            notes.leave(notes.RECORD, self._how, how=self._how, where=self._where)
 
 
 def _has_way_out(meter_provider: Any) -> bool:

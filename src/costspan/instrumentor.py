@@ -16,7 +16,7 @@ import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from costspan import guard
-from costspan.clients import WAITED_FOR
+from costspan.clients.libraries import NOT_WATCHED, WAITED_FOR
 from costspan.process.exits import own_in_child, unwatch_exits, watch_exits
 from costspan.process.fork import Participant, unwatch_forks, watch_forks
 from costspan.settings import Settings
@@ -76,6 +76,7 @@ def _install(options: dict[str, Any]) -> None:
     for mistake in settings.mistakes:
         _log.warning("costspan: %s", mistake)
     if not settings.enabled:
+        _when_imported("costspan.scope", _settle)
         return
     _setup = _Setup(settings, guard.part("prices", lambda: _prices_file(settings)), options)
     guard.part("exits", lambda: watch_exits(_Ends(), on_sigterm=settings.sigterm))
@@ -85,6 +86,9 @@ def _install(options: dict[str, Any]) -> None:
     _when_imported("costspan.scope", _begin_scope)
     for name, module in WAITED_FOR.items():
         _when_imported(module, functools.partial(_meet, name))
+    for module in NOT_WATCHED:
+        _when_imported(module, functools.partial(_miss, module))
+    _when_imported("botocore", _meet_botocore)
 
 
 def _when_imported(module: str, act: Callable[[Any], None]) -> None:
@@ -115,11 +119,18 @@ def _begin_scope(scope: Any) -> None:
     if _setup is None:
         return
     settings = _setup.settings
+    scope.is_counted()
     guard.part("attribution", lambda: scope.defaults(**settings.attribution()))
     if settings.carry:
         guard.part("carry", lambda: scope.install_carry())  # noqa: PLW0108  (loaded inside the guard)
     if settings.baggage:
         guard.part("baggage", lambda: scope.install_baggage(imported=settings.baggage, exported=settings.baggage))
+
+
+@guard.guarded("instrument.scope")
+def _settle(scope: Any) -> None:
+    """It was said that nothing is to be counted: no need to tell."""
+    scope.is_counted()
 
 
 @guard.guarded("uninstrument.scope")
@@ -139,6 +150,23 @@ def _meet(name: str, _: Any) -> None:
         from costspan import assembly
 
         assembly.watch(name, parts, setup.settings)
+
+
+@guard.guarded("instrument.unwatched")
+def _miss(module: str, _: Any) -> None:
+    """A library has been imported that calls LLMs and is not watched."""
+    if _setup is not None:
+        from costspan import unwatched
+
+        unwatched.imported(module)
+
+
+@guard.guarded("instrument.unwatched")
+def _meet_botocore(botocore: Any) -> None:
+    if _setup is not None:
+        from costspan import unwatched
+
+        unwatched.botocore_imported(botocore)
 
 
 @guard.guarded("instrument.connect")

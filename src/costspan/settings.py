@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 OTEL_COSTSPAN_ENABLED: Final = "OTEL_COSTSPAN_ENABLED"
 OTEL_COSTSPAN_LEDGER: Final = "OTEL_COSTSPAN_LEDGER"
@@ -226,9 +225,11 @@ class Settings:
 
 
 def _take(setting: Setting, option: object, values: dict[str, Any], mistakes: list[str], instead: str) -> None:
+    from costspan.facts.stated import stated
+
     field = setting.name.removeprefix(_PREFIX).lower()
     try:
-        values[field] = setting.read(_text(option).strip() or setting.default)
+        values[field] = setting.read(stated(option).strip() or setting.default)
     except ValueError as expected:
         mistakes.append(_mistake(f"instrument({field}=...) was given", option, expected, instead))
     except TypeError:
@@ -246,34 +247,6 @@ def _mistake(what: str, given: object, expected: ValueError, instead: str) -> st
     shown = "".join(sign if sign.isprintable() else "?" for sign in text[:_LONGEST_SHOWN])
     shown = f'"{shown}"' if isinstance(given, str) else f"an object of type {shown}"
     return f"{what} {shown}: expected {expected}; {instead or 'nothing'} is used instead"
-
-
-def _text(option: object) -> str:
-    """The value of a keyword as the environment would state it. Raises TypeError for what has no such text."""
-    from datetime import tzinfo
-    from enum import Enum
-    from uuid import UUID
-
-    if isinstance(option, Enum):
-        return _text(option.value)
-    if isinstance(option, bool):
-        return "true" if option else "false"
-    if isinstance(option, os.PathLike):
-        return os.fsdecode(cast("os.PathLike[str]", option))
-    if isinstance(option, str | int | UUID | tzinfo):
-        return str(option)
-    if isinstance(option, Mapping):
-        return _text([*cast("Mapping[object, object]", option).items()])
-    if isinstance(option, tuple | list | set | frozenset):
-        return ",".join(map(_word, cast("Collection[object]", option)))
-    raise TypeError
-
-
-def _word(option: object) -> str:
-    """A word of a list, or a pair as `name=value`."""
-    if isinstance(option, tuple | list):
-        return "=".join(map(_text, cast("Collection[object]", option)))
-    return _text(option)
 
 
 def _unknown(environ: Mapping[str, str]) -> list[str]:
@@ -295,5 +268,11 @@ def _unknown_option(name: str, fields: Mapping[str, object]) -> str:
 
 def has_otlp_endpoint(environ: Mapping[str, str]) -> bool:
     """Whether the environment says where OTLP goes: an endpoint for all signals or for one."""
-    signals = ("", "TRACES_", "METRICS_", "LOGS_")
-    return any(environ.get(f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT", "").strip() for signal in signals)
+    return bool(otlp_endpoint(environ))
+
+
+def otlp_endpoint(environ: Mapping[str, str]) -> str:
+    """Where OTLP goes, by the first endpoint that the environment says; empty without any."""
+    signals = ("", "METRICS_", "LOGS_", "TRACES_")
+    said = (environ.get(f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT", "").strip() for signal in signals)
+    return next((endpoint for endpoint in said if endpoint), "")

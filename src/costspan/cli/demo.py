@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import click
 
 from costspan.cli import options
-from costspan.cli.run import embedded_defaults, launcher
+from costspan.cli.run import added_variables
 from costspan.ledger.place import NoHome, data_directory
 from costspan.ledger.store import Store
 from costspan.report import Page, summary
@@ -57,7 +57,7 @@ def environment(given: Mapping[str, str], ledger: Path, address: str) -> dict[st
     host = urlsplit(address).hostname
     stand_in = {"STAND_IN_URL": address, "OTEL_COSTSPAN_HOSTS": f"{host}=vendor"}  # it answers as both vendors
     names = {"OTEL_COSTSPAN_LEDGER": str(ledger), **stand_in}
-    return {"OTEL_SERVICE_NAME": "costspan-demo", **given, **embedded_defaults(given), **names}
+    return {"OTEL_SERVICE_NAME": "costspan-demo", **given, **added_variables(given), **names}
 
 
 def _require_clients() -> None:
@@ -103,7 +103,7 @@ def _stand_in(example: Path) -> Generator[str]:
 
 
 def _run_agent(example: Path, environ: Mapping[str, str]) -> None:
-    line = [launcher(), sys.executable, str(example / "agent.py")]
+    line = [sys.executable, str(example / "agent.py")]
     code = subprocess.run(line, env=environ, check=False).returncode  # noqa: S603  (a program of our own)
     if code:
         raise click.ClickException(f"the agent ended with exit code {code}; its words stand above")

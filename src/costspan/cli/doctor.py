@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -14,7 +15,7 @@ from typing import Final
 import click
 
 from costspan import guard
-from costspan.cli import destinations, options, watching
+from costspan.cli import destinations, notices, options, watching
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
 from costspan.ledger.condition import Condition, examine, has_room
 from costspan.ledger.place import NoHome, path_of
@@ -60,9 +61,11 @@ def _findings(environ: Mapping[str, str], ledger: Path | None) -> Iterator[Findi
         ("settings", lambda: settings(set_, environ)),
         ("parts", lambda: watching.parts(set_)),
         ("clients", watching.clients),
+        ("not watched", watching.not_watched),
         ("neighbours", watching.neighbours),
         ("prices", lambda: prices(set_, time.time())),
         ("ledger", lambda: where_and_how(ledger, set_, environ)),
+        ("not counted", lambda: left_behind(ledger, set_, environ, time.time())),
         ("telemetry", lambda: destinations.telemetry(environ)),
         ("instance ids", lambda: destinations.instances(environ)),
     )
@@ -113,6 +116,14 @@ def where_and_how(chosen: Path | None, set_: Settings, environ: Mapping[str, str
         yield from the_ledger(examine(path), set_, environ)
 
 
+def left_behind(chosen: Path | None, set_: Settings, environ: Mapping[str, str], now_s: float) -> Iterator[Finding]:
+    """What programs under costspan left behind on calls that are not in the ledger."""
+    with contextlib.suppress(NoHome):
+        path = chosen or path_of(set_.ledger, environ)
+        for sentence in notices.of(environ, now_s, last_ns=examine(path).last_ns, ledger=path):
+            yield Finding("not counted", NOTE, sentence.removesuffix("."))
+
+
 def the_ledger(found: Condition, set_: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Whether the ledger is written, where it lies, its health and its losses."""
     topic = "ledger"
@@ -127,7 +138,7 @@ def the_ledger(found: Condition, set_: Settings, environ: Mapping[str, str]) -> 
         if obstacle:
             yield Finding(topic, WRONG, f"records cannot be written: {obstacle}")
     if not found.is_there:
-        yield Finding(topic, OK, f"no ledger yet at {found.path}: it begins with the first call")
+        yield Finding(topic, OK, f"no ledger yet at {found.path}: no call of a program under costspan has been booked")
     elif found.fault:
         yield Finding(topic, WRONG, f"{found.fault}. The next record moves a corrupt file aside and begins a new one")
     else:

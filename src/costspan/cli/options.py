@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import datetime, timezone, tzinfo
 from pathlib import Path
 from typing import Final
 
 import click
 
+from costspan.cli import notices
 from costspan.facts.periods import zone
-from costspan.ledger.faults import LedgerError
+from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.place import NoHome, default_path
 from costspan.ledger.store import Store
 from costspan.pricing import Prices
@@ -80,6 +82,9 @@ def read_ledger(path: Path) -> Store:
     """The ledger, to be read. Ends the command with a sentence where that is not possible."""
     try:
         return Store.read(path)
+    except NoLedger as fault:
+        said = notices.of(os.environ, time.time(), last_ns=None, ledger=path)
+        raise click.ClickException("\n".join([str(fault), *said])) from fault
     except LedgerError as fault:
         raise click.ClickException(str(fault)) from fault
 

@@ -1,17 +1,18 @@
 """`costspan run COMMAND`: start a program so that its LLM calls are counted, with nothing else to set up.
 
-The program is started by OpenTelemetry's own launcher, `opentelemetry-instrument`. Where the environment names no
-OTLP endpoint, telemetry has nowhere to go: its exporters are switched off (by default they would knock at a port
-where no one listens, at every interval and at exit) and the ledger takes the record.
+Every Python below the command begins with cli/starting/sitecustomize.py, which does what OpenTelemetry's own
+launcher, `opentelemetry-instrument`, has a Python do. Where the environment names no OTLP endpoint, telemetry has
+nowhere to go: its exporters are switched off (by default they would knock at a port where no one listens, at every
+interval and at exit) and the ledger takes the record.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,11 +20,15 @@ from typing import Final
 
 import click
 
-LAUNCHER: Final = "opentelemetry-instrument"
+from costspan.ledger import notes
+from costspan.ledger.place import NoHome
+
 SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
 #: The shell's word for a command that is not there.
 NOT_FOUND: Final = 127
-_HAS_COSTSPAN: Final = "import sys, importlib.util; sys.exit(importlib.util.find_spec('costspan') is None)"
+_STARTING: Final = Path(__file__).parent / "starting"
+#: Options of Python with which it heeds no PYTHONPATH, or no sitecustomize: nothing can be counted then.
+_DEAF: Final = frozenset("ESI")
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -41,19 +46,35 @@ def run(command: tuple[str, ...], *, show: bool) -> None:
     costspan run python -m my.agent --port 8000
     costspan run pytest tests/
     """  # noqa: D301  (\b is click's sign for "leave these lines as they are")
-    added = embedded_defaults(os.environ)
-    line = [launcher(), *command]
+    added = added_variables(os.environ)
     if show:
-        click.echo(" ".join([*(f"{name}={value}" for name, value in added.items()), shlex.join(line)]))
+        click.echo(" ".join([*(f"{name}={value}" for name, value in added.items()), shlex.join(command)]))
         return
     program = shutil.which(command[0])
     if program is None:
         raise _NotFound(command[0])
-    if not _is_watched(Path(program)):
-        click.echo(_elsewhere(program), err=True)
+    if _is_deaf(Path(program), command[1:]):
+        click.echo(_NOT_HEARD, err=True)
+    notes.leave(notes.STARTED, program=_name(command))
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(line[0], line, {**os.environ, **added})  # noqa: S606  (the user's own command is the point)
+    # The name as it was typed: a Python finds its environment by it.
+    os.execve(program, [*command], {**os.environ, **added})  # noqa: S606  (the user's own command is the point)
+
+
+def added_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which each Python below begins with our sitecustomize, and where telemetry goes."""
+    path = [place for place in environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    added = embedded_defaults(environ)
+    added["PYTHONPATH"] = os.pathsep.join([str(_STARTING), *(place for place in path if place != str(_STARTING))])
+    with contextlib.suppress(NoHome):
+        added["_COSTSPAN_NOTES"] = str(notes.directory(environ))
+    return added
+
+
+def _name(command: tuple[str, ...]) -> str:
+    """The program's file among the words of a command: nothing else of it is kept."""
+    return Path(next((word for word in command if word.endswith(".py")), command[0])).name
 
 
 def embedded_defaults(environ: Mapping[str, str]) -> dict[str, str]:
@@ -79,47 +100,19 @@ class _NotFound(click.ClickException):
         super().__init__(f'"{name}" is no command on the PATH and no executable file{hint}')
 
 
-def launcher() -> str:
-    """The launcher of the environment that costspan is installed in, whatever the PATH says."""
-    places = [Path(sys.executable).parent, Path(sys.argv[0]).absolute().parent, os.environ.get("PATH", "")]
-    found = shutil.which(LAUNCHER, path=os.pathsep.join(map(str, places)))
-    if found is None:
-        raise click.ClickException(
-            f"{LAUNCHER} is missing beside {sys.executable}: install opentelemetry-instrumentation there"
-        )
-    return found
+def _is_deaf(program: Path, words: tuple[str, ...]) -> bool:
+    """Whether a Python is told to heed nothing of its environment."""
+    if re.fullmatch(r"python[\d.]*", program.name) is None:
+        return False
+    for word in words:
+        if not word.startswith("-") or word in {"-", "-c", "-m"}:
+            return False
+        if not word.startswith("--") and _DEAF & set(word):
+            return True
+    return False
 
 
-def _is_watched(program: Path) -> bool:
-    """False if the program surely runs on a Python that has no costspan."""
-    python = _python_of(program)
-    if python is None or python.parent == Path(sys.executable).parent:
-        return True
-    try:
-        probe = subprocess.run([python, "-c", _HAS_COSTSPAN], check=False, timeout=30)  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return True  # it will not start either, and say so better than we can
-    return probe.returncode != 1
-
-
-def _python_of(program: Path) -> Path | None:
-    """The Python that a program runs on: itself, or the one its first line names; None for other programs."""
-    if _is_python(program):
-        return program
-    with program.open("rb") as file:
-        first = file.readline(1_000)
-    words = first[2:].decode(errors="replace").split() if first.startswith(b"#!") else []
-    if len(words) > 1 and Path(words[0]).name == "env":
-        words = [shutil.which(words[-1]) or ""]
-    return Path(words[0]) if words and _is_python(Path(words[0])) else None
-
-
-def _is_python(path: Path) -> bool:
-    return re.fullmatch(r"python[\d.]*", path.name) is not None
-
-
-def _elsewhere(program: str) -> str:
-    return (
-        f"costspan: {program} runs on a Python without costspan, so its calls are not counted. Activate the "
-        f"environment of {sys.executable}, or install costspan into the other one."
-    )
+_NOT_HEARD: Final = (
+    "costspan: with -E, -I or -S this Python heeds neither PYTHONPATH nor sitecustomize, so its calls are not counted. "
+    "Leave the option out, or have the program call costspan's instrument() itself."
+)

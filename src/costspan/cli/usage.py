@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from datetime import tzinfo
@@ -10,7 +11,7 @@ from typing import Final
 
 import click
 
-from costspan.cli import options
+from costspan.cli import notices, options
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.store import Store
 from costspan.report import Page, Question, Report, as_data, as_text, ask
@@ -77,7 +78,8 @@ def usage(
         asked = groups(by or ("model",)), filters(where), _period(period, since, until, time_zone, now_s)
     except ValueError as fault:
         raise click.UsageError(str(fault)) from fault
-    _answer(options.ledger_path(ledger), Question(*asked, time_zone), now_s, _Form(top, is_json=is_json, is_csv=is_csv))
+    form = _Form(top, is_json=is_json, is_csv=is_csv, is_own=ledger is None)
+    _answer(options.ledger_path(ledger), Question(*asked, time_zone), now_s, form)
 
 
 def _period(period: str | None, since: str | None, until: str | None, zone: tzinfo, now_s: float) -> Period:
@@ -91,11 +93,17 @@ def _period(period: str | None, since: str | None, until: str | None, zone: tzin
 class _Form:
     """How the answer is to be given."""
 
-    def __init__(self, top: int | None, *, is_json: bool, is_csv: bool) -> None:
+    def __init__(self, top: int | None, *, is_json: bool, is_csv: bool, is_own: bool) -> None:
         self._top = top
+        self._is_own = is_own
         self._write = as_data.write_json if is_json else as_data.write_csv if is_csv else None
 
-    def give(self, report: Report) -> None:
+    def give(self, report: Report, now_s: float, last_ns: int | None) -> None:
+        """Print the report, and what is owed of calls that are not in it unless a ledger was asked by its name."""
+        if self._is_own:
+            report.notices = notices.of(
+                os.environ, now_s, report.question.period, last_ns=last_ns, ledger=Path(report.path)
+            )
         if self._write:
             self._write(report, sys.stdout, self._top)
         else:
@@ -105,8 +113,9 @@ class _Form:
 def _answer(path: Path, question: Question, now_s: float, form: _Form) -> None:
     try:
         with Store.read(path) as store:
-            form.give(ask(store, question, now_s))
+            ((last_ns,),) = store.select("SELECT MAX(started_ns) FROM records")
+            form.give(ask(store, question, now_s), now_s, last_ns)
     except NoLedger:
-        form.give(Report(question, NO_LEDGER, str(path)))
+        form.give(Report(question, NO_LEDGER, str(path)), now_s, None)
     except LedgerError as fault:
         raise click.ClickException(str(fault)) from fault

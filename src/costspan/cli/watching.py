@@ -18,6 +18,7 @@ from costspan.calls.description import Client
 from costspan.calls.requests import Family
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
 from costspan.clients import CLIENTS
+from costspan.clients.libraries import NOT_WATCHED, REMARKS
 from costspan.emit.pipeline import Pipeline
 from costspan.emit.pricer import Pricer
 from costspan.settings import Settings
@@ -77,6 +78,27 @@ def clients(watched: Iterable[Client] = CLIENTS) -> Iterator[Finding]:
             yield _client(client, version)
     if absent:
         yield Finding("clients", NOTE, f"not installed in this Python: {', '.join(absent)}")
+
+
+def not_watched(known: Mapping[str, str] = NOT_WATCHED) -> Iterator[Finding]:
+    """Installed libraries that call LLMs and are not watched, and what hides costspan from a program started here."""
+    here = set(_distributions())
+    found = [name for name in known.values() if name.lower().replace("_", "-") in here]
+    if found:
+        remarks = [f"{name}: {REMARKS[name]}" for name in found if name in REMARKS]
+        more = f" ({'; '.join(remarks)})" if remarks else ""
+        yield Finding(
+            "clients",
+            NOTE,
+            f"installed and not watched: {', '.join(found)}: calls made with them are not counted{more}",
+        )
+    for hiding in (Path("costspan", "__init__.py"), Path("costspan.py")):
+        if hiding.is_file():
+            yield Finding(
+                "launcher", WRONG,
+                f"{hiding.absolute()} hides the installed costspan from programs started here by {_LAUNCHER} or python -m: "
+                "rename it, or start them elsewhere",
+            )  # fmt: skip
 
 
 # How the launcher is told which one to take.

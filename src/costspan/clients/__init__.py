@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from costspan.clients.libraries import WAITED_FOR
 
 if TYPE_CHECKING:
     from costspan.calls.description import Client
 
     CLIENTS: tuple[Client, ...]
 
-#: The files of this package, and the module of the library for which each is loaded.
-WAITED_FOR: Final = {
-    "openai": "openai._base_client",
-    "anthropic": "anthropic._base_client",
-    "groq": "groq._base_client",
-    "together": "together._base_client",
-    "fireworks": "fireworks._base_client",
-    "cerebras": "cerebras.cloud.sdk._base_client",
-    "perplexity": "perplexity._base_client",
-}
+__all__ = ["CLIENTS", "WAITED_FOR", "described"]
 
 
 def described(name: str) -> Client:

@@ -71,7 +71,7 @@ class Store:
     def read(cls, path: Path, *, patience_s: float = 5.0) -> Store:
         """Open for reading. Raises NoLedger, or LedgerError with a sentence."""
         if not path.exists():
-            raise NoLedger(f"no ledger yet at {path}: it begins with the first call of a program under costspan")
+            raise NoLedger(f"no ledger yet at {path}: no call of a program under costspan has been booked in it")
         try:
             return cls(_reader(path, patience_s), path)
         except (sqlite3.Error, OSError) as fault:

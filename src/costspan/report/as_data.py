@@ -94,6 +94,7 @@ def _frame(report: Report) -> tuple[dict[str, Any], dict[str, Any]]:
         "is_lower_bound": report.total.is_lower_bound,
         "unpriced": [unpriced._asdict() for unpriced in report.unpriced],
         "lost": {"records": report.lost_records, "usd": usd(report.lost_nano_usd)},
+        "notices": report.notices,
     }
     return before, after
 

@@ -147,6 +147,7 @@ def notes(report: Report) -> Iterator[str]:
             f"Missing: {number(report.lost_records, 'record')} of {average_usd(report.lost_nano_usd, 1)} USD that the "
             "ledger could not take. `costspan doctor` says why."
         )
+    yield from report.notices
 
 
 def _state(report: Report) -> str:
@@ -156,7 +157,12 @@ def _state(report: Report) -> str:
         return f"Nothing in these filters and this period. The ledger {report.path} has records of other calls."
     if report.state == usage.NO_RECORDS:
         return f"No records yet: the ledger {report.path} is there, and no call has been booked in it."
-    return f"No ledger yet at {report.path}. It begins with the first call of: costspan run python your_program.py"
+    if report.notices:
+        return f"No ledger at {report.path}."
+    return (
+        f"No ledger at {report.path}: no call of a program under costspan has been booked. Start yours by: "
+        "costspan run python your_program.py"
+    )
 
 
 def _average(report: Report) -> str:

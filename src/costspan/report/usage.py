@@ -143,6 +143,8 @@ class Report:
     unpriced: list[Unpriced] = field(default_factory=list[Unpriced])
     lost_records: int = 0
     lost_nano_usd: int = 0
+    #: Sentences on calls that are not in this ledger.
+    notices: list[str] = field(default_factory=list[str])
 
 
 def ask(store: Store, question: Question, now_s: float) -> Report:

@@ -11,6 +11,7 @@ from costspan.scope.session import (
     defaults,
     environment,
     forget_defaults,
+    is_counted,
     read_defaults,
     without_baggage,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "from_span",
     "install_baggage",
     "install_carry",
+    "is_counted",
     "read_defaults",
     "remove_carry",
     "remove_resolver",

@@ -8,13 +8,14 @@ only in the thread and task that it came from, and a generator may well be close
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.context import Context, attach, create_key, get_current, set_value
 
 from costspan.facts.attribution import NOBODY, Attribution
-from costspan.guard import guarded
+from costspan.guard import guarded, tell_once
 from costspan.scope.decorate import bound
 from costspan.scope.words import Word, attribution_of
 
@@ -29,10 +30,12 @@ _VARIABLES: Final = {name: f"OTEL_COSTSPAN_{name.upper()}" for name in Attributi
 class Process:
     """What holds for the whole process: its defaults, who is asked for what a scope left open, who cleans baggage."""
 
-    __slots__ = ("defaults", "resolve", "strip")
+    __slots__ = ("defaults", "is_counted", "resolve", "strip")
 
     def __init__(self) -> None:
         self.defaults = NOBODY
+        #: Whether calls of this process are counted; True too where that has been settled or told.
+        self.is_counted = False
         self.resolve: Callable[[Attribution, Context], Attribution] | None = None
         self.strip: Callable[[Context], Context] | None = None
 
@@ -140,6 +143,8 @@ class Turns:
 
     @guarded("attribution")
     def _begin(self) -> None:
+        if not PROCESS.is_counted:
+            _tell_uncounted()
         context = get_current()
         self._around = _layer_in(context)
         if self._layer is None:
@@ -206,8 +211,26 @@ def _placed(context: Context, layer: _Layer | None) -> Context:
     return Context({key: value for key, value in context.items() if key != _KEY})
 
 
+def is_counted() -> None:
+    """Calls of this process are counted, or it was said that they are not to be: no word is owed."""
+    PROCESS.is_counted = True
+
+
+def _tell_uncounted() -> None:
+    """Who says for whom calls are expects them to be counted."""
+    PROCESS.is_counted = True
+    if "costspan" not in os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", ""):
+        tell_once(
+            "uncounted",
+            "costspan: a call is attributed, and nothing is counted in this process: start the program by `costspan run`, "
+            "or have it call CostspanInstrumentor().instrument() first (docs/getting-started.md)",
+        )
+
+
 @guarded("attribution")
 def _open(whose: Attributed) -> None:
+    if not PROCESS.is_counted:
+        _tell_uncounted()
     context = get_current()
     attach(_placed(context, whose.layer(_layer_in(context))))
 

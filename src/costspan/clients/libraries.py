@@ -1,0 +1,49 @@
+"""The client libraries that costspan knows by name: those it watches, and those it does not.
+
+Without any import: costspan/cli/starting reads this file in Pythons that have no costspan.
+"""
+
+#: The files of this package, and the module of the library for which each is loaded.
+WAITED_FOR = {
+    "openai": "openai._base_client",
+    "anthropic": "anthropic._base_client",
+    "groq": "groq._base_client",
+    "together": "together._base_client",
+    "fireworks": "fireworks._base_client",
+    "cerebras": "cerebras.cloud.sdk._base_client",
+    "perplexity": "perplexity._base_client",
+}
+
+#: Libraries that call LLMs and are not watched: the module that a program imports to do so, and the distribution.
+NOT_WATCHED = {
+    "google.genai": "google-genai",
+    "google.generativeai": "google-generativeai",
+    "vertexai.generative_models": "google-cloud-aiplatform",
+    "mistralai": "mistralai",
+    "cohere": "cohere",
+    "ollama": "ollama",
+    "huggingface_hub.inference._client": "huggingface_hub",
+    "azure.ai.inference": "azure-ai-inference",
+    "xai_sdk": "xai-sdk",
+    "voyageai": "voyageai",
+    "openrouter": "openrouter",
+    "claude_agent_sdk": "claude-agent-sdk",
+    "litellm": "litellm",
+    "replicate": "replicate",
+    "ai21": "ai21",
+    "dashscope": "dashscope",
+    "zhipuai": "zhipuai",
+    "zai": "zai-sdk",
+    "volcenginesdkarkruntime": "volcengine-python-sdk",
+    "ibm_watsonx_ai": "ibm-watsonx-ai",
+    "llama_api_client": "llama-api-client",
+    "writerai": "writer-sdk",
+    "reka": "reka-api",
+}
+
+#: What is to be said of a library beside that it is not watched.
+REMARKS = {
+    "litellm": "its calls are counted where they go through the openai client (openai, azure and hosts like them), "
+    "and on every other route (anthropic, gemini, bedrock, ...) not",
+    "boto3": "a client of bedrock-runtime was made",
+}

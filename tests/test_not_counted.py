@@ -1,0 +1,347 @@
+"""Where calls are not counted, or not here, a word says so by name: on the log, in `usage`, `explain` and `doctor`."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from costspan.cli import notices, watching
+from costspan.cli.findings import NOTE, WRONG
+from costspan.clients.libraries import NOT_WATCHED, REMARKS, WAITED_FOR
+from costspan.ledger import notes
+from costspan.report.period import Period
+from otlp_receiver import over_http
+from stand_in_process import client_environment, stand_in
+from test_launcher import APP, BIN, COSTSPAN, INSTRUMENT, start
+
+NOW_S: Final = 1_800_000_000.0
+NEVER: Final = ("begins with the first call", "No ledger yet")
+
+
+@pytest.fixture(scope="module")
+def address() -> Generator[str]:
+    with stand_in() as where:
+        yield where
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> str:
+    path = tmp_path / "agent.py"
+    path.write_text(APP)
+    return str(path)
+
+
+def usage(home: Path, *words: str, **environ: str) -> str:
+    ended = start([COSTSPAN, "usage", *words], home, **environ)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def module_file(place: Path, module: str) -> None:
+    """An empty module of that name, with the packages it lies in."""
+    *packages, last = module.split(".")
+    for package in packages:
+        place /= package
+        place.mkdir(exist_ok=True)
+        (place / "__init__.py").touch()
+    (place / f"{last}.py").touch()
+
+
+# --- libraries ------------------------------------------------------------------------------------------------
+
+
+def test_no_library_is_both_watched_and_not() -> None:
+    """Who adds a client takes its line out of the other table."""
+    assert not set(NOT_WATCHED) & {module.partition("._")[0] for module in WAITED_FOR.values()}
+    assert set(REMARKS) <= {*NOT_WATCHED.values(), "boto3"}
+
+
+def test_every_library_that_is_not_watched_is_named_when_it_is_imported(tmp_path: Path) -> None:
+    """Once on the log, with what is watched; in another process by `usage`, as JSON too, and by `doctor`."""
+    library = tmp_path / "library"
+    library.mkdir()
+    for module in NOT_WATCHED:
+        if not (library / module.replace(".", "/")).exists():
+            module_file(library, module)
+    app = tmp_path / "agent.py"
+    app.write_text("\n".join(f"import {module}" for module in NOT_WATCHED for _ in range(2)))
+    none = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
+    ended = start([INSTRUMENT, "python", str(app)], tmp_path, PYTHONPATH=str(library), **none)
+    assert ended.returncode == 0
+    report = usage(tmp_path)
+    told = json.loads(usage(tmp_path, "--json"))["notices"]
+    doctor = start([COSTSPAN, "doctor"], tmp_path).stdout
+    for name in NOT_WATCHED.values():
+        assert (
+            ended.stderr.count(f"costspan: {name} is imported and not watched: calls made with it are not counted") == 1
+        )
+        assert f"Not counted: calls made with {name}, which is not watched" in report
+        assert any(f"calls made with {name}," in sentence for sentence in told)
+        assert f"calls made with {name}," in doctor
+    assert "agent.py" in report
+    assert not [word for word in NEVER if word in report]
+    assert len(told) == len(NOT_WATCHED)
+
+
+def test_a_client_of_bedrock_is_named_and_other_services_of_aws_are_not(tmp_path: Path) -> None:
+    """All of them are called by one library."""
+    make = "import boto3; boto3.client({!r}, region_name='us-east-1')"
+    for service, count in (("s3", 0), ("bedrock-runtime", 1)):
+        ended = start([COSTSPAN, "run", "python", "-c", make.format(service)], tmp_path)
+        assert ended.returncode == 0
+        assert ended.stderr.count("costspan: boto3 is imported and not watched") == count
+    assert "calls made with boto3, which is not watched (a client of bedrock-runtime was made)" in usage(tmp_path)
+
+
+def test_doctor_names_the_libraries_that_are_installed_and_not_watched() -> None:
+    """Before anything is called."""
+    (found,) = watching.not_watched({"x": "click", "y": "no-such-distribution", "litellm": "litellm"})
+    assert found.level == NOTE
+    assert "installed and not watched: click" in found.sentence
+    assert "no-such" not in found.sentence
+
+
+# --- where the record went ------------------------------------------------------------------------------------
+
+
+def test_an_endpoint_that_took_the_record_is_named(app: str, address: str) -> None:
+    """Who has just made calls is told where they are, without a password that stands in the address."""
+    home = Path(app).parent
+    with over_http() as (endpoint, _):
+        told = endpoint.replace("http://", "http://user:secret@")
+        where = {"OTEL_EXPORTER_OTLP_ENDPOINT": told, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+        ended = start([COSTSPAN, "run", "python", app], home, **client_environment(address), **where)
+        assert (ended.returncode, ended.stderr) == (0, "")
+    report = usage(home)
+    assert "calls of agent.py" in report
+    assert f"went by OTLP to {endpoint.removeprefix('http://')}, so no ledger was written" in report
+    assert "OTEL_COSTSPAN_LEDGER=on" in report
+    assert "secret" not in report
+    assert not [word for word in NEVER if word in report]
+    explained = start([COSTSPAN, "explain", "--last"], home)
+    assert "went by OTLP to" in explained.stderr
+
+
+@pytest.mark.parametrize(("setting", "sentence"), [
+    ("off", "are in no ledger, which was switched off there"),
+    ("{home}/mine.db", "are in the ledger {home}/mine.db: costspan usage --ledger {home}/mine.db"),
+])  # fmt: skip
+def test_a_record_that_is_not_in_the_ledger_asked_is_told(app: str, address: str, setting: str, sentence: str) -> None:
+    """Until later calls are in it; and a ledger asked by its name says nothing of others."""
+    home = Path(app).parent
+    setting, sentence = setting.format(home=home), sentence.format(home=home)
+    chosen = {"OTEL_COSTSPAN_LEDGER": setting}
+    assert start([COSTSPAN, "run", "python", app], home, **client_environment(address), **chosen).stderr == ""
+    assert sentence in usage(home)
+    if setting != "off":
+        assert "Not in this ledger" not in usage(home, **chosen)
+        assert "Not in this ledger" not in usage(home, "--ledger", setting)
+    assert start([COSTSPAN, "run", "python", app], home, **client_environment(address)).stderr == ""
+    assert "Not in this ledger" not in usage(home)
+
+
+def test_a_program_that_made_no_call_is_told(tmp_path: Path) -> None:
+    """Started by `costspan run`, and nothing was booked: with the way to find out why. Calls then silence it."""
+    (tmp_path / "idle.py").touch()
+    start([COSTSPAN, "run", "python", "idle.py", "--key", "sk-secret"], tmp_path)
+    report = usage(tmp_path)
+    assert "idle.py" in report
+    assert "was started by costspan run, and no call of it has been booked" in report
+    assert "costspan doctor" in report
+    kept = "".join(
+        path.read_text() for path in notes.directory({"HOME": str(tmp_path)}).parent.rglob("*") if path.is_file()
+    )
+    assert "secret" not in kept
+
+
+# --- the launcher and Pythons without costspan ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python without costspan."""
+    place = tmp_path_factory.mktemp("other")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True, timeout=120)
+    return place / "bin" / "python"
+
+
+@pytest.mark.parametrize("way", ["itself", "by a launcher", "beside a folder named costspan"])
+def test_a_python_without_costspan_says_so_when_it_imports_a_client(
+    way: str, tmp_path: Path, bare_python: Path
+) -> None:
+    """Whatever starts it; once for each library; and `usage` says so afterwards."""
+    for module in ("openai", "cohere"):
+        (tmp_path / f"{module}.py").write_text("")
+    (tmp_path / "agent.py").write_text("import cohere, openai\nimport openai, sys\nprint(sys.argv[1:])")
+    if way == "beside a folder named costspan":
+        (tmp_path / "costspan").mkdir()
+    command = [str(bare_python), "agent.py", "sk-secret"]
+    if way == "by a launcher":
+        command = ["sh", "-c", 'exec "$0" "$@"', *command]
+    ended = start([COSTSPAN, "run", *command], tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, "['sk-secret']\n")
+    for name in ("openai", "cohere"):
+        sentence = f"costspan: {bare_python} has no costspan, so its calls with {name} are not counted"
+        assert ended.stderr.count(sentence) == 1
+        assert "calls of agent.py" in usage(tmp_path)
+        assert f"with {name}: it ran on {bare_python}, which has no costspan" in usage(tmp_path)
+    assert ended.stderr.count("\n") == 2
+    assert "secret" not in usage(tmp_path)
+
+
+def test_a_python_without_costspan_and_without_clients_says_nothing(tmp_path: Path, bare_python: Path) -> None:
+    """`poetry run` is such a one: what it starts may have costspan."""
+    ended = start([COSTSPAN, "run", str(bare_python), "-c", "import json, sys; print(sys.path[0] == '')"], tmp_path)
+    assert (ended.stdout, ended.stderr) == ("True\n", "")
+
+
+@pytest.mark.parametrize("option", ["-S", "-I", "-E", "-sE"])
+def test_a_python_that_heeds_no_environment_is_told(option: str, tmp_path: Path) -> None:
+    """Nothing of ours can run there."""
+    ended = start([COSTSPAN, "run", "python", option, "-c", "print('ran')"], tmp_path)
+    assert ended.stdout == "ran\n"
+    assert "so its calls are not counted" in ended.stderr
+
+
+def test_a_folder_that_hides_costspan_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`costspan run` is not misled by it; the other launcher, which puts the place first on the path, is."""
+    monkeypatch.chdir(tmp_path)
+    assert list(watching.not_watched({})) == []
+    module_file(tmp_path, "costspan.x")
+    (found,) = watching.not_watched({})
+    assert found.level == WRONG
+    assert f"{tmp_path}/costspan/__init__.py hides the installed costspan" in found.sentence
+    counted = "import costspan.instrumentor as i; print(i.pipeline, i._setup is not None)"
+    script = tmp_path / "bin" / "agent"
+    script.parent.mkdir()
+    script.write_text(f"#!{BIN}/python\n{counted}")
+    script.chmod(0o755)
+    assert start([COSTSPAN, "run", str(script)], tmp_path).stdout == "None True\n"
+
+
+def test_the_environments_own_sitecustomize_runs(tmp_path: Path) -> None:
+    """And the program's path is its own; a child of it is counted too."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "sitecustomize.py").write_text("print('own')\nimport sys\nsys.own = True")
+    child = "import costspan.instrumentor as i, sys; print(i._setup is not None, sys.own)"
+    program = (
+        "import subprocess, sys; print([place for place in sys.path if 'starting' in place]);"
+        f"subprocess.run([sys.executable, '-c', {child!r}])"
+    )
+    ended = start([COSTSPAN, "run", "python", "-uc", program], tmp_path, PYTHONPATH=str(tmp_path / "own"))
+    assert (ended.stdout, ended.stderr) == ("own\nown\n[]\nown\nTrue True\n", "")  # the command's own Python first
+
+
+# --- attribution ----------------------------------------------------------------------------------------------
+
+ATTRIBUTED: Final = """
+import costspan
+@costspan.attribution(team="search")
+def search(): ...
+{between}
+for _ in range(3):
+    search()
+    with costspan.attribution(session="4711"): ...
+"""
+INSTALLED: Final = "from costspan.instrumentor import CostspanInstrumentor; CostspanInstrumentor().instrument()"
+
+
+@pytest.mark.parametrize(
+    ("command", "between", "environ", "count"),
+    [
+        (["python"], "", {}, 1),
+        (["python"], INSTALLED, {}, 0),
+        (["python"], INSTALLED, {"OTEL_COSTSPAN_ENABLED": "false"}, 0),
+        (["python"], INSTALLED.replace("instrument()", "instrument(enabled='no')"), {}, 0),
+        (["python"], "", {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "costspan"}, 0),
+        ([COSTSPAN, "run", "python"], "", {}, 0),
+    ],
+    ids=["alone", "installed in time", "switched off", "switched off by keyword", "disabled", "costspan run"],
+)
+def test_attribution_where_nothing_is_counted_is_told_once(
+    command: list[str], between: str, environ: dict[str, str], count: int, tmp_path: Path
+) -> None:
+    """When the first scope is entered, unless it was said that nothing is to be counted."""
+    (tmp_path / "agent.py").write_text(ATTRIBUTED.format(between=between))
+    ended = start([*command, "agent.py"], tmp_path, **environ)
+    assert ended.returncode == 0
+    assert ended.stderr.count("nothing is counted in this process: start the program by `costspan run`") == count
+    assert ended.stderr.count("\n") == count
+
+
+# --- the notes ------------------------------------------------------------------------------------------------
+
+
+def notes_lie_at(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def directory(_: object) -> Path:
+        return place
+
+    monkeypatch.setattr(notes, "directory", directory)
+
+
+def test_notes_are_private_few_and_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the user alone, one a fact, of bounded length."""
+    notes_lie_at(tmp_path / "data" / "notes", monkeypatch)
+    monkeypatch.setattr(sys, "argv", [f"/secret/place/{'x' * 9_000}.py", "secret"])
+    for number in range(50):
+        notes.leave(notes.RECORD, "otlp", where="y" * 9_000 + str(number))
+    (path,) = (tmp_path / "data" / "notes").iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert path.stat().st_size < 600
+    assert "secret" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        '{"at": "now", "kind": "record"}',
+        '{"at": 1}',
+        "[" * 9_999,
+        "\x00",
+        '{"at": 1e400, "kind": "record"}',
+    ],
+)
+def test_a_note_that_cannot_be_read_is_passed_over(text: str, tmp_path: Path) -> None:
+    """The report comes all the same."""
+    environ = {"HOME": str(tmp_path)}
+    place = tmp_path / ".local" / "share" / "costspan" / "notes"
+    place.mkdir(parents=True)
+    (place / "record").write_text(text)
+    (place / "a-folder").mkdir()
+    assert notices.of(environ, NOW_S, last_ns=None, ledger=tmp_path / "ledger.db") == []
+
+
+def test_where_no_note_can_be_left_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full or foreign directory is no reason to disturb a program."""
+    (tmp_path / "file").touch()
+    notes_lie_at(tmp_path / "file" / "notes", monkeypatch)
+    notes.leave(notes.STARTED)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_notes_are_of_their_period_and_grow_old(tmp_path: Path) -> None:
+    """A report on last year says nothing of today, and today's nothing of last year."""
+    environ = {"HOME": str(tmp_path)}
+    place = tmp_path / ".local" / "share" / "costspan" / "notes"
+    place.mkdir(parents=True)
+    note = {"kind": notes.UNWATCHED, "at": NOW_S - 100, "library": "cohere", "program": "agent.py"}
+    (place / "not-watched.cohere").write_text(json.dumps(note))
+
+    def told(now_s: float, period: Period) -> int:
+        return len(notices.of(environ, now_s, period, last_ns=None, ledger=tmp_path / "ledger.db"))
+
+    before = Period("before", None, int(NOW_S - 1_000) * 10**9)
+    since = Period("since", int(NOW_S - 1_000) * 10**9, None)
+    assert [told(NOW_S, period) for period in (Period("all"), before, since)] == [1, 0, 1]
+    assert told(NOW_S + 40 * 86_400, Period("all")) == 0
