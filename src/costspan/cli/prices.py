@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,11 +17,14 @@ from costspan.facts.call import Answer
 from costspan.facts.money import Cost
 from costspan.facts.usage import UNITS, Usage
 from costspan.pricing import Explanation, Listed, Prices
-from costspan.pricing.overrides import OverrideError
+from costspan.pricing.catalog import Catalog
+from costspan.pricing.effects import idle_rules
+from costspan.pricing.overrides import OverrideError, read_overrides
 from costspan.pricing.prices import quantity_of
 from costspan.report import Page, bill
 from costspan.report.amounts import number
 from costspan.report.table import Column, Table
+from costspan.settings import Settings
 
 
 @click.group()
@@ -103,14 +107,23 @@ def explain(
 @prices.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def check(file: Path) -> None:
-    """Check your own prices: every mistake is told with its line. Exit code 1 if there is one."""
+    """Check your own prices: every mistake is told with its line, and every rule that takes no effect, with the reason.
+
+    Exit code 1 if there is a mistake.
+    """
+    catalog = Catalog.bundled()
     try:
-        loaded = Prices.load(file)
+        overrides = read_overrides(file, catalog)
     except OverrideError as fault:
         for mistake in fault.mistakes:
             click.echo(mistake, err=True)
         raise click.exceptions.Exit(1) from fault
-    click.echo(f"{file}: sound. The prices in force are then {loaded.version}.")
+    hosts = Settings.read(os.environ).hosts
+    idle = idle_rules(overrides, catalog, time.time(), [provider for _, provider in hosts])
+    for rule in idle:
+        click.echo(f"{file.name}:{rule.line}: takes no effect: {rule.why}")
+    word = f"sound, but {number(len(idle), 'rule')} of {len(overrides.rules)} without effect" if idle else "sound"
+    click.echo(f"{file}: {word}. The prices in force are then {Prices(catalog, overrides).version}.")
 
 
 def _is_meant(one: Listed, patterns: Sequence[str], provider: str | None) -> bool:

@@ -1,0 +1,58 @@
+"""Rules of the user's that take no effect are told, with the reason; those that may take one are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from costspan.pricing.catalog import Catalog
+from costspan.pricing.effects import idle_rules
+from costspan.pricing.overrides import read_overrides
+
+NOW_S = 1_795_310_400.0  # 2026-11-22
+RATES = "usd_per_million: {input: 1, output: 2}"
+RULES = [
+    # rule                                                                                why it takes no effect
+    ("match: {provider: openrouter}, multiplier: 0.92",                                  "answers of openrouter carry"),
+    (f"match: {{provider: perplexity, model: sonar}}, {RATES}",                          "answers of perplexity carry"),
+    ("match: {provider: /^(x_ai|openrouter)$/}, alias_of: openai/gpt-4o",                "answers of openrouter, x_ai carry"),
+    ("match: {provider: opnai}, multiplier: 0.9",                                        "did you mean openai?"),
+    (f"match: {{provider: acme-gw}}, {RATES}",                                           "no provider is called 'acme-gw'"),
+    ("match: {provider: ollama}, multiplier: 0.9",                                       "no prices of ollama to multiply"),
+    ("match: {provider: chatgpt}, multiplier: 0.9",                                      "no prices of chatgpt to multiply"),
+    ("match: {provider: venice}, multiplier: 0.9",                                       "no prices of venice to multiply"),
+    ("match: {provider: groq, model: 'gpt-9*'}, multiplier: 0.9",                        "no model 'gpt-9*' to multiply"),
+    ("match: {provider: openai, model: claude-haiku-4-5}, multiplier: 0.9",              "no model 'claude-haiku-4-5' to multiply"),
+    ("match: {provider: openai}, multiplier: 1",                                         "a multiplier of 1 changes nothing"),
+    ("match: {host: '10.0.0.7:8000'}, multiplier: 2",                                    "nothing at 10.0.0.7:8000 has a price"),
+    (f"match: {{host: 'https://llm.corp.example/v1'}}, {RATES}",                         "neither a scheme nor a path"),
+    (f"match: {{arn: my-profile}}, {RATES}",                                             'begins with "arn:"'),
+    (f"match: {{model: gpt-4o}}, {RATES}, valid_to: 2026-11-21",                         '"valid_to" is over'),
+    # What may take effect.
+    (f"match: {{model: gpt-4o}}, {RATES}, valid_to: 2026-11-22",                         None),
+    (f"match: {{model: gpt-4o}}, {RATES}, valid_from: 2027-01-01",                       None),
+    ("match: {provider: anthropic}, multiplier: 0.75",                                   None),
+    ("match: {provider: openai, model: 'gpt-4o-mini*'}, multiplier: 0.2",                None),
+    ("match: {provider: openai, model: gpt-4o-2024-08-06}, multiplier: 0.2",             None),
+    ("match: {provider: azure.ai.openai, model: our-deployment}, multiplier: 0.9",       None),
+    ("match: {provider: unknown, model: fast}, multiplier: 0.9",                         None),
+    ("match: {provider: 'open*'}, multiplier: 0.9",                                      None),
+    ("match: {model: 'anything*'}, multiplier: 0.9",                                     None),
+    ("match: {provider: ollama}, alias_of: openai/gpt-4o",                               None),
+    (f"match: {{host: 10.0.0.7}}, {RATES}",                                              None),
+    ("match: {host: llm.corp.example}, multiplier: 2",                                   None),
+    ("match: {provider: ours}, alias_of: openai",                                        None),
+    ("match: {arn: 'arn:aws:*'}, multiplier: 2",                                         None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "expected"), RULES)
+def test_a_rule_that_takes_no_effect_is_told_with_the_reason(rule: str, expected: str | None, tmp_path: Path) -> None:
+    """`named` are the providers that OTEL_COSTSPAN_HOSTS names: here one called "ours"."""
+    file = tmp_path / "prices.yaml"
+    file.write_text(f"prices:\n  - {{{rule}}}\n")
+    catalog = Catalog.bundled()
+    idle = idle_rules(read_overrides(file, catalog), catalog, NOW_S, ["ours"])
+    assert [one.line for one in idle] == ([2] if expected else [])
+    assert all(expected in one.why for one in idle if expected)
