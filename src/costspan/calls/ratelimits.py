@@ -35,6 +35,9 @@ _DIMENSIONS: Final = {"req": "requests", "rpm": "requests", "tpm": "tokens"}
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|us|s|m|h|d)?")
 _SECONDS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _EPOCH_FROM: Final = 1e9  # a larger number of seconds is a moment, not a span
+_LONGEST: Final = 64  # characters of a header that are parsed: a moment has 35
+_MOST: Final = 1e15  # the largest quota that is believed: sums and gauges stay finite
+_LATEST: Final = 1e11  # seconds since the epoch: the year 5138
 
 
 # Names of headers that were met, with what they tell.
@@ -143,20 +146,26 @@ def _meaning(name: str | bytes) -> tuple[str, str, str] | None:
 
 
 def _amount(text: str) -> float | None:
+    if len(text) > _LONGEST:
+        return None
     try:
         value = float(text)
     except ValueError:
         return None
-    return value if 0 <= value < float("inf") else None  # Azure sends -1 for "not said"
+    return value if 0 <= value <= _MOST else None  # Azure sends -1 for "not said"
 
 
 def _moment(text: str, now: float) -> float | None:
     """A reset as seconds since the epoch: `6m0s`, `12ms`, `59.5`, a moment in seconds, or RFC 3339."""
+    if len(text) > _LONGEST:
+        return None
     parts = _SPAN.findall(text)
     if parts and "".join(number + unit for number, unit in parts) == text:
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
-        return seconds if seconds > _EPOCH_FROM else now + seconds
-    try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-    except ValueError:
-        return None
+        moment = seconds if seconds > _EPOCH_FROM else now + seconds
+    else:
+        try:
+            moment = datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+        except (ValueError, OverflowError, OSError):
+            return None
+    return moment if 0 <= moment <= _LATEST else None

@@ -1,141 +1,251 @@
 """The bodies of the OpenAI API, which most other providers copy: chat, completions, responses, embeddings, sound, images.
 
-Reasoning is part of `completion_tokens` with most servers and beside it with a few (xAI chat, Perplexity). The
-total that the same usage reports tells which: prompt + completion + reasoning means beside.
+A field that is not named here and has a number in it is named in `Answer.unread`, and so is what does not add up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from costspan.calls.messages import fields, listed, text
+from costspan.clients import totals
+from costspan.clients.usage_fields import MOST_FIELDS, bounded, note_unknown
 from costspan.facts import usage as units
 from costspan.facts.call import Answer
 from costspan.facts.foreign import code
-from costspan.facts.money import nano_from_pico, nano_from_usd
-from costspan.facts.usage import Usage, count
+from costspan.facts.money import MOST_USD, nano_from_pico, nano_from_usd
+from costspan.facts.usage import MOST_COUNT, Usage, bounded_names, count, milliseconds
 
-_MOST_REASONS = 16  # of so many choices at most, it is kept why they ended
-_TICK_PICO_USD = 100  # xAI: one tick is 1e-10 USD
+_MOST_REASONS: Final = 16  # of so many choices at most, it is kept why they ended
+_TICK_PICO_USD: Final = 100  # xAI: one tick is 1e-10 USD
+_TICKS_PER_USD: Final = 10**10
 
-# What each part of a usage object says, by the names of its fields; fields that are not named here say nothing.
-_TOTALS = {
-    "prompt_tokens": units.INPUT,
-    "input_tokens": units.INPUT,
-    "completion_tokens": units.OUTPUT,
-    "output_tokens": units.OUTPUT,
-    # Beside the details: DeepSeek, Moonshot and Together; Perplexity; OpenAI-shaped gateways to Anthropic.
-    "prompt_cache_hit_tokens": units.CACHE_READ,
-    "cached_tokens": units.CACHE_READ,
-    "cache_creation_input_tokens": units.CACHE_WRITE,
-    "reasoning_tokens": units.REASONING,
-    "citation_tokens": units.OUTPUT_CITATION,
-    "num_search_queries": units.WEB_SEARCHES,
+#: What a field of a usage object says: a unit; the fields of the object that it holds; nothing that is counted.
+_Said: TypeAlias = "str | Mapping[str, _Said] | None"
+
+_WRITES: Final[Mapping[str, _Said]] = {
+    "ephemeral_5m_input_tokens": units.CACHE_WRITE_5M,
+    "ephemeral_1h_input_tokens": units.CACHE_WRITE_1H,
 }
-_INPUT_DETAILS = {
+_INPUT_DETAILS: Final[Mapping[str, _Said]] = {
     "cached_tokens": units.CACHE_READ,
+    "cache_read_tokens": units.CACHE_READ,
     "cache_read_input_tokens": units.CACHE_READ,
     "cache_write_tokens": units.CACHE_WRITE,
+    "cache_creation_tokens": units.CACHE_WRITE,
+    "cache_creation_input_tokens": units.CACHE_WRITE,
     "audio_tokens": units.INPUT_AUDIO,
     "image_tokens": units.INPUT_IMAGE,
     "video_tokens": units.INPUT_VIDEO,
+    "cached_tokens_details": {
+        "audio_tokens": units.CACHE_READ_AUDIO,
+        "image_tokens": units.CACHE_READ_IMAGE,
+        "video_tokens": units.CACHE_READ_VIDEO,
+    },
+    # Cache writes by how long they are kept: Anthropic's words, as gateways pass them on (LiteLLM, Doubleword).
+    "cache_creation": _WRITES,
+    "cache_creation_token_details": _WRITES,
+    "cache_creation_tokens_details": _WRITES,
 }
-_OUTPUT_DETAILS = {
+_OUTPUT_DETAILS: Final[Mapping[str, _Said]] = {
     "reasoning_tokens": units.REASONING,
     "audio_tokens": units.OUTPUT_AUDIO,
     "image_tokens": units.OUTPUT_IMAGE,
     "rejected_prediction_tokens": units.OUTPUT_REJECTED,
 }
-_DETAILS = {
+_TOOL_DETAILS: Final[Mapping[str, _Said]] = {
+    "web_search_requests": units.WEB_SEARCHES,
+    "web_search_calls": units.WEB_SEARCHES,
+    "web_fetch_requests": units.WEB_FETCHES,
+    "file_search_calls": units.FILE_SEARCHES,
+    "code_interpreter_calls": units.CODE_EXECUTIONS,
+}
+_FIELDS: Final[Mapping[str, _Said]] = {
+    "prompt_tokens": units.INPUT,
+    "input_tokens": units.INPUT,
+    "completion_tokens": units.OUTPUT,
+    "output_tokens": units.OUTPUT,
+    "total_tokens": None,
     "prompt_tokens_details": _INPUT_DETAILS,
     "input_tokens_details": _INPUT_DETAILS,
     "input_token_details": _INPUT_DETAILS,
     "completion_tokens_details": _OUTPUT_DETAILS,
     "output_tokens_details": _OUTPUT_DETAILS,
+    "output_token_details": _OUTPUT_DETAILS,
+    # Beside the details: DeepSeek, Moonshot and Together; Mistral; Perplexity; OpenAI-shaped gateways to Anthropic.
+    "prompt_cache_hit_tokens": units.CACHE_READ,
+    "cached_tokens": units.CACHE_READ,
+    "num_cached_tokens": units.CACHE_READ,
+    "cache_read_tokens": units.CACHE_READ,
+    "cache_read_input_tokens": units.CACHE_READ,
+    "cache_write_tokens": units.CACHE_WRITE,
+    "cache_creation_tokens": units.CACHE_WRITE,
+    "cache_creation_input_tokens": units.CACHE_WRITE,
+    **_WRITES,
+    "cache_creation": _WRITES,
+    "cache_creation_token_details": _WRITES,
+    "cache_creation_tokens_details": _WRITES,
     "cache_write_tokens_details": {
         "ttl_30m_tokens": units.CACHE_WRITE_30M,
         "ttl_12h_tokens": units.CACHE_WRITE_12H,
     },
-    "server_tool_use_details": {"web_search_requests": units.WEB_SEARCHES},
+    "reasoning_tokens": units.REASONING,
+    "citation_tokens": units.OUTPUT_CITATION,
+    "num_search_queries": units.WEB_SEARCHES,
+    "server_tool_use": _TOOL_DETAILS,
+    "server_tool_use_details": _TOOL_DETAILS,
+    "server_side_tool_usage_details": _TOOL_DETAILS,
+    # Money is read by `_reported_nano_usd`.
+    "cost": None,
+    "cost_details": None,
+    "cost_in_usd_ticks": None,
 }
+#: Fields that count seconds of sound.
+_SECONDS: Final = frozenset({"seconds", "prompt_audio_seconds"})
+_TOTALS_ALONE: Final = 2
+_UNKNOWN: Final[Mapping[str, _Said]] = {}
 
 
-def usage(body: Any) -> Usage | None:
+def usage(body: Any, unread: list[str] | None = None) -> Usage | None:
     """The usage object of chat, completions, responses, embeddings, transcriptions and images."""
-    return _usage(fields(body))
+    return _usage(fields(body), [] if unread is None else unread, {})
 
 
-def _usage(said: Mapping[str, Any]) -> Usage | None:
-    """What the details say goes before what stands beside them."""
-    counts: dict[str, int] = {}
-    details: list[tuple[Any, Mapping[str, str]]] = []
-    for name, value in said.items():
+def _usage(said: Mapping[str, Any], unread: list[str], counts: dict[str, int], model: Any = None) -> Usage | None:
+    """What the object says in counts; the names of fields that were not understood are added to `unread`."""
+    details: list[tuple[str, Any, Mapping[str, _Said]]] = []
+    for name, value in said.items() if len(said) <= MOST_FIELDS else bounded(said, unread):
         if value is None:
             continue
-        unit = _TOTALS.get(name)
-        if unit is not None:
-            number = value if type(value) is int and value >= 0 else count(value)
-            if number is not None:
-                counts[unit] = number
-        elif name in _DETAILS:
-            details.append((value, _DETAILS[name]))
-        elif name == "seconds" and isinstance(value, int | float) and value >= 0:
-            counts[units.INPUT_AUDIO_MS] = round(value * 1000)
-    for value, names in details:
-        _take(counts, fields(value), names)
-    if counts.get(units.REASONING):
-        _add_reasoning_beside(counts, said)
-    return Usage(counts) if counts else None
-
-
-def _take(counts: dict[str, int], said: Mapping[str, Any], names: Mapping[str, str]) -> None:
-    for name, value in said.items():
-        if value is not None and name in names:
-            number = value if type(value) is int and value >= 0 else count(value)
-            if number is not None:
-                counts[names[name]] = number
-
-
-def _add_reasoning_beside(counts: dict[str, int], said: Mapping[str, Any]) -> None:
-    reasoning, output = counts[units.REASONING], counts.get(units.OUTPUT, 0)
-    total = count(said.get("total_tokens"))
-    if reasoning > output or total == counts.get(units.INPUT, 0) + output + reasoning:
-        counts[units.OUTPUT] = output + reasoning
-
-
-def reported_nano_usd(said: Mapping[str, Any]) -> int | None:
-    """The cost in the usage itself: OpenRouter and gateways (USD), Perplexity (an object), xAI (ticks of 1e-10 USD)."""
-    if "cost_in_usd_ticks" in said:
-        ticks = count(said["cost_in_usd_ticks"])
-        if ticks is not None:
-            return nano_from_pico(ticks * _TICK_PICO_USD)
-    cost = said.get("cost")
-    return None if cost is None else _nano_usd(cost, said)
-
-
-def _nano_usd(cost: Any, said: Mapping[str, Any]) -> int | None:
-    if isinstance(cost, bool):
+        field = _FIELDS.get(name, _UNKNOWN)
+        if type(field) is str:
+            if type(value) is int and 0 <= value <= MOST_COUNT and field not in counts:
+                counts[field] = value
+            else:
+                _put(counts, field, value, name, unread)
+        elif field is _UNKNOWN:
+            _take_other(counts, name, value, unread)
+        elif field is not None:
+            details.append((name, value, field))  # type: ignore[arg-type]
+    for name, value, names in details:
+        _take(counts, value, names, name, unread)
+    if not counts:
+        if said.get("total_tokens"):
+            unread.append("total_tokens")
         return None
-    if not isinstance(cost, int | float | str):
-        total = fields(cost).get("total_cost")
-        return None if total is None else nano_from_usd(total)
-    amount = nano_from_usd(cost)
-    if amount is not None and said.get("is_byok") is True:
-        # With the user's own key OpenRouter's cost is its fee alone; the upstream bills the rest.
-        amount += nano_from_usd(fields(said.get("cost_details")).get("upstream_inference_cost") or 0) or 0
+    _settle(counts, said, unread, model)
+    return Usage(counts)
+
+
+def _settle(counts: dict[str, int], said: Mapping[str, Any], unread: list[str], model: Any) -> None:
+    """See to it that totals and parts fit: nearly all do."""
+    total = said.get("total_tokens")
+    reasoning = counts.get(units.REASONING)
+    find = counts.get
+    if total is None:
+        if reasoning:
+            totals.settle(counts, None, unread)
+    elif (total != find(units.INPUT, -1) + find(units.OUTPUT, -1) and total) or (
+        reasoning and reasoning > find(units.OUTPUT, 0)
+    ):
+        number = count(total)
+        if number is None:
+            unread.append("total_tokens")
+        totals.settle(counts, number, unread, model)
+    if units.CACHE_WRITE in counts or units.CACHE_WRITE_1H in counts or units.CACHE_WRITE_5M in counts:
+        totals.settle_writes(counts, unread)
+    if len(counts) > _TOTALS_ALONE:
+        totals.name_excess(counts, unread)
+
+
+def _take(counts: dict[str, int], value: Any, names: Mapping[str, _Said], within: str, unread: list[str]) -> None:
+    """What an object within the usage says: it goes before what stands beside it."""
+    said = fields(value)
+    if not said:
+        if value:
+            note_unknown(unread, within, value)
+        return
+    for name, inner in said.items() if len(said) <= MOST_FIELDS else bounded(said, unread):
+        if not inner and inner != 0:
+            continue
+        field = names.get(name, _UNKNOWN)
+        if type(field) is str:
+            _put(counts, field, inner, f"{within}.{name}", unread)
+        elif field is _UNKNOWN:
+            if inner:
+                note_unknown(unread, name, inner, within)
+        elif field is not None:
+            _take(counts, inner, field, f"{within}.{name}", unread)  # type: ignore[arg-type]
+
+
+def _put(counts: dict[str, int], unit: str, value: Any, name: str, unread: list[str]) -> None:
+    """A count under a unit. One that is said twice is said alike, or once as 0 by a server that leaves it out there."""
+    number = count(value)
+    former = counts.get(unit)
+    if number is None:
+        unread.append(name)
+    elif not former:
+        counts[unit] = number
+    elif number and number != former:
+        unread.append(name)
+        counts[unit] = max(number, former)
+
+
+def _take_other(counts: dict[str, int], name: str, value: Any, unread: list[str]) -> None:
+    if name not in _SECONDS:
+        note_unknown(unread, name, value)
+    elif value or value == 0:
+        number = milliseconds(value)
+        if number is None:
+            unread.append(name)
+        else:
+            counts[units.INPUT_AUDIO_MS] = number
+
+
+def _reported_nano_usd(said: Mapping[str, Any], unread: list[str]) -> int | None:
+    """The cost in the usage itself: OpenRouter and gateways (USD), Perplexity (an object), xAI (ticks of 1e-10 USD)."""
+    ticks = said.get("cost_in_usd_ticks")
+    if ticks is not None:
+        number = count(ticks, MOST_USD * _TICKS_PER_USD)
+        if number is not None:
+            return nano_from_pico(number * _TICK_PICO_USD)
+        unread.append("cost_in_usd_ticks")
+    cost = said.get("cost")
+    if cost is None:
+        return None
+    amount = _nano_usd(cost, said)
+    if amount is None and cost is not False:
+        unread.append("cost")
     return amount
 
 
-def _answer(said: Mapping[str, Any], spent: Any, finish_reasons: tuple[str, ...]) -> Answer:
+def _nano_usd(cost: Any, said: Mapping[str, Any]) -> int | None:
+    if not isinstance(cost, int | float | str):
+        return nano_from_usd(fields(cost).get("total_cost"))
+    amount = nano_from_usd(cost)
+    if amount is not None and said.get("is_byok") is True:
+        # With the user's own key OpenRouter's cost is its fee alone; the upstream bills the rest.
+        upstream = nano_from_usd(fields(said.get("cost_details")).get("upstream_inference_cost") or 0)
+        return None if upstream is None else amount + upstream
+    return amount
+
+
+def _answer(
+    said: Mapping[str, Any], spent: Any, finish_reasons: tuple[str, ...], counts: dict[str, int] | None = None
+) -> Answer:
     find = said.get
-    answer = Answer(
-        None, text(find("model")), text(find("id")), text(find("service_tier")), None, None, None, finish_reasons
-    )
+    model = text(find("model"))
+    answer = Answer(None, model, text(find("id")), text(find("service_tier")), None, None, None, finish_reasons)
     if spent is not None:
-        spent = fields(spent)
-        answer.usage = _usage(spent)
-        answer.reported_nano_usd = reported_nano_usd(spent)
+        unread: list[str] = []
+        reported, spent = spent, fields(spent)
+        if not spent and reported:
+            unread.append("usage")
+        answer.usage = _usage(spent, unread, counts or {}, model)
+        answer.reported_nano_usd = _reported_nano_usd(spent, unread)
+        if unread:
+            answer.unread = bounded_names(unread)
     if "error" in said and said["error"] is not None:
         answer.error = error_of(said["error"])
     return answer
@@ -154,9 +264,16 @@ def chat(message: Any) -> Answer | None:
         return None
     reasons = [text(fields(choice).get("finish_reason")) for choice in listed(said.get("choices"))[:_MOST_REASONS]]
     spent = said.get("usage")
-    if spent is None and "x_groq" in said:  # Groq repeats the usage there, and only there where nobody asked for it
-        spent = fields(said["x_groq"]).get("usage")
+    if spent is None:
+        spent = _usage_elsewhere(said)
     return _answer(said, spent, tuple([reason for reason in reasons if reason]))
+
+
+def _usage_elsewhere(said: Mapping[str, Any]) -> Any:
+    """Groq repeats the usage under `x_groq`, and has it only there for who did not ask; Moonshot in a choice."""
+    if "x_groq" in said:
+        return fields(said["x_groq"]).get("usage")
+    return next((spent for choice in listed(said.get("choices")) if (spent := fields(choice).get("usage"))), None)
 
 
 def responses(message: Any) -> Answer | None:
@@ -170,8 +287,11 @@ def responses(message: Any) -> Answer | None:
     answer = _answer(said, said.get("usage"), (status,) if status else ())
     answer.pending = status in {"queued", "in_progress"} and said.get("background") is True
     if answer.usage is not None:
-        _take_tools(answer.usage.counts, said)
-        answer.parts = _image_part(answer.usage, said)
+        unread: list[str] = []
+        _take_tools(answer.usage.counts, said, unread)
+        answer.parts = _image_part(answer.usage, said, unread)
+        if unread:
+            answer.unread = bounded_names((*answer.unread, *unread))
     return answer
 
 
@@ -182,38 +302,46 @@ def retrieved(message: Any) -> Answer | None:
     return responses(message) if made.get("background") is True else None
 
 
-# Charged by the request, and reported only as items of the output by servers that send no `tool_usage`.
-_TOOL_ITEMS = {
-    "web_search_call": units.WEB_SEARCHES,
-    "file_search_call": units.FILE_SEARCHES,
-    "code_interpreter_call": units.CODE_EXECUTIONS,
-}
+_SEARCHED: Final = "web_search_call"
+_DREW: Final = "image_generation_call"
 
 
-def _take_tools(counts: dict[str, int], said: Mapping[str, Any]) -> None:
+def _charged_for(item: Mapping[str, Any]) -> tuple[str, Any] | None:
+    """What an item of the output is charged as, where the server sends no `tool_usage`, and which charge it belongs to.
+
+    A search tool opens pages and looks into them as well, without charge; one container serves many code runs.
+    https://platform.openai.com/docs/pricing (2026-11)
+    """
+    kind = item.get("type")
+    if kind == _SEARCHED:
+        action = fields(item.get("action")).get("type")
+        return (units.WEB_SEARCHES, id(item)) if action in {None, "search"} else None
+    if kind == "file_search_call":
+        return units.FILE_SEARCHES, id(item)
+    if kind == "code_interpreter_call":
+        return units.CODE_EXECUTIONS, text(item.get("container_id")) or id(item)
+    return None
+
+
+def _take_tools(counts: dict[str, int], said: Mapping[str, Any], unread: list[str]) -> None:
     used = fields(said.get("tool_usage"))
-    _take(counts, fields(used.get("web_search")), {"num_requests": units.WEB_SEARCHES})
-    found: dict[str, int] = {}
+    if used:
+        _take(counts, used.get("web_search"), {"num_requests": units.WEB_SEARCHES}, "tool_usage.web_search", unread)
+    charges: set[tuple[str, Any]] = set()
     for item in listed(said.get("output")):
-        kind = fields(item).get("type")
-        unit = _TOOL_ITEMS.get(kind) if isinstance(kind, str) else None
-        if unit is not None:
-            found[unit] = found.get(unit, 0) + 1
-    for unit, number in found.items():
-        counts.setdefault(unit, number)
-    if units.WEB_SEARCHES in counts and _searches_by_preview(said):
-        counts[units.WEB_SEARCHES_PREVIEW] = counts.pop(units.WEB_SEARCHES)
+        charge = _charged_for(fields(item))
+        if charge is not None:
+            charges.add(charge)
+    for unit in {unit for unit, _ in charges} - counts.keys():
+        counts[unit] = sum(charged == unit for charged, _ in charges)
 
 
-def _searches_by_preview(said: Mapping[str, Any]) -> bool:
-    """Whether the answer's searches were made by the older tool: it repeats the tools that were asked for."""
-    return any(str(fields(tool).get("type")).startswith("web_search_preview") for tool in listed(said.get("tools")))
-
-
-def _image_part(own: Usage, said: Mapping[str, Any]) -> tuple[tuple[str | None, Usage], ...]:
-    """Images drawn by a tool are another model's tokens, reported beside the usage."""
-    drawn = usage(fields(said.get("tool_usage")).get("image_gen"))
+def _image_part(own: Usage, said: Mapping[str, Any], unread: list[str]) -> tuple[tuple[str | None, Usage], ...]:
+    """Images drawn by a tool are another model's tokens, reported beside the usage; where they are not, it is told."""
+    drawn = usage(fields(said.get("tool_usage")).get("image_gen"), unread)
     if drawn is None or not any(drawn.counts.values()):
+        if any(fields(item).get("type") == _DREW for item in listed(said.get("output"))):
+            unread.append("tool_usage.image_gen")
         return ()
     tools = [fields(tool) for tool in listed(said.get("tools"))]
     model = next((text(tool.get("model")) for tool in tools if tool.get("type") == "image_generation"), None)
@@ -221,11 +349,11 @@ def _image_part(own: Usage, said: Mapping[str, Any]) -> tuple[tuple[str | None, 
 
 
 def embeddings(message: Any) -> Answer | None:
-    """Embeddings: all tokens are input."""
+    """Embeddings and rankings: all tokens are input, also where only their total is told (Voyage)."""
     said = fields(message)
-    answer = _answer(said, said.get("usage"), ())
-    if answer.usage is not None:
-        answer.usage.counts[units.OUTPUT] = 0
+    answer = _answer(said, said.get("usage"), (), {units.OUTPUT: 0})
+    if answer.usage is not None and len(answer.usage.counts) == 1:
+        answer.usage = None  # nothing but the output that there cannot be
     return answer
 
 
@@ -234,10 +362,18 @@ def sound(message: Any) -> Answer | None:
     said = fields(message)
     answer = _answer(said, said.get("usage"), ())
     seconds = said.get("duration")
-    if answer.usage is None and isinstance(seconds, int | float) and seconds >= 0:
-        # The verbose form of whisper-1 without usage: it bills whole seconds of sound, rounded to the nearest.
-        answer.usage = Usage({units.INPUT_AUDIO_MS: round(seconds) * 1000})
+    if answer.usage is None and not answer.unread and seconds is not None:
+        _take_duration(answer, seconds)
     return answer
+
+
+def _take_duration(answer: Answer, seconds: Any) -> None:
+    """The verbose form of whisper-1 without usage: it bills whole seconds of sound, rounded to the nearest."""
+    number = milliseconds(seconds)
+    if number is None:
+        answer.unread = ("duration",)
+    else:
+        answer.usage = Usage({units.INPUT_AUDIO_MS: round(number, -3)})
 
 
 def images(message: Any) -> Answer | None:

@@ -82,15 +82,26 @@ def nano_from_pico(pico_usd: int) -> int:
     return whole
 
 
-def nano_from_usd(usd: float | str | Decimal) -> int | None:
-    """An amount of dollars as nano-USD, or None if it is not an amount of at least 0.
+#: The largest amount of one answer that is believed, a million dollars.
+MOST_USD: Final = 10**6
+_LONGEST_AMOUNT: Final = 64
 
-    A float is read by its shortest decimal text, as the provider wrote it.
+
+def nano_from_usd(usd: object) -> int | None:
+    """An amount of dollars as nano-USD, or None if it is not an amount from 0 to MOST_USD.
+
+    The door by which foreign amounts come in: a number or its text, and nothing long is parsed. A float is read by its
+    shortest decimal text, as the provider wrote it.
     """
+    if isinstance(usd, int) and not 0 <= usd <= MOST_USD:
+        return None
+    text = str(usd) if isinstance(usd, (int, float, Decimal)) and not isinstance(usd, bool) else usd
+    if not isinstance(text, str) or len(text) > _LONGEST_AMOUNT:
+        return None
     try:
-        amount = Decimal(str(usd))
+        amount = Decimal(text)
     except ArithmeticError:
         return None
-    if not amount.is_finite() or amount < 0:
+    if not amount.is_finite() or not 0 <= amount <= MOST_USD:
         return None
     return nano_from_pico(int((amount * PICO_PER_USD).to_integral_value()))

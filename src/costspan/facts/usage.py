@@ -113,22 +113,33 @@ class Usage:
         return Usage(counts, complete=self.complete and other.complete)
 
 
+#: The largest count of one answer that is believed, a billion: the longest answers there are have some millions of
+#: tokens. Sums of many such counts stay within the 64 bits of metrics and ledger.
+MOST_COUNT: Final = 10**9
 _LONGEST_COUNT: Final = 18
+_MS_PER_S: Final = 1_000
 
 
-def count(value: object) -> int | None:
-    """A provider's number as a count: a whole number of at least 0, or None for anything else.
+def count(value: object, most: int = MOST_COUNT) -> int | None:
+    """A provider's number as a count: a whole number from 0 to `most`, or None for anything else.
 
-    Some servers send whole floats (Cohere's billed units, Perplexity) and digits as text; a negative number,
-    a fraction, NaN or a boolean is not a count.
+    The door by which foreign numbers come in. Some servers send whole floats (Cohere's billed units, Perplexity) and
+    digits as text; a negative number, a fraction, NaN or a boolean is not a count.
     """
     if type(value) is int:
-        return value if value >= 0 else None
-    if isinstance(value, float) and value >= 0 and value.is_integer():
+        return value if 0 <= value <= most else None
+    if isinstance(value, float) and 0 <= value <= most and value.is_integer():
         return int(value)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _LONGEST_COUNT:
-        return int(value)
+        return count(int(value), most)
     return None
+
+
+def milliseconds(seconds: object) -> int | None:
+    """A provider's seconds as a count of milliseconds, or None for what is no number of seconds from 0 on."""
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
+        return None
+    return round(seconds * _MS_PER_S) if 0 <= seconds <= MOST_COUNT // _MS_PER_S else None
 
 
 #: Names of usage fields that an answer keeps at most.
