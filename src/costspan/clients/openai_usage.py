@@ -1,0 +1,223 @@
+"""The usage object of OpenAI-shaped bodies: what each of its fields counts, whoever sends it.
+
+A field that is not named here and has a number in it is named in `Answer.unread`, and so is what does not add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+from costspan.calls.messages import fields
+from costspan.clients import totals
+from costspan.clients.usage_fields import MOST_FIELDS, bounded, note_unknown
+from costspan.facts import usage as units
+from costspan.facts.money import MOST_USD, nano_from_pico, nano_from_usd
+from costspan.facts.usage import MOST_COUNT, Usage, count, milliseconds
+
+_TICK_PICO_USD: Final = 100  # xAI: one tick is 1e-10 USD
+_TICKS_PER_USD: Final = 10**10
+
+#: What a field of a usage object says: a unit; the fields of the object that it holds; nothing that is counted.
+_Said: TypeAlias = "str | Mapping[str, _Said] | None"
+
+_WRITES: Final[Mapping[str, _Said]] = {
+    "ephemeral_5m_input_tokens": units.CACHE_WRITE_5M,
+    "ephemeral_1h_input_tokens": units.CACHE_WRITE_1H,
+}
+_INPUT_DETAILS: Final[Mapping[str, _Said]] = {
+    "cached_tokens": units.CACHE_READ,
+    "cache_read_tokens": units.CACHE_READ,
+    "cache_read_input_tokens": units.CACHE_READ,
+    "cache_write_tokens": units.CACHE_WRITE,
+    "cache_creation_tokens": units.CACHE_WRITE,
+    "cache_creation_input_tokens": units.CACHE_WRITE,
+    "audio_tokens": units.INPUT_AUDIO,
+    "image_tokens": units.INPUT_IMAGE,
+    "video_tokens": units.INPUT_VIDEO,
+    "cached_tokens_details": {
+        "audio_tokens": units.CACHE_READ_AUDIO,
+        "image_tokens": units.CACHE_READ_IMAGE,
+        "video_tokens": units.CACHE_READ_VIDEO,
+    },
+    # Cache writes by how long they are kept: Anthropic's words, as gateways pass them on (LiteLLM, Doubleword).
+    "cache_creation": _WRITES,
+    "cache_creation_token_details": _WRITES,
+    "cache_creation_tokens_details": _WRITES,
+}
+_OUTPUT_DETAILS: Final[Mapping[str, _Said]] = {
+    "reasoning_tokens": units.REASONING,
+    "audio_tokens": units.OUTPUT_AUDIO,
+    "image_tokens": units.OUTPUT_IMAGE,
+    "rejected_prediction_tokens": units.OUTPUT_REJECTED,
+}
+_TOOL_DETAILS: Final[Mapping[str, _Said]] = {
+    "web_search_requests": units.WEB_SEARCHES,
+    "web_search_calls": units.WEB_SEARCHES,
+    "web_fetch_requests": units.WEB_FETCHES,
+    "file_search_calls": units.FILE_SEARCHES,
+    "code_interpreter_calls": units.CODE_EXECUTIONS,
+}
+_FIELDS: Final[Mapping[str, _Said]] = {
+    "prompt_tokens": units.INPUT,
+    "input_tokens": units.INPUT,
+    "completion_tokens": units.OUTPUT,
+    "output_tokens": units.OUTPUT,
+    "total_tokens": None,
+    "prompt_tokens_details": _INPUT_DETAILS,
+    "input_tokens_details": _INPUT_DETAILS,
+    "input_token_details": _INPUT_DETAILS,
+    "completion_tokens_details": _OUTPUT_DETAILS,
+    "output_tokens_details": _OUTPUT_DETAILS,
+    "output_token_details": _OUTPUT_DETAILS,
+    # Beside the details: DeepSeek, Moonshot and Together; Mistral; Perplexity; OpenAI-shaped gateways to Anthropic.
+    "prompt_cache_hit_tokens": units.CACHE_READ,
+    "cached_tokens": units.CACHE_READ,
+    "num_cached_tokens": units.CACHE_READ,
+    "cache_read_tokens": units.CACHE_READ,
+    "cache_read_input_tokens": units.CACHE_READ,
+    "cache_write_tokens": units.CACHE_WRITE,
+    "cache_creation_tokens": units.CACHE_WRITE,
+    "cache_creation_input_tokens": units.CACHE_WRITE,
+    **_WRITES,
+    "cache_creation": _WRITES,
+    "cache_creation_token_details": _WRITES,
+    "cache_creation_tokens_details": _WRITES,
+    "cache_write_tokens_details": {
+        "ttl_30m_tokens": units.CACHE_WRITE_30M,
+        "ttl_12h_tokens": units.CACHE_WRITE_12H,
+    },
+    "reasoning_tokens": units.REASONING,
+    "citation_tokens": units.OUTPUT_CITATION,
+    "num_search_queries": units.WEB_SEARCHES,
+    "server_tool_use": _TOOL_DETAILS,
+    "server_tool_use_details": _TOOL_DETAILS,
+    "server_side_tool_usage_details": _TOOL_DETAILS,
+    # Money is read by `reported_nano_usd`.
+    "cost": None,
+    "cost_details": None,
+    "cost_in_usd_ticks": None,
+}
+#: Fields that count seconds of sound.
+_SECONDS: Final = frozenset({"seconds", "prompt_audio_seconds"})
+_TOTALS_ALONE: Final = 2
+_UNKNOWN: Final[Mapping[str, _Said]] = {}
+
+
+def read(said: Mapping[str, Any], unread: list[str], counts: dict[str, int], model: str | None = None) -> Usage | None:
+    """What the object says, added to the counts; names of fields that were not understood are added to `unread`."""
+    details: list[tuple[str, Any, Mapping[str, _Said]]] = []
+    for name, value in said.items() if len(said) <= MOST_FIELDS else bounded(said, unread):
+        if value is None:
+            continue
+        field = _FIELDS.get(name, _UNKNOWN)
+        if type(field) is str:
+            if type(value) is int and 0 <= value <= MOST_COUNT and field not in counts:
+                counts[field] = value
+            else:
+                _put(counts, field, value, name, unread)
+        elif field is _UNKNOWN:
+            _take_other(counts, name, value, unread)
+        elif field is not None:
+            details.append((name, value, field))  # type: ignore[arg-type]
+    for name, value, names in details:
+        take(counts, value, names, name, unread)
+    if not counts:
+        if said.get("total_tokens"):
+            unread.append("total_tokens")
+        return None
+    _settle(counts, said, unread, model)
+    return Usage(counts)
+
+
+def _settle(counts: dict[str, int], said: Mapping[str, Any], unread: list[str], model: Any) -> None:
+    """See to it that totals and parts fit: nearly all do."""
+    total = said.get("total_tokens")
+    reasoning = counts.get(units.REASONING)
+    find = counts.get
+    if total is None:
+        if reasoning:
+            totals.settle(counts, None, unread)
+    elif (total != find(units.INPUT, -1) + find(units.OUTPUT, -1) and total) or (
+        reasoning and reasoning > find(units.OUTPUT, 0)
+    ):
+        number = count(total)
+        if number is None:
+            unread.append("total_tokens")
+        totals.settle(counts, number, unread, model)
+    if units.CACHE_WRITE in counts or units.CACHE_WRITE_1H in counts or units.CACHE_WRITE_5M in counts:
+        totals.settle_writes(counts, unread)
+    if len(counts) > _TOTALS_ALONE:
+        totals.name_excess(counts, unread)
+
+
+def take(counts: dict[str, int], value: Any, names: Mapping[str, _Said], within: str, unread: list[str]) -> None:
+    """What an object within the usage says: it goes before what stands beside it."""
+    said = fields(value)
+    if not said:
+        if value:
+            note_unknown(unread, within, value)
+        return
+    for name, inner in said.items() if len(said) <= MOST_FIELDS else bounded(said, unread):
+        if not inner and inner != 0:
+            continue
+        field = names.get(name, _UNKNOWN)
+        if type(field) is str:
+            _put(counts, field, inner, f"{within}.{name}", unread)
+        elif field is _UNKNOWN:
+            if inner:
+                note_unknown(unread, name, inner, within)
+        elif field is not None:
+            take(counts, inner, field, f"{within}.{name}", unread)  # type: ignore[arg-type]
+
+
+def _put(counts: dict[str, int], unit: str, value: Any, name: str, unread: list[str]) -> None:
+    """A count under a unit. One that is said twice is said alike, or once as 0 by a server that leaves it out there."""
+    number = count(value)
+    former = counts.get(unit)
+    if number is None:
+        unread.append(name)
+    elif not former:
+        counts[unit] = number
+    elif number and number != former:
+        unread.append(name)
+        counts[unit] = max(number, former)
+
+
+def _take_other(counts: dict[str, int], name: str, value: Any, unread: list[str]) -> None:
+    if name not in _SECONDS:
+        note_unknown(unread, name, value)
+    elif value or value == 0:
+        number = milliseconds(value)
+        if number is None:
+            unread.append(name)
+        else:
+            counts[units.INPUT_AUDIO_MS] = number
+
+
+def reported_nano_usd(said: Mapping[str, Any], unread: list[str]) -> int | None:
+    """The cost in the usage itself: OpenRouter and gateways (USD), Perplexity (an object), xAI (ticks of 1e-10 USD)."""
+    ticks = said.get("cost_in_usd_ticks")
+    if ticks is not None:
+        number = count(ticks, MOST_USD * _TICKS_PER_USD)
+        if number is not None:
+            return nano_from_pico(number * _TICK_PICO_USD)
+        unread.append("cost_in_usd_ticks")
+    cost = said.get("cost")
+    if cost is None:
+        return None
+    amount = _nano_usd(cost, said)
+    if amount is None and cost is not False:
+        unread.append("cost")
+    return amount
+
+
+def _nano_usd(cost: Any, said: Mapping[str, Any]) -> int | None:
+    if not isinstance(cost, int | float | str):
+        return nano_from_usd(fields(cost).get("total_cost"))
+    amount = nano_from_usd(cost)
+    if amount is not None and said.get("is_byok") is True:
+        # With the user's own key OpenRouter's cost is its fee alone; the upstream bills the rest.
+        upstream = nano_from_usd(fields(said.get("cost_details")).get("upstream_inference_cost") or 0)
+        return None if upstream is None else amount + upstream
+    return amount
