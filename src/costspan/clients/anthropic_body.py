@@ -12,6 +12,7 @@ from typing import Any, Final
 from costspan.calls.merging import merged
 from costspan.calls.messages import fields, listed, text
 from costspan.clients import totals
+from costspan.clients.openai_usage import reported_nano_usd
 from costspan.clients.usage_fields import MOST_FIELDS, bounded, note_unknown
 from costspan.facts import usage as units
 from costspan.facts.call import Answer
@@ -33,7 +34,9 @@ _PARTS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 _UNCACHED: Final = "input_tokens"
 #: Read elsewhere, or no number that is charged.
-_OTHER: Final = frozenset({"iterations", "service_tier", "inference_geo", "speed", "fallback_credit"})
+_OTHER: Final = frozenset({
+    "iterations", "service_tier", "inference_geo", "speed", "fallback_credit", "cost", "cost_details", "cost_in_usd_ticks",
+})  # fmt: skip
 _REFUSAL: Final = "refusal"
 #: What a refusal before any output is not billed for; the tools that ran are.
 _NOT_BILLED: Final = frozenset({units.INPUT, *units.INPUT_PARTS})
@@ -108,6 +111,7 @@ def message(body: Any) -> Answer | None:
 def _take_usage(answer: Answer, said: Mapping[str, Any]) -> None:
     unread: list[str] = []
     answer.usage = _read(said, unread)
+    answer.reported_nano_usd = reported_nano_usd(said, unread)  # OpenRouter and gateways that speak this protocol
     answer.tier = text(said.get("service_tier"))
     answer.geo = text(said.get("inference_geo"))
     answer.speed = text(said.get("speed"))

@@ -122,6 +122,13 @@ def _take_tools(counts: dict[str, int], said: Mapping[str, Any], unread: list[st
             charges.add(charge)
     for unit in {unit for unit, _ in charges} - counts.keys():
         counts[unit] = sum(charged == unit for charged, _ in charges)
+    if units.WEB_SEARCHES in counts and _searches_by_preview(said):
+        counts[units.WEB_SEARCHES_PREVIEW] = counts.pop(units.WEB_SEARCHES)
+
+
+def _searches_by_preview(said: Mapping[str, Any]) -> bool:
+    """Whether the answer's searches were made by the older tool: it repeats the tools that were asked for."""
+    return any(str(fields(tool).get("type")).startswith("web_search_preview") for tool in listed(said.get("tools")))
 
 
 def _image_part(own: Usage, said: Mapping[str, Any], unread: list[str]) -> tuple[tuple[str | None, Usage], ...]:
