@@ -53,6 +53,21 @@ def _costspan() -> dict[str, instructions.Counts]:
 
 
 @cache
+def _ordinary() -> dict[str, instructions.Counts]:
+    """Ordinary conditions: what programs meet every day, and a benchmark leaves out."""
+    scenarios = (
+        "sync",
+        "async",
+        "default stream",
+        "async default stream",
+        "seconds apart",
+        "new session",
+        "unknown model",
+    )
+    return instructions.measure(CONTENDERS["costspan"], scenarios)
+
+
+@cache
 def _with_ledger() -> dict[str, instructions.Counts]:
     return instructions.measure(CONTENDERS["costspan+ledger"], ("sync", "async"), times=4)
 
@@ -85,8 +100,12 @@ def _ratio(counts: Callable[[], dict[str, instructions.Counts]], scenario: str, 
     return lambda: counts()[scenario][what] / _minimum()[scenario][what]
 
 
-def _an_event(stream: str, call: str) -> float:
-    return (_costspan()[stream]["caller"] - _costspan()[call]["caller"]) / (EVENTS + 1)
+def _ordinary_ratio(scenario: str) -> Callable[[], float]:
+    return lambda: _ordinary()[scenario]["process"] / _minimum()["sync"]["process"]
+
+
+def _an_event(counts: Callable[[], dict[str, instructions.Counts]], stream: str, call: str) -> Callable[[], float]:
+    return lambda: (counts()[stream]["caller"] - counts()[call]["caller"]) / (EVENTS + 1)
 
 
 def _more_for_a_big_prompt() -> float:
@@ -100,8 +119,13 @@ FIGURES: Final = (
     Figure("async call, process", _ratio(_costspan, "async", "process"), 0.6, "x minimum", 0.35),
     Figure("sync call with ledger, process", _ratio(_with_ledger, "sync", "process"), 0.9, "x minimum"),
     Figure("async call with ledger, process", _ratio(_with_ledger, "async", "process"), 0.9, "x minimum"),
-    Figure("stream, an event", lambda: _an_event("stream", "sync"), 0.5, "kIr"),
-    Figure("async stream, an event", lambda: _an_event("async stream", "async"), 3.0, "kIr"),
+    Figure("stream, an event", _an_event(_costspan, "stream", "sync"), 0.5, "kIr"),
+    Figure("async stream, an event", _an_event(_costspan, "async stream", "async"), 3.0, "kIr"),
+    Figure("default stream, an event", _an_event(_ordinary, "default stream", "sync"), 1.5, "kIr"),
+    Figure("async default stream, an event", _an_event(_ordinary, "async default stream", "async"), 3.0, "kIr"),
+    Figure("call with quota headers, seconds apart, process", _ordinary_ratio("seconds apart"), 0.7, "x minimum"),
+    Figure("call of a new session, process", _ordinary_ratio("new session"), 0.8, "x minimum"),
+    Figure("call of an unknown model, process", _ordinary_ratio("unknown model"), 0.7, "x minimum"),
     Figure("200 kB prompt, more than a small one", _more_for_a_big_prompt, NOISE_KIR, "kIr"),
     Figure("start-up, more than the launcher", lambda: _startup()["costspan"]["added_ms"], 5.0, "ms"),
     Figure("start-up, openai is imported", lambda: _startup()["costspan"]["openai_loaded"], 0.0, ""),
@@ -129,7 +153,10 @@ def main() -> int:
 def _measure_at_once(figures: list[Figure]) -> None:
     """Two processes at a time; times are taken afterwards, when nothing else of ours runs."""
     words = " ".join(figure.name for figure in figures)
-    counted = {"call": (_minimum, _costspan, _with_ledger), "stream": (_costspan,), "prompt": (_costspan,)}
+    counted = {
+        "sync call": (_minimum, _costspan, _with_ledger), "stream": (_costspan,), "prompt": (_costspan,),
+        "default": (_ordinary,), "call ": (_minimum, _ordinary),
+    }  # fmt: skip
     tasks = dict.fromkeys(task for word, of_word in counted.items() if word in words for task in of_word)
     if "sessions" in words:
         tasks = {_sessions: None, **tasks}

@@ -8,7 +8,9 @@ the client's own work, some hundred times a watcher's, does not drown the differ
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
 from typing import Any, Final, NamedTuple
 
 from benchmarks.overhead.replies import EVENT_STREAM_HEADERS, EVENTS, SMALL_PROMPT, big_prompt
@@ -71,6 +73,52 @@ async def _stream_async(clients: Clients) -> None:
     assert events == EVENTS + 1
 
 
+def _default_stream(clients: Clients) -> None:
+    """As most programs stream: nobody asks for usage."""
+    assert _length(clients.sync.chat.completions.create(model=MODEL, messages=SMALL_PROMPT, stream=True)) >= EVENTS
+
+
+async def _default_stream_async(clients: Clients) -> None:
+    stream = await clients.asynchronous.chat.completions.create(model=MODEL, messages=SMALL_PROMPT, stream=True)
+    events = 0
+    async for _ in stream:
+        events += 1
+    assert events >= EVENTS
+
+
+_quota_calls = count()
+
+
+def _quotas(clients: Clients) -> None:
+    """Calls seconds apart: a tenth of them has its quota headers read by an export before the next call comes."""
+    _chat(clients)
+    if next(_quota_calls) % 10:
+        return
+    costspan = sys.modules.get("costspan.instrumentor")
+    if costspan is not None and costspan.pipeline is not None:
+        limits = costspan.pipeline.rate_limits
+        limits.limit()
+        limits.remaining()
+        limits.seconds_to_reset()
+
+
+_sessions = count()
+
+
+def _new_session(clients: Clients) -> None:
+    """A call of a session that was never seen before."""
+    if "costspan" not in sys.modules:
+        _chat(clients)
+        return
+    with sys.modules["costspan"].attribution(session=f"conversation-{next(_sessions):012}"):
+        _chat(clients)
+
+
+def _unknown_model(clients: Clients) -> None:
+    """A model that no price table knows."""
+    clients.sync.chat.completions.create(model="acme-large-9", messages=SMALL_PROMPT, temperature=0.2)
+
+
 def _responses(clients: Clients) -> None:
     clients.sync.responses.create(model=MODEL, input=_QUESTION)
 
@@ -129,6 +177,11 @@ SCENARIOS: Final = {
         Scenario("async", "openai", _chat_async, is_async=True, counted=30, timed=10, pairs=24),
         Scenario("stream", "openai", _stream, is_async=False, counted=4, timed=1, pairs=10),
         Scenario("async stream", "openai", _stream_async, is_async=True, counted=4, timed=1, pairs=10),
+        Scenario("default stream", "openai", _default_stream, is_async=False, counted=4, timed=1, pairs=10),
+        Scenario("async default stream", "openai", _default_stream_async, is_async=True, counted=4, timed=1, pairs=10),
+        Scenario("seconds apart", "openai", _quotas, is_async=False, counted=30, timed=10, pairs=16),
+        Scenario("new session", "openai", _new_session, is_async=False, counted=30, timed=10, pairs=16),
+        Scenario("unknown model", "openai", _unknown_model, is_async=False, counted=30, timed=10, pairs=16),
         Scenario("200 kB prompt", "openai", _big, is_async=False, counted=1, timed=1, pairs=14),
         Scenario("responses", "openai", _responses, is_async=False, counted=30, timed=10, pairs=16),
         Scenario("embeddings", "openai", _embeddings, is_async=False, counted=30, timed=10, pairs=16),
