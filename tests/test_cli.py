@@ -135,19 +135,6 @@ def test_a_command_is_imported_when_it_is_asked_for() -> None:
     assert printed.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("name", ["click", "rich"])
-def test_without_the_extra_the_way_to_install_it_is_said(name: str) -> None:
-    """The core package has no command line; whoever calls it is told the command that brings it."""
-    code = (
-        f"import sys, importlib.util; find = importlib.util.find_spec\n"
-        f"importlib.util.find_spec = lambda name, *more: None if name == {name!r} else find(name, *more)\n"
-        "from costspan.cli import main; main()"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert ran.returncode == 1
-    assert ran.stderr.strip() == f"costspan: the command line needs {name}: pip install 'costspan[cli]'"
-
-
 def test_every_command_of_the_group_is_there() -> None:
     """A name in COMMANDS leads to a module with a command of that name."""
     listed = CliRunner().invoke(costspan, ["--help"]).output

@@ -181,12 +181,6 @@ def test_a_file_that_cannot_be_read_is_told_so(tmp_path: Path) -> None:
             Prices.load(path)
 
 
-def test_without_pyyaml_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(OverrideError, match="pip install"):
-        prices(tmp_path, one("match: {model: x}, multiplier: 1"))
-
-
 def test_the_example_in_the_documentation_is_accepted(tmp_path: Path) -> None:
     documentation = (Path(__file__).parents[1] / "docs" / "pricing.md").read_text(encoding="utf-8")
     examples = documentation.split("```yaml\n")[1:]

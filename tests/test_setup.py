@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import subprocess
@@ -63,3 +64,30 @@ def test_a_page_names_only_verbs_that_exist(page: str) -> None:
 def test_agents_read_what_people_read() -> None:
     """One page for all who contribute."""
     assert (ROOT / "AGENTS.md").resolve() == ROOT / "CONTRIBUTING.md"
+
+
+def test_everything_that_is_imported_is_installed_without_an_extra() -> None:
+    """`pip install costspan` gives whatever a page shows: each import of the package is a dependency of its own."""
+    core = {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() for line in PROJECT["project"]["dependencies"]}
+    modules = {"yaml": "pyyaml", "opentelemetry": "opentelemetry-api", "packaging": "opentelemetry-instrumentation"}
+    imported = {
+        name.partition(".")[0]
+        for path in (ROOT / "src" / "costspan").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            [alias.name for alias in node.names] if isinstance(node, ast.Import)
+            else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        )
+    }  # fmt: skip
+    foreign = imported - sys.stdlib_module_names - {"costspan"}
+    assert {modules.get(name, name) for name in foreign} <= core
+
+
+def test_a_watched_process_loads_nothing_of_the_command_line() -> None:
+    """What the command needs is installed with every program, and loaded by none."""
+    program = (
+        "import sys, costspan.instrumentor as i; i.CostspanInstrumentor().instrument(ledger='off'); i.connect();"
+        "print([name for name in ('click', 'rich', 'yaml') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"

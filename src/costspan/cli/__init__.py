@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from importlib.util import find_spec
-
 
 def main() -> None:
     """Run the command line; the entry point of the package."""
-    missing = [name for name in ("click", "rich") if find_spec(name) is None]
-    if missing:
-        sys.exit(f"costspan: the command line needs {' and '.join(missing)}: pip install 'costspan[cli]'")
-    from costspan.cli.commands import costspan  # here, because it needs click
+    from costspan.cli.commands import costspan  # here: whoever asks for a module of this package needs no click
 
     costspan(prog_name="costspan")

@@ -51,10 +51,8 @@ _MOST: Final = 10**12
 
 def read_overrides(path: Path, catalog: Catalog | None = None) -> Overrides:
     """Read a file of prices. Raises OverrideError with every mistake in it."""
-    try:
-        import yaml
-    except ImportError:
-        raise OverrideError([f"{path}: reading it needs PyYAML: pip install 'costspan[cli]'"]) from None
+    import yaml
+
     try:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
