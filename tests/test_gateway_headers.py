@@ -10,7 +10,7 @@ import pytest
 
 import ways
 from answers import Asked, Reply, completion, whole
-from caller import KINDS, Caller
+from caller import KINDS, Caller, flavour
 from comparing import compared
 from costspan.calls import gateways
 from costspan.facts.call import Answer
@@ -22,7 +22,7 @@ from watching import Watched
 LISTED = (5_625, "exact")  # 8 tokens, 3 cached ones and 7 of output at the list price of gpt-4o-mini
 FREE = (0, "reported")
 KONG = {"x-kong-response-latency": "12"}
-WORDS = [
+WORDS: list[tuple[dict[str, str], tuple[int, str]]] = [
     # headers of the answer                                                       nano-USD, quality
     ({},                                                                          LISTED),
     ({"x-litellm-cache-key": "0b2d"},                                             FREE),
@@ -141,6 +141,14 @@ SELLERS = [
 def test_a_vendors_own_host_says_nothing_of_a_gateways_money(host: str, path: str, *, expected: bool) -> None:
     """Nobody stands between us and the vendor there: its headers are not read for money."""
     assert gateways.may_speak(seller_at(host, None, path)) == expected
+
+
+@pytest.mark.parametrize("library", ["openai", "groq"])
+def test_headers_of_httpx_are_read_where_it_keeps_them(library: str) -> None:
+    """The cheap way still works, in either flavour; where a release moves them, the public way takes its place."""
+    headers = flavour(library).Headers({"Helicone-Cache": "HIT", "content-type": "text/plain"})
+    assert gateways._listed(headers) is headers._list  # pyright: ignore[reportPrivateUsage]
+    assert gateways.told(Answer(), headers, is_stream=False).from_cache
 
 
 def test_headers_of_another_library_are_read_as_pairs() -> None:
