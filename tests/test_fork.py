@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ import pytest
 
 from costspan import guard
 from costspan.emit.clerk import Clerk
+from costspan.facts.call import Call
 from costspan.process import fork
 from costspan.process.fork import Participant, unwatch_forks, watch_forks
 from exits.running import run
@@ -149,14 +150,14 @@ def timed(work: Callable[[], object]) -> float:
     return time.monotonic() - began_s
 
 
-def slow_batch(is_under_way: threading.Event, is_over: threading.Event) -> Clerk:
+def slow_batch(is_under_way: threading.Event, is_over: threading.Event, refuse: Any = None) -> Clerk:
     """Another thread passes a batch on, which takes as long as it takes."""
 
     def take(_: object) -> None:
         is_under_way.set()
         is_over.wait()
 
-    clerk = Clerk([("slow", take)])
+    clerk = Clerk([("slow", take)], refuse)
     clerk.put(call())
     assert is_under_way.wait(60)
     return clerk
@@ -181,6 +182,27 @@ def test_a_fork_waits_for_a_slow_batch_no_longer_than_said(forks: int) -> None:
     clerk.close()
     assert fork.PATIENCE_S <= before_s < AT_MOST_S
     assert len(took_s) == forks
+
+
+def test_a_caller_waits_no_longer_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a batch takes and however much waits: a caller gives way for a moment, and beyond that is refused."""
+    is_under_way, is_over = threading.Event(), threading.Event()
+    refused: list[Call] = []
+
+    def refuse(calls: Sequence[Call], _: str) -> None:
+        refused.extend(calls)
+
+    clerk = slow_batch(is_under_way, is_over, refuse)
+    monkeypatch.setattr("costspan.emit.clerk._MOST_WAITING", 100)
+    monkeypatch.setattr("costspan.emit.clerk._MOST_KEPT", 110)
+    clerk._most_waiting = 100
+    took_s = [timed(lambda: clerk.put(call())) for _ in range(120)]
+    assert max(took_s[:100]) < 0.01 or sorted(took_s[:100])[90] < 0.01
+    assert (len(clerk._waiting), len(refused)) == (110, 10)
+    assert sorted(took_s[100:])[10] < 0.1
+    is_over.set()
+    clerk.close()
+    assert len(clerk._waiting) == 0
 
 
 def test_a_fork_comes_between_two_batches() -> None:

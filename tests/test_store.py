@@ -150,6 +150,55 @@ def test_file_and_directory_are_the_users_alone(tmp_path: Path) -> None:
     assert modes == {"new": 0o700, "ledger.db": 0o600, "ledger.db-wal": 0o600, "ledger.db-shm": 0o600}
 
 
+def opened_under(umask: int, path: Path) -> dict[str, int]:
+    """The modes of everything in the ledger's directory while it is open."""
+    before = os.umask(umask)
+    try:
+        with Store.open(path) as store:
+            store.append([call()], Periods())
+            end = path.resolve()
+            return {one.name: stat.S_IMODE(one.stat().st_mode) for one in end.parent.iterdir()}
+    finally:
+        os.umask(before)
+
+
+ALONE = {"ledger.db": 0o600, "ledger.db-wal": 0o600, "ledger.db-shm": 0o600}
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o777])
+@pytest.mark.parametrize(
+    "stood", ["nothing", "a link to nothing", "an empty file", "a link to an empty file", "a ledger"]
+)
+def test_the_ledger_is_the_users_alone_whatever_stood_there(tmp_path: Path, stood: str, umask: int) -> None:
+    """Records say who works on what: a file that was there before is taken away from everybody else."""
+    place, end = tmp_path / "path", tmp_path / "place" / "ledger.db"
+    end.parent.mkdir()
+    if "file" in stood:
+        end.touch()
+        end.chmod(0o666)
+    elif "ledger" in stood:
+        with Store.open(end) as open_still:
+            end.chmod(0o644)
+            open_still.append([call(id="before")], Periods())
+            Path(f"{end}-wal").chmod(0o644)
+            assert opened_under(umask, end) == ALONE
+        return
+    if "link" in stood:
+        place.symlink_to(end)
+    assert opened_under(umask, place if "link" in stood else end) == ALONE
+
+
+def test_the_mode_of_another_programs_file_is_left_alone(tmp_path: Path) -> None:
+    """A mistaken path must not lock others out of their database."""
+    other = sqlite3.connect(tmp_path / "other.db")
+    other.execute("CREATE TABLE theirs (x)")
+    other.close()
+    (tmp_path / "other.db").chmod(0o664)
+    with pytest.raises(ForeignFile):
+        Store.open(tmp_path / "other.db")
+    assert stat.S_IMODE((tmp_path / "other.db").stat().st_mode) == 0o664
+
+
 def test_the_file_of_another_program_is_refused(tmp_path: Path) -> None:
     """A path that leads to some other database must not gain our tables."""
     other = sqlite3.connect(tmp_path / "other.db")

@@ -369,8 +369,9 @@ def test_a_fault_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     with caplog.at_level(logging.WARNING, "costspan"):
         for _ in range(5):
             writer.take([call()])
-    writer.close()
     assert len(caplog.records) == 1
+    writer.close()
+    assert "no side file beside the ledger" in caplog.text
     assert f"the ledger {tmp_path}/place/ledger.db cannot be written" in caplog.text
 
 

@@ -19,7 +19,7 @@ from costspan.cli import options
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import NS_PER_S, zone
 from costspan.ledger.faults import LedgerError, NoLedger
-from costspan.ledger.store import Store
+from costspan.ledger.intake import read
 from costspan.report import Page
 from costspan.report.amounts import number, short_usd
 from costspan.report.table import Column, Table
@@ -131,7 +131,7 @@ def _now_ns(moment: str | None, policy: Policy) -> int:
 
 def _standings(policy: Policy, path: Path, now_ns: int) -> list[Standing]:
     try:
-        with Store.read(path) as store:
+        with read(path) as store:
             return standings(policy, store, now_ns)
     except NoLedger as fault:
         click.echo(str(fault), err=True)

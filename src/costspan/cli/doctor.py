@@ -143,6 +143,12 @@ def the_ledger(found: Condition, set_: Settings, environ: Mapping[str, str]) -> 
         yield Finding(topic, WRONG, f"{found.fault}. The next record moves a corrupt file aside and begins a new one")
     else:
         yield from _health(found)
+    if found.waiting:
+        yield Finding(
+            topic, NOTE,
+            f"records wait in {number(len(found.waiting), 'side file')} beside it: `costspan usage`, or the next program "
+            "that writes the ledger, books them",
+        )  # fmt: skip
     for path in found.set_aside:
         yield Finding(topic, NOTE, f"a corrupt ledger was moved aside to {path}: its records are in no report")
 

@@ -13,6 +13,7 @@ import click
 from costspan.cli import notices
 from costspan.facts.periods import zone
 from costspan.ledger.faults import LedgerError, NoLedger
+from costspan.ledger.intake import read
 from costspan.ledger.place import NoHome, default_path
 from costspan.ledger.store import Store
 from costspan.pricing import Prices
@@ -81,7 +82,7 @@ def ledger_path(chosen: Path | None) -> Path:
 def read_ledger(path: Path) -> Store:
     """The ledger, to be read. Ends the command with a sentence where that is not possible."""
     try:
-        return Store.read(path)
+        return read(path)
     except NoLedger as fault:
         said = notices.of(os.environ, time.time(), last_ns=None, ledger=path)
         raise click.ClickException("\n".join([str(fault), *said])) from fault

@@ -13,7 +13,7 @@ import click
 
 from costspan.cli import notices, options
 from costspan.ledger.faults import LedgerError, NoLedger
-from costspan.ledger.store import Store
+from costspan.ledger.intake import read
 from costspan.report import Page, Question, Report, as_data, as_text, ask
 from costspan.report.period import EXPECTED, EXPECTED_MOMENT, Period, between, parse
 from costspan.report.usage import NO_LEDGER
@@ -112,7 +112,7 @@ class _Form:
 
 def _answer(path: Path, question: Question, now_s: float, form: _Form) -> None:
     try:
-        with Store.read(path) as store:
+        with read(path) as store:
             ((last_ns,),) = store.select("SELECT MAX(started_ns) FROM records")
             form.give(ask(store, question, now_s), now_s, last_ns)
     except NoLedger:

@@ -35,8 +35,15 @@ class Bookkeeper:
         if self._writer is not None:
             self._writer.take(calls)
             return
-        self._lost += len(calls)
-        self._lost_nano_usd += sum(call.price.nano_usd for call in calls if isinstance(call.price, Cost))
+        self.lose(calls, "there is no ledger")
+
+    def lose(self, lost: Sequence[Call], reason: str) -> None:
+        """Count calls as lost. Waits for nothing."""
+        if self._writer is not None:
+            self._writer.lose(lost, reason)
+            return
+        self._lost += len(lost)
+        self._lost_nano_usd += sum(call.price.nano_usd for call in lost if isinstance(call.price, Cost))
 
     @guard.guarded("ledger.open")
     def _load(self) -> LedgerWriter:

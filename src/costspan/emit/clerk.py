@@ -20,8 +20,11 @@ _LINGER_S: Final = 0.05
 #: How often the thread looks for streams that were let go of: they leave no signal.
 _LOOK_S: Final = 1.0
 _BATCH: Final = 100
-#: Above this the caller passes calls on himself: slower for him, but nothing is lost and memory is bounded.
+#: Above this a caller gives way to the thread, for so long at most: slower for him, but memory is bounded.
 _MOST_WAITING: Final = 20_000
+_MOST_DELAY_S: Final = 0.02
+#: Above this, which takes a disk that does not answer, calls are refused: counted by the sums alone, and as lost.
+_MOST_KEPT: Final = 200_000
 
 
 class _Bell:
@@ -47,7 +50,10 @@ class Clerk:
     Where no thread can be started, the callers pass on their calls themselves.
     """
 
-    def __init__(self, takers: Sequence[tuple[str, Taker]]) -> None:
+    def __init__(
+        self, takers: Sequence[tuple[str, Taker]], refuse: Callable[[Sequence[Call], str], object] | None = None
+    ) -> None:
+        self._refuse = refuse
         self._takers = [(place, guard.guarded(place)(taker)) for place, taker in takers]
         self._renew()
 
@@ -79,7 +85,21 @@ class Clerk:
                 self.drain()
             self._bell.ring()
         elif len(self._waiting) > self._most_waiting:
+            self._give_way()
+
+    def _give_way(self) -> None:
+        """Pass on what waits where no thread does so any more; else let the thread work, and wait no longer than said."""
+        if not self._is_open:
             self.drain()
+            return
+        if self._draining.acquire(timeout=_MOST_DELAY_S):
+            self._draining.release()
+        elif len(self._waiting) > _MOST_KEPT:
+            guard.count("emit.clerk.full")
+            with contextlib.suppress(IndexError):
+                refused = self._waiting.pop()
+                if self._refuse is not None:
+                    self._refuse([refused], "more calls waited than are kept in memory")
 
     def _begin(self) -> bool:
         """Start the thread; False where there is none to be had: from Python 3.12 on, while the interpreter ends."""

@@ -36,6 +36,7 @@ class Ledger(LedgerHealth, Protocol):
     """What the pipeline asks of a ledger."""
 
     def take(self, calls: Sequence[Call]) -> None: ...
+    def lose(self, lost: Sequence[Call], reason: str) -> None: ...
     def flush(self) -> None: ...
     def close(self) -> None: ...
     def before_fork(self, give_up_s: float) -> bool: ...
@@ -61,7 +62,7 @@ class Pipeline:
         self._observe(meter or otel_metrics.NoOpMeter(names.SCOPE), periods)
         self._ridden: dict[int, Any] = {}
         self._retiring = Retiring(self.cells, self._meters, self.delivered_s)
-        self.clerk = Clerk(self._takers(settings, logger_provider))
+        self.clerk = Clerk(self._takers(settings, logger_provider), ledger.lose if ledger is not None else None)
         self.fanout = Fanout(
             prices=prices, periods=periods, cells=self.cells, sessions=self.sessions,
             spans=guard.part("spans", lambda: _spans(settings, tracer_provider)), clerk=self.clerk,

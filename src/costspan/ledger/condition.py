@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from costspan.ledger.faults import LedgerError
+from costspan.ledger.sidefile import waiting
 from costspan.ledger.store import Store
 
 _UNREAD: Final = """
@@ -36,11 +37,14 @@ class Condition:
     lost_reason: str = ""
     unread: tuple[tuple[str, str, int], ...] = ()
     set_aside: tuple[Path, ...] = ()
+    #: Side files with records that no process has booked yet.
+    waiting: tuple[Path, ...] = ()
 
 
 def examine(path: Path) -> Condition:
     """The condition of the ledger at `path`. Reads the whole file; changes nothing; raises nothing for a bad file."""
     found = Condition(path, set_aside=tuple(sorted(path.parent.glob(f"{path.name}.corrupt-*"))))
+    found.waiting = tuple(waiting(path))
     if not path.exists():
         return found
     found.is_there = True

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
-from costspan.ledger import faults
+from costspan.ledger import faults, private
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.migrations import complete_for_reading, migrate
 from costspan.ledger.rows import KIND_COLUMNS, RECORD_COLUMNS, Row, kind, mended, record
@@ -56,10 +56,11 @@ class Store:
 
         Waits for no lock: the caller tries again. Raises ForeignFile for another program's database.
         """
-        _make(path)
+        private.make(path)
         connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             migrate(connection)  # first: it refuses another program's file before anything in it is changed
+            private.tighten(path)
             for pragma in _PRAGMAS:
                 connection.execute(pragma).fetchone()
             return cls(connection, path)
@@ -91,13 +92,21 @@ class Store:
 
         `mend` changes values that SQLite refuses into ones that it takes.
         """
+        records = (record(call, self._kind(kind(call, periods.day(call.started_ns)), mend)) for call in calls)
+        return self._insert(map(mended, records) if mend else records, losses)
+
+    def take_in(self, pairs: Iterable[tuple[Row, Row]], losses: Iterable[Loss] = ()) -> int:
+        """Write rows that were made before, in one transaction; how many of them are new."""
+        records = ((self._kind(shared, mend=True), *own[1:]) for shared, own in pairs)
+        return self._insert(map(mended, records), losses)
+
+    def _insert(self, records: Iterable[Row], losses: Iterable[Loss]) -> int:
+        """Write records, which are made here, and losses in one transaction; how many of the records are new."""
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            records = [record(call, self._kind(kind(call, periods.day(call.started_ns)), mend)) for call in calls]
-            if mend:
-                records = [mended(one) for one in records]
-            written = connection.executemany(_INSERT_RECORD, records).rowcount
+            rows = list(records)  # first: what is made on the way writes, too
+            written = connection.executemany(_INSERT_RECORD, rows).rowcount if rows else 0
             connection.executemany(_INSERT_LOSS, losses)
             connection.execute("COMMIT")
         except BaseException:
@@ -159,16 +168,6 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _make(path: Path) -> None:
-    """Make the file and its directory, for the user alone: records say who works on what."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists():
-        return
-    # Another process may be first.
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _inode(path: Path) -> tuple[int, int]:

@@ -13,13 +13,16 @@ from costspan import guard
 from costspan.facts.call import Call
 from costspan.facts.money import Cost
 from costspan.facts.periods import Periods
-from costspan.ledger import faults
+from costspan.ledger import faults, intake, sidefile
 from costspan.ledger.aside import move_aside
 from costspan.ledger.migrations import ForeignFile
 from costspan.ledger.rows import kind, mended, record
+from costspan.ledger.sidefile import SideFile
 from costspan.ledger.store import Store
 
 _PAUSE_S: Final = 0.01
+#: How often a writer looks for side files of other processes.
+_LOOK_AGAIN_S: Final = 60.0
 _BARRED: Final = "another thread of the parent was writing into it when this process was forked"
 _FILE_FAULTS: Final = (sqlite3.Error, OSError, ForeignFile, *faults.VALUE_ERRORS)
 
@@ -27,13 +30,14 @@ _FILE_FAULTS: Final = (sqlite3.Error, OSError, ForeignFile, *faults.VALUE_ERRORS
 class LedgerWriter:
     """Appends finished calls to the ledger at `path`. No method raises for a fault of the file.
 
-    What cannot be written waits, up to `backlog` records, and is tried again with the next `take` or `flush`;
-    what no longer fits is counted lost. `patience_s` is how long one `take` waits for another process's lock.
-    `periods` gives the days of the budget time zone.
+    What cannot be written waits, up to `backlog` records, and is tried again with the next `take` or `flush`; what no
+    longer fits goes into a side file, from which it is booked later, and is counted lost where that fails too.
+    `patience_s` is how long one `take` waits for another process's lock. `periods` gives the days of the budget time
+    zone.
     """
 
     def __init__(
-        self, path: Path, *, backlog: int = 10_000, patience_s: float = 5.0, periods: Periods | None = None
+        self, path: Path, *, backlog: int = 10_000, patience_s: float = 1.0, periods: Periods | None = None
     ) -> None:
         self.path = path
         self.written = 0
@@ -54,6 +58,9 @@ class LedgerWriter:
         self.lock = threading.RLock()
         self._store: Store | None = None
         self._waiting: list[Call] = []
+        self._counting = threading.Lock()
+        self._side = SideFile(self.path)
+        self._looks_again_s = 0.0
         # What was lost and does not stand in the ledger's `losses` yet: records, nano-USD, the last reason.
         self._untold = (0, 0, "")
 
@@ -76,18 +83,42 @@ class LedgerWriter:
             with self.lock:
                 fault = self._write() if self._waiting else None
                 if fault is None:
-                    return
+                    break
                 if faults.kind(fault) != faults.LOCKED or time.monotonic() >= give_up_s:
                     self._keep(fault)
                     return
             # Outside the lock, so that a fork need not wait for another process.
             time.sleep(_PAUSE_S)
+        self._take_in()
+
+    def _take_in(self) -> None:
+        """Book what waits in side files, one file at a time: this process's own, and those of processes that ended."""
+        now_s = time.monotonic()
+        if self._store is None or now_s < self._looks_again_s:
+            return
+        self._looks_again_s = now_s + _LOOK_AGAIN_S
+        for path in sidefile.waiting(self.path):
+            with self.lock:
+                self._take_in_one(path)
+
+    def _take_in_one(self, path: Path) -> None:
+        try:
+            if self._store is not None:
+                intake.take_in(self._store, path, self._count)
+        except _FILE_FAULTS as fault:  # it stays, for the next who looks
+            sentence = "costspan: the side file %s cannot be booked yet (%s)"
+            guard.tell_once(f"side file:{path}:{fault}", sentence, path, fault)
+
+    def _count(self, written: int, nano_usd: int) -> None:
+        self.written += written
+        self.written_nano_usd += nano_usd
 
     def close(self) -> None:
-        """Write what waits and close the file. What still cannot be written is lost."""
+        """Write what waits and close the file. What still cannot be written is put down in a side file."""
         self.flush()
         with self.lock:
-            self._lose(self._waiting, "the program ended")
+            if self._waiting and not self._put_down():
+                self._lose(self._waiting, "the program ended")
             self._waiting = []
             self.release()
 
@@ -152,7 +183,8 @@ class LedgerWriter:
         self.written_nano_usd += _nano_usd(self._waiting)
         self._waiting = []
         self._untold = (0, 0, "")
-        self.fault = ""
+        if self.fault:
+            self.fault, self._looks_again_s = "", 0.0
 
     def _begin_anew(self, fault: Exception) -> Exception | None:
         self.release()
@@ -183,18 +215,38 @@ class LedgerWriter:
     def _keep(self, fault: Exception) -> None:
         """Keep for later what the backlog holds, say why."""
         self.fault = str(fault)
+        is_full = len(self._waiting) > self._backlog or self._barred is not None
+        if is_full and not isinstance(fault, ForeignFile) and self._put_down():
+            self._waiting = []
         self._lose(self._waiting[self._backlog :], self.fault)
         del self._waiting[self._backlog :]
-        sentence = "costspan: the ledger %s cannot be written (%s); records wait, %d at most, and your program goes on"
-        guard.tell_once(f"ledger:{self.path}:{fault}", sentence, self.path, fault, self._backlog)
+        sentence = "costspan: the ledger %s cannot be written (%s); records wait, and your program goes on"
+        guard.tell_once(f"ledger:{self.path}:{fault}", sentence, self.path, fault)
+
+    def _put_down(self) -> bool:
+        """Put what waits into the side file; False where that cannot be done either."""
+        day = self._periods.day
+        try:
+            self._side.append(
+                (mended(kind(call, day(call.started_ns))), mended(record(call, 0))) for call in self._waiting
+            )
+        except (OSError, *faults.VALUE_ERRORS) as fault:
+            guard.tell_once(f"side:{fault}", "costspan: no side file beside the ledger %s (%s)", self.path, fault)
+            return False
+        return True
+
+    def lose(self, lost: Sequence[Call], reason: str) -> None:
+        """Count calls that never came here as lost. Waits for nothing."""
+        self._lose(lost, reason)
 
     def _lose(self, lost: Sequence[Call], reason: str) -> None:
         if not lost:
             return
         nano_usd = _nano_usd(lost)
-        self.lost += len(lost)
-        self.lost_nano_usd += nano_usd
-        self._untold = (self._untold[0] + len(lost), self._untold[1] + nano_usd, reason)
+        with self._counting:
+            self.lost += len(lost)
+            self.lost_nano_usd += nano_usd
+            self._untold = (self._untold[0] + len(lost), self._untold[1] + nano_usd, reason)
 
     def release(self) -> None:
         """Close the file; the next record opens it again."""

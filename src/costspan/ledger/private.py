@@ -1,0 +1,44 @@
+"""Files for the user alone: records say who works on what."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+PRIVATE: Final = 0o600
+_COMPANIONS: Final = ("", "-wal", "-shm")
+
+
+def make(path: Path) -> None:
+    """Make the file and its directory, whatever the umask says; an empty file that is there becomes the user's alone.
+
+    Where `path` is a link whose end is missing, that end is made.
+    """
+    end = Path(os.path.realpath(path))
+    end.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(end, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE)
+    except FileExistsError:  # also where another process was first
+        if end.is_file() and not end.stat().st_size:
+            _tighten(end)
+        return
+    try:
+        if hasattr(os, "fchmod"):
+            os.fchmod(descriptor, PRIVATE)
+    finally:
+        os.close(descriptor)
+
+
+def tighten(path: Path) -> None:
+    """Take the file, which is a ledger, and what SQLite has beside it away from everybody else."""
+    for companion in _COMPANIONS:
+        _tighten(Path(f"{path}{companion}"))
+
+
+def _tighten(path: Path) -> None:
+    with contextlib.suppress(OSError):  # it is another user's, or there is none
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            path.chmod(PRIVATE)
