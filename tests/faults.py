@@ -20,7 +20,8 @@ _ROOT = str(Path(costspan.__file__).parent) + "/"
 _PARTS = ("calls/", "clients/", "emit/", "pricing/", "scope/", "ledger/", "facts/", "names.py")
 #: In these the library's own code runs: they are the caller's call itself, and hold nothing else that could fail.
 IN_THE_WAY = frozenset({
-    "Family.request", "Family.request_async", "Family._again", "Family._again_async",
+    "Family.request", "Family.request_async", "Family._asked", "Family._asked_async", "Family._made", "Family._made_async", "Refusable.__enter__",
+    "Refusable.__exit__", "Refusable.__init__", "is_refused",
     "Family.responded", "Family._taken_later",
     "_events", "_swallowing", "AsyncEvents.__aiter__", "AsyncEvents.__anext__", "AsyncSwallowing.__anext__", "_is_usage_alone", "AsyncEvents.aclose",
     "_watch_closing.<locals>.close", "_watch_closing.<locals>.aclose",

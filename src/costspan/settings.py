@@ -132,7 +132,8 @@ SETTINGS: Final = (
     Setting(OTEL_COSTSPAN_PRICES, _path, "", "A YAML file with your own prices (docs/pricing.md)."),
     Setting(
         OTEL_COSTSPAN_ASK_USAGE, _one_of("known", "always", "never"), "known",
-        "Whether a chat stream is asked for its usage where the caller did not: on hosts known to accept it, always, never.",
+        "Whether a chat stream is asked for its usage where the caller did not: on hosts known to need it (on this machine, "
+        "from the second stream on), always, never.",
     ),
     Setting(OTEL_COSTSPAN_HOSTS, _hosts, "", "Who answers at a host, as `host=provider` with commas between; the provider `vendor` is each client library's own."),
     Setting(OTEL_COSTSPAN_TIME_ZONE, _zone, "UTC", "The time zone in which days and months of spend begin."),

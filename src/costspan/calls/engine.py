@@ -63,8 +63,8 @@ class Watch:
     """One call under way."""
 
     __slots__ = (
-        "_open", "asked", "body", "borrowed", "call", "endpoint", "headers", "is_direct", "listener", "native", "response",
-        "span", "start", "taken", "token",
+        "_open", "asked", "at_end", "body", "borrowed", "call", "endpoint", "headers", "is_direct", "listener", "native",
+        "response", "span", "start", "taken", "token",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, call: Call, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
@@ -73,6 +73,7 @@ class Watch:
         self.endpoint = endpoint
         self.body = body
         self.asked = False  # usage was asked for by us, so its event is ours to swallow
+        self.at_end: Callable[..., None] | None = None  # told of a whole stream, not asked by us, if it reported usage
         self.native = False  # the library emits a span of its own for this call, which ends before `request` returns
         self.borrowed = False  # `span` is somebody else's: to be annotated, not to be ended
         self.taken = False  # what came back has been looked at
@@ -212,7 +213,8 @@ class StreamWatch(Watch):
             return watch
         stream = cls(watch.listener, watch.call, watch.endpoint, watch.body)
         for name in (
-            "asked", "native", "borrowed", "taken", "headers", "is_direct", "response", "span", "token", "start", "_open",
+            "asked", "at_end", "native", "borrowed", "taken", "headers", "is_direct", "response", "span", "token", "start",
+            "_open",
         ):  # fmt: skip
             setattr(stream, name, getattr(watch, name))
         return stream
@@ -310,6 +312,8 @@ class StreamWatch(Watch):
     def _read(self, outcome: str) -> Answer | None:
         answer = self.answer_so_far()
         usage = answer.usage if answer is not None else None
+        if self.at_end is not None and outcome == outcomes.OK and answer is not None and answer.error is None:
+            self.at_end(is_reported=usage is not None)
         is_over = outcome == outcomes.OK or self.has_last_word or bool(answer and answer.finish_reasons)
         is_final = usage is not None and is_over
         if is_final or self.endpoint.fetches:

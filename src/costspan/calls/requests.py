@@ -9,12 +9,14 @@ what is asked and what comes back, and `_process_response`, which sees the HTTP 
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from costspan import guard
-from costspan.calls import gateways, shapes
+from costspan.calls import asking, gateways, shapes
+from costspan.calls.asking import Asking, Refusable, is_refused
 from costspan.calls.description import Client, Endpoint
 from costspan.calls.engine import StreamWatch, Watch, begin
 from costspan.calls.listener import Listener
@@ -22,8 +24,6 @@ from costspan.calls.messages import NOTHING
 from costspan.facts.sellers import VENDOR, Seller, is_at, seller_at
 
 _MOST_HOSTS: Final = 256
-_REFUSALS: Final = frozenset({400, 422})
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(slots=True)
@@ -33,7 +33,8 @@ class Server:
     provider: str
     host: str
     port: int | None
-    is_asked: bool  # chat streams are asked for usage here
+    base: str
+    is_asked: bool | None  # chat streams are asked for usage here; None where nothing is known yet
     is_direct: bool  # no gateway whose headers say something of money
     url: Any = None  # keeps the object alive whose id is the key in the cache
 
@@ -47,32 +48,44 @@ class Family:
     own_hosts: tuple[tuple[str, str], ...] = ()
     ask_usage: str = "known"
     is_active: bool = True
+    asking: Asking = field(init=False)
     _servers: dict[tuple[int | str, type], Server] = field(default_factory=dict)
     _shapes: dict[type, Callable[[Watch, Any], Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.asking = Asking(self.ask_usage)
 
     def request(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """In place of `SyncAPIClient.request`."""
         watch, sent = self._begin(instance, args, kwargs) or (None, args)
         if watch is None:
             return wrapped(*args, **kwargs)
+        if watch.asked:
+            return self._asked(watch, wrapped, instance, (args, sent), kwargs)
         try:
-            result = wrapped(*sent, **kwargs)
+            result = wrapped(*args, **kwargs)
         except BaseException as error:
-            if watch.asked and self._was_refused(error, instance) is not False:
-                watch.asked = False
-                return self._again(watch, wrapped, args, kwargs)
             self._left(watch, error)
             raise
         self._left(watch)
         self._take(watch, result)
         return result
 
-    def _again(self, watch: Watch, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Once more without our question for usage: this host refuses it, and the caller must not notice."""
+    def _asked(self, watch: Watch, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+        """With our question in it; and if the server refuses that, as the caller wrote it: he must not notice."""
+        plain, asking_too = args
+        with Refusable(watch):
+            return self._made(watch, wrapped, asking_too, kwargs)
+        result = self._made(watch, wrapped, plain, kwargs)
+        self._note_refusal(watch, instance, plain[1])
+        return result
+
+    def _made(self, watch: Watch, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         try:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
-            self._left(watch, error)
+            if not is_refused(watch, error):
+                self._left(watch, error)
             raise
         self._left(watch)
         self._take(watch, result)
@@ -83,23 +96,33 @@ class Family:
         watch, sent = self._begin(instance, args, kwargs) or (None, args)
         if watch is None:
             return await wrapped(*args, **kwargs)
+        if watch.asked:
+            return await self._asked_async(watch, wrapped, instance, (args, sent), kwargs)
         try:
-            result = await wrapped(*sent, **kwargs)
+            result = await wrapped(*args, **kwargs)
         except BaseException as error:
-            if watch.asked and self._was_refused(error, instance) is not False:
-                watch.asked = False
-                return await self._again_async(watch, wrapped, args, kwargs)
             self._left(watch, error)
             raise
         self._left(watch)
         self._take(watch, result)
         return result
 
-    async def _again_async(self, watch: Watch, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    async def _asked_async(
+        self, watch: Watch, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
+    ) -> Any:
+        plain, asking_too = args
+        with Refusable(watch):
+            return await self._made_async(watch, wrapped, asking_too, kwargs)
+        result = await self._made_async(watch, wrapped, plain, kwargs)
+        self._note_refusal(watch, instance, plain[1])
+        return result
+
+    async def _made_async(self, watch: Watch, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         try:
             result = await wrapped(*args, **kwargs)
         except BaseException as error:
-            self._left(watch, error)
+            if not is_refused(watch, error):
+                self._left(watch, error)
             raise
         self._left(watch)
         self._take(watch, result)
@@ -119,8 +142,8 @@ class Family:
         watch = self._watch(endpoint, server, options, kwargs)
         if self.client.native_tracer is not None:
             watch.native = getattr(instance, self.client.native_tracer, None) is not None
-        if endpoint.asks_usage and watch.call.is_stream and len(args) > 1 and server.is_asked:
-            args = self._asking(watch, args, options)
+        if endpoint.asks_usage and watch.call.is_stream and len(args) > 1 and server.is_asked is not False:
+            args = self._asking(watch, server, args, options)
         self.listener.began(watch)
         return watch, args
 
@@ -133,30 +156,27 @@ class Family:
         watch.is_direct = server.is_direct
         return watch
 
-    def _asking(self, watch: Watch, args: tuple[Any, ...], options: Any) -> tuple[Any, ...]:
-        body = watch.body
-        said = body.get("stream_options")
-        extra = getattr(options, "extra_json", None) or NOTHING
-        if (type(said) is dict and "include_usage" in said) or "stream_options" in extra:
+    def _asking(self, watch: Watch, server: Server, args: tuple[Any, ...], options: Any) -> tuple[Any, ...]:
+        place = (server.base, watch.call.request_model)
+        is_asked = self.asking.is_asked(place, known=server.is_asked)
+        if is_asked is False or asking.has_own_word(watch.body, getattr(options, "extra_json", None)):
             return args
-        asking = copy.copy(options)
-        asking.json_data = {**body, "stream_options": {**(said or {}), "include_usage": True}}
+        if is_asked is None:
+            watch.at_end = functools.partial(self._note_end, place)
+            return args
+        asked = copy.copy(options)
+        asked.json_data = asking.asking(watch.body)
         watch.asked = True
-        return (args[0], asking, *args[2:])
+        return (args[0], asked, *args[2:])
 
-    @guard.guarded("calls.refused")
-    def _was_refused(self, error: BaseException, instance: Any) -> bool:
-        if getattr(error, "status_code", None) not in _REFUSALS:
-            return False
-        server = self._server(instance)
-        guard.tell_once(
-            f"refused:{server.host}",
-            "costspan: %s refuses stream_options, so its chat streams are booked as estimates; "
-            "ask for usage yourself if it reports usage in another way",
-            server.host,
-        )
-        server.is_asked = False
-        return True
+    def _note_end(self, place: asking.Place, *, is_reported: bool) -> None:
+        """A stream came to its end as the caller had asked for it: who reports usage unasked is not to be asked."""
+        self.asking.learn(place, is_asked=not is_reported)
+
+    @guard.guarded_positional("calls.refused")
+    def _note_refusal(self, watch: Watch, instance: Any, options: Any) -> None:
+        server = self._server(instance, options.url)
+        self.asking.refused((server.base, watch.call.request_model), server.host)
 
     def _server(self, instance: Any, asked: str = "") -> Server:
         """Who answers at the client's base URL, or at an address that is asked for in full."""
@@ -176,10 +196,11 @@ class Family:
         path = str(getattr(url, "path", "") or "")
         seller = seller_at(host, port, path)
         told = next((provider for place, provider in self.own_hosts if is_at(place, host, port, path)), None)
-        known = host.endswith(self.client.asks_usage_of) or host in _LOOPBACK
-        is_asked = self.ask_usage == "always" or (self.ask_usage == "known" and known)
-        is_direct = not gateways.may_speak(seller)
-        return Server(self._provider(told, seller, kind), host, port, is_asked, is_direct, url)
+        provider = self._provider(told, seller, kind)
+        is_asked = self.ask_usage == "always" or asking.is_needed(
+            host, provider if told else None, self.client.asks_usage_of
+        )
+        return Server(provider, host, port, str(url), is_asked, not gateways.may_speak(seller), url)
 
     def _provider(self, told: str | None, seller: Seller, kind: type) -> str:
         """The seller: as the user says, else as the class of the client says, else as the table of sellers does."""
@@ -203,8 +224,7 @@ class Family:
             if self._look(watch, result) is None:  # we failed to read it: it was answered all the same
                 watch.answered(None)
                 if watch.asked:  # and what we asked for stays in it: never again
-                    self.ask_usage = "never"
-                    self._servers.clear()
+                    self.asking.stop()
 
     @guard.guarded_positional("calls.answer")
     def _look(self, watch: Watch, result: Any) -> bool:
