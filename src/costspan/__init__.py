@@ -1,7 +1,7 @@
 """Costspan puts a price on every LLM call, without a change in the program that makes it.
 
-The public names: `attribution` says who calls are for, `carry` takes that along to where context does not reach,
-`current` tells it, `flush` delivers what has finished so far.
+The public names: `instrument` starts it in code, where no launcher does; `attribution` says who calls are for, `carry`
+takes that along to where context does not reach, `current` tells it, `flush` delivers what has finished so far.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from costspan.instrumentor import flush
+    from costspan.instrumentor import CostspanInstrumentor, flush, instrument
     from costspan.scope import attribution, carry, current, environment
 
-__all__ = ["attribution", "carry", "current", "environment", "flush"]
+__all__ = ["CostspanInstrumentor", "attribution", "carry", "current", "environment", "flush", "instrument"]
 
-_HOMES = {"attribution": "scope", "carry": "scope", "current": "scope", "environment": "scope", "flush": "instrumentor"}
+_HOMES = {
+    "attribution": "scope", "carry": "scope", "current": "scope", "environment": "scope",
+    "CostspanInstrumentor": "instrumentor", "flush": "instrumentor", "instrument": "instrumentor",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

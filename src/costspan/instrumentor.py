@@ -229,8 +229,28 @@ def _renew_lock() -> None:
     _lock = threading.RLock()
 
 
+def instrument(**options: Any) -> None:
+    """Watch the LLM calls of this process from here on: the in-code start, for where no launcher is.
+
+    Takes what `CostspanInstrumentor().instrument()` takes: providers of OpenTelemetry, and any setting by its name in
+    lower case. Called again, or under a launcher, it changes nothing. Never raises.
+    """
+    instrumentor = CostspanInstrumentor()
+    if not instrumentor.is_instrumented_by_opentelemetry:
+        instrumentor.instrument(**options)
+    elif options:
+        _log.warning(
+            "costspan: it has been started already, by a launcher or in code; these have no effect any more: %s",
+            ", ".join(options),
+        )
+
+
 @guard.guarded("flush")
-def flush() -> None:
-    """Pass on every call that has finished so far. Returns when the ledger and the SDK have them."""
+def flush(*, send: bool = False) -> None:
+    """Pass on every call that has finished so far. Returns when the ledger and the SDK have them; with `send`, when the
+    SDK has sent them: for runtimes that freeze or end a process without a word.
+    """
     if pipeline is not None:
         pipeline.flush()
+        if send:
+            pipeline.send()

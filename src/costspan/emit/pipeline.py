@@ -132,6 +132,10 @@ class Pipeline:
     def deliver(self) -> None:
         """Close, and have the SDK's providers deliver: counters first, and those only where there was a call."""
         self.close()
+        self.send()
+
+    def send(self) -> None:
+        """Have the SDK's providers send what they hold: counters first, and those only where there was a call."""
         meters, tracers, loggers = self._own_providers()
         for provider in (meters if self.cells.cells else None, tracers, loggers):
             flush = getattr(provider, "force_flush", None)
