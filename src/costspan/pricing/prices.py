@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from costspan.facts import money
 from costspan.facts.call import Answer
@@ -16,7 +16,7 @@ from costspan.facts.usage import PIECES, Usage
 from costspan.pricing.calculate import Reckoning, Step, careful, half_even, quick
 from costspan.pricing.catalog import Catalog, Rates, day_start_s
 from costspan.pricing.plan import TOKENS, Plan
-from costspan.pricing.resolve import resolve
+from costspan.pricing.resolve import Shared, resolve
 from costspan.pricing.rule import Asked, Overrides
 
 #: How many calls, told apart by seller, models and tier, are priced without looking into the table again.
@@ -50,7 +50,7 @@ class Prices:
         self._catalog = catalog
         self._rules = overrides.rules if overrides is not None else ()
         self._plans: Recent[Asked, Plan] = Recent(PLANS_KEPT)
-        self._shared: Recent[tuple[Any, ...], Plan] = Recent(PLANS_KEPT)
+        self._shared: Shared = Recent(PLANS_KEPT)
         self.version = catalog.version + (f" overrides:{overrides.digest}" if overrides is not None else "")
 
     @classmethod
@@ -118,19 +118,9 @@ class Prices:
     def _plan(self, asked: Asked, at_s: float) -> Plan:
         plan = self._plans.get(asked)
         if plan is None or not plan.since_s <= at_s < plan.until_s:
-            plan = self._plans.keep(asked, self._alike(resolve(self._catalog, self._rules, asked, at_s, self.version)))
+            found = resolve(self._catalog, self._rules, asked, at_s, self.version, self._shared)
+            plan = self._plans.keep(asked, found)
         return plan
-
-    def _alike(self, plan: Plan) -> Plan:
-        """The plan that is kept for all names with these rates: ten thousand fine-tuned models need one."""
-        if plan.unpriced is not None:
-            return plan._replace(notes=())
-        key = (
-            plan.buckets, plan.rates, plan.divisor, plan.per_request, plan.quality, plan.since_s, plan.until_s,
-            plan.is_free, plan.told, tuple(plan.known), tuple(plan.least.items()),
-            tuple([(start, rates) for start, rates, _ in plan.long_prompts]),
-        )  # fmt: skip
-        return self._shared.get(key) or self._shared.keep(key, plan._replace(notes=()))
 
     def _price_rare(
         self, provider: str, host: str | None, request_model: str | None, answer: Answer, at_s: float

@@ -3,33 +3,57 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from costspan.facts.money import INCOMPLETE, NO_PRICE, OVERRIDE, Unpriced
+from costspan.facts.recent import Recent
 from costspan.facts.usage import PIECES
-from costspan.pricing.catalog import Catalog, Dated, Found, Model, Rate, fraction
+from costspan.pricing.catalog import Catalog, Dated, Found, Model, Rate, Rates, fraction
 from costspan.pricing.lookup import find, host_of, table_name
 from costspan.pricing.plan import REQUESTS, TOKENS, Plan, multiplied, no_plan, plan_of, raised
 from costspan.pricing.rule import Asked, Rule, first
 
+#: Plans by what they are made of.
+Shared: TypeAlias = "Recent[tuple[Any, ...], Plan]"
 #: Words by which providers say that an answer is charged at the standard rates.
 STANDARD: Final = frozenset({"default", "standard", "standard_only", "auto", "on_demand", "interactive", ""})
 EVERYWHERE: Final = frozenset({"global", "not_available", ""})
 
 
-def resolve(catalog: Catalog, rules: tuple[Rule, ...], asked: Asked, at_s: float, version: str) -> Plan:
-    """The rate plan for a call at a moment: the user's own price, else the table's."""
+def resolve(
+    catalog: Catalog, rules: tuple[Rule, ...], asked: Asked, at_s: float, version: str, shared: Shared | None = None
+) -> Plan:
+    """The rate plan for a call at a moment: the user's own price, else the table's.
+
+    With a table of `shared` plans, names with the same rates get the same plan, without the notes that tell them apart:
+    ten thousand fine-tuned models need one.
+    """
     rule, since_s, until_s = first(rules, asked, at_s)
     if rule is not None and rule.rates is not None:
-        notes = (f"prices: {version}", f"the user's rates, line {rule.line}", *_times_note(rule))
-        rates = multiplied(rule.rates, rule.times, TOKENS | PIECES | {REQUESTS})
-        return plan_of(rates, quality=OVERRIDE, version=version, span_s=(since_s, until_s), notes=notes)
-    plan = _from_table(catalog, rule, asked, at_s, version)
+        return _once(shared, (rule.line, since_s, until_s), lambda: _of_rule(rule, version, (since_s, until_s)))
+    plan = _from_table(catalog, rule, asked, at_s, version, shared)
+    if since_s <= plan.since_s and plan.until_s <= until_s:
+        return plan
     return plan._replace(since_s=max(since_s, plan.since_s), until_s=min(until_s, plan.until_s))
 
 
-def _from_table(catalog: Catalog, rule: Rule | None, asked: Asked, at_s: float, version: str) -> Plan:
+def _once(shared: Shared | None, key: tuple[Any, ...], make: Callable[[], Plan]) -> Plan:
+    if shared is None:
+        return make()
+    return shared.get(key) or shared.keep(key, make()._replace(notes=()))
+
+
+def _of_rule(rule: Rule, version: str, span_s: tuple[float, float]) -> Plan:
+    notes = (f"prices: {version}", f"the user's rates, line {rule.line}", *_times_note(rule))
+    rates = multiplied(rule.rates or {}, rule.times, TOKENS | PIECES | {REQUESTS})
+    return plan_of(rates, quality=OVERRIDE, version=version, span_s=span_s, notes=notes)
+
+
+def _from_table(
+    catalog: Catalog, rule: Rule | None, asked: Asked, at_s: float, version: str, shared: Shared | None
+) -> Plan:
     found = _found(catalog, rule, asked)
     if isinstance(found, Unpriced):
         return no_plan(found)
@@ -41,21 +65,39 @@ def _from_table(catalog: Catalog, rule: Rule | None, asked: Asked, at_s: float, 
     if not dated.rates and not model.is_free:
         detail = f"the price table knows {model.provider}/{model.id}, but no price of it"
         return no_plan(Unpriced(NO_PRICE, detail), span_s)
-    missing = sorted(f"{key} {value!r}" for key, value in context.items() if key not in dated.context)
     times, why = multiplier(catalog, model, host_of(address), geo)
-    if geo is not None and geo.lower() not in EVERYWHERE and times == 1:
+    missing = _missing(model, dated, context, geo if times == 1 else None)
+    added, by_router = routed(catalog, provider, request_model)
+    quality = INCOMPLETE if missing else found.quality
+
+    def make() -> Plan:
+        rates = raised(multiplied(dated.rates, times, TOKENS), added)
+        notes = [*_notes(version, found, dated, missing, why), *by_router]
+        if rule is not None:
+            rates = multiplied(rates, rule.times, TOKENS | PIECES | {REQUESTS})
+            notes += [f"the user's rule, line {rule.line}", *_times_note(rule)]
+        return _of_model(model, rates, quality, version, span_s, notes)
+
+    line = rule.line if rule is not None else None
+    return _once(shared, (id(model), quality, tuple(sorted(context.items())), times, added, line, span_s), make)
+
+
+def _missing(model: Model, dated: Dated, context: dict[str, str], geo: str | None) -> list[str]:
+    """What the answer says, or the model charges, that the table has no rates for."""
+    missing = sorted(f"{key} {value!r}" for key, value in context.items() if key not in dated.context)
+    if geo is not None and geo.lower() not in EVERYWHERE:
         missing.append(f"geo {geo!r}")
     if model.charges_more:
         missing.append("a charge by the call")
-    added, by_router = routed(catalog, provider, request_model)
-    rates = raised(multiplied(dated.rates, times, TOKENS), added)
-    notes = [*_notes(version, found, dated, missing, why), *by_router]
-    if rule is not None:
-        rates = multiplied(rates, rule.times, TOKENS | PIECES | {REQUESTS})
-        notes += [f"the user's rule, line {rule.line}", *_times_note(rule)]
+    return missing
+
+
+def _of_model(
+    model: Model, rates: Rates, quality: str, version: str, span_s: tuple[float, float], notes: list[str]
+) -> Plan:
     return plan_of(
         rates,
-        quality=INCOMPLETE if missing else found.quality,
+        quality=quality,
         version=version,
         covers=model.covers,
         lacks=model.lacks,
