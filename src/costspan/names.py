@@ -38,6 +38,7 @@ RATELIMIT_WINDOW: Final = "llm.ratelimit.window"
 BUDGET: Final = "llm.budget"
 PLACE: Final = "costspan.place"
 CLIENT: Final = "costspan.client"
+PROCESS: Final = "costspan.process"
 
 RESPONSE_ID: Final = "gen_ai.response.id"
 FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
@@ -89,6 +90,7 @@ ATTRIBUTES: Final = (
     Attribute(BUDGET, "The name of the budget."),
     Attribute(PLACE, "Where in costspan a fault was stopped."),
     Attribute(CLIENT, "The client library concerned."),
+    Attribute(PROCESS, "The process, on every metric that is scraped from it (`OTEL_METRICS_EXPORTER=prometheus`)."),
     Attribute(RESPONSE_ID, "The provider's id of the answer."),
     Attribute(FINISH_REASONS, "Why the model stopped."),
     Attribute(STREAM, "True where the answer was streamed."),

@@ -437,6 +437,17 @@ def fork_under_load(forks: str = "20") -> None:
     Path(os.environ["HOME"], "forks").write_text(f"{bare_s:.3f} {ours_s:.3f}")
 
 
+def scraped(calls: str) -> None:
+    """What Prometheus would be given after so many calls."""
+    for _ in range(int(calls)):
+        call()
+    import costspan
+
+    costspan.flush()
+    with urllib.request.urlopen(f"http://127.0.0.1:{os.environ['OTEL_EXPORTER_PROMETHEUS_PORT']}/metrics") as answer:
+        Path(os.environ["HOME"], "page").write_bytes(answer.read())
+
+
 def load_no_module_late() -> None:
     """What a call needs is loaded when its library is: a fork while another thread loads it breaks the child."""
     export()

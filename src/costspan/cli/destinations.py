@@ -56,6 +56,13 @@ def instances(environ: Mapping[str, str]) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         yield Finding(topic, OK, f"opentelemetry-sdk {version} gives every process a service.instance.id of its own")
+    if "prometheus" in environ.get("OTEL_METRICS_EXPORTER", ""):
+        yield Finding(
+            topic, NOTE,
+            "metrics are scraped (OTEL_METRICS_EXPORTER=prometheus): what a process counts after its last scrape, and what "
+            "its forked children count, reaches no budget. A restart is told apart by the label costspan_process, "
+            "which no relabelling may drop. For exact budgets, push by OTLP",
+        )  # fmt: skip
     if not environ.get("OTEL_SERVICE_NAME") and "service.name" not in names:
         yield Finding(topic, NOTE, "no service name is set (OTEL_SERVICE_NAME): the figures come from unknown_service")
 

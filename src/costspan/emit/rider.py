@@ -28,7 +28,7 @@ from opentelemetry.sdk.metrics.view import DefaultAggregation, ExplicitBucketHis
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from costspan import guard, names
-from costspan.emit import batches
+from costspan.emit import batches, scraped
 from costspan.emit.durations import Durations, Spread
 from costspan.emit.session_points import SessionPoints
 from costspan.emit.sessions import Sessions
@@ -73,6 +73,7 @@ class Rider:
         reader._receive_metrics = receive_with_ours  # noqa: SLF001
         #: A reader without an exporter hands over what it has when it is asked: one message each time.
         self._is_pulled = getattr(reader, "_exporter", None) is None
+        self._identity = scraped.identity(reader)
         self._listen(getattr(reader, "_exporter", None))
 
     @guard.guarded("emit.delivery")
@@ -110,6 +111,8 @@ class Rider:
     def _hand_on(self, send: _Send, metrics_data: Any) -> bool:
         """Send everything but the sessions; True once all totals are delivered."""
         joined = self._join(metrics_data) or metrics_data
+        if self._identity is not None:
+            joined = scraped.identified(joined, self._identity) or joined
         own = self._own_messages(joined) if not self._is_pulled else None
         if own is None:
             is_delivered = send(joined)
