@@ -14,7 +14,7 @@ from costspan.names import ERROR_TYPE, PROVIDER, REQUEST_MODEL, SESSION, TASK_TY
 _NO_SESSIONS: Final = "no call carries a session: see docs/attribution.md"
 _STEP: Final = "5m"
 _POINTS: Final = 250
-_ENDS: Final = {"error": "red", "abandoned": "orange", "refused": "purple"}
+_ENDS: Final = {"error": "red", "abandoned": "orange"}
 
 
 def dashboard(time_zone: str) -> Dashboard:

@@ -39,7 +39,7 @@ from costspan.budgets.series import (
     WINDOW_LABEL,
 )
 from costspan.budgets.spend import growth, scraped_growth
-from costspan.facts.call import ABANDONED, ERROR, REFUSED
+from costspan.facts.call import ABANDONED, ERROR
 from costspan.facts.money import ESTIMATED, INCOMPLETE
 from costspan.names import (
     CLIENT,
@@ -210,7 +210,7 @@ TASK_COST_A_CALL: Final = Signal("Cost a request", USD, "Average.", ratio(_TASK_
 TASK_SHARE: Final = Signal("Share of cost", SHARE, "Of the cost shown.", share(_TASK_COST, _SOME_COST))
 DURATIONS: Final = (_lasting(DURATION_S, 0.5, "median"), _lasting(DURATION_S, 0.95, "95 %"))
 FIRST_CHUNKS: Final = (_lasting(FIRST_CHUNK_S, 0.5, "median"), _lasting(FIRST_CHUNK_S, 0.95, "95 %"))
-_BAD_ENDS: Final = f'{prometheus_label(OUTCOME)}=~"{ERROR}|{ABANDONED}|{REFUSED}"'
+_BAD_ENDS: Final = f'{prometheus_label(OUTCOME)}=~"{ERROR}|{ABANDONED}"'
 _WITH_ERROR: Final = selector(DURATION_S, SESSION_FILTERS, f'{prometheus_label(ERROR_TYPE)}!=""', ends="_count")
 OUTCOMES: Final = Signal(
     "Outcomes", COUNT, "Calls of each step that did not end well.",

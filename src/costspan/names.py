@@ -35,7 +35,6 @@ UNPRICED_REASON: Final = "llm.unpriced.reason"
 ERROR_TYPE: Final = "error.type"
 RATELIMIT_DIMENSION: Final = "llm.ratelimit.dimension"
 RATELIMIT_WINDOW: Final = "llm.ratelimit.window"
-BUDGET: Final = "llm.budget"
 PLACE: Final = "costspan.place"
 CLIENT: Final = "costspan.client"
 PROCESS: Final = "costspan.process"
@@ -79,7 +78,7 @@ ATTRIBUTES: Final = (
     Attribute(
         QUALITY, "Where the amount comes from: `reported`, `exact`, `alias`, `override`, `estimated`, `incomplete`."
     ),
-    Attribute(OUTCOME, "`ok`, `error`, `abandoned` or `refused`."),
+    Attribute(OUTCOME, "`ok`, `error` or `abandoned`."),
     Attribute(UNPRICED_REASON, "Why a call has no cost."),
     Attribute(
         ERROR_TYPE,
@@ -87,7 +86,6 @@ ATTRIBUTES: Final = (
     ),
     Attribute(RATELIMIT_DIMENSION, "`requests`, `tokens`, `input_tokens` or `output_tokens`."),
     Attribute(RATELIMIT_WINDOW, "The length of the window: `second`, `minute`, `hour`, `day` or `unknown`."),
-    Attribute(BUDGET, "The name of the budget."),
     Attribute(PLACE, "Where in costspan a fault was stopped."),
     Attribute(CLIENT, "The client library concerned."),
     Attribute(PROCESS, "The process, on every metric that is scraped from it (`OTEL_METRICS_EXPORTER=prometheus`)."),
@@ -223,10 +221,6 @@ RATELIMIT_LIMIT: Final = Metric(
 )
 RATELIMIT_REMAINING: Final = Metric("llm.ratelimit.remaining", GAUGE, "", "What is left of the quota.", _QUOTA)
 RATELIMIT_RESET: Final = Metric("llm.ratelimit.reset", GAUGE, "s", "Seconds until the quota is whole again.", _QUOTA)
-BUDGET_RESERVED_USD: Final = Metric(
-    "llm.budget.reserved.usd", GAUGE, "{USD}", "Reserved for calls that are under way.", (BUDGET,)
-)
-BUDGET_REFUSED: Final = Metric("llm.budget.refused", COUNTER, "{request}", "Calls refused by a hard budget.", (BUDGET,))
 ERRORS: Final = Metric("costspan.errors", COUNTER, "{error}", "Faults of costspan itself that were stopped.", (PLACE,))
 DEGRADED: Final = Metric(
     "costspan.degraded",
@@ -258,7 +252,7 @@ RETIRED_USD: Final = Metric(
 METRICS: Final = (
     INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, REASONING_TOKENS, DURATION_S, FIRST_CHUNK_S,
     COST_USD, REQUESTS, UNPRICED_REQUESTS, UNPRICED_TOKENS, SESSION_COST_USD, SESSION_TOKENS, DAY_COST_USD, DAY_TOKENS,
-    RATELIMIT_LIMIT, RATELIMIT_REMAINING, RATELIMIT_RESET, BUDGET_RESERVED_USD, BUDGET_REFUSED,
+    RATELIMIT_LIMIT, RATELIMIT_REMAINING, RATELIMIT_RESET,
     ERRORS, DEGRADED, LEDGER_WRITTEN, LEDGER_WRITTEN_USD, LEDGER_LOST, LEDGER_LOST_USD, LEDGER_QUEUED, FOLDED,
     RETIRED_USD,
 )  # fmt: skip

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from costspan.budgets.policy import DIMENSIONS
-from costspan.names import BUDGET, PERIOD, WEEKDAY, prometheus_label
+from costspan.names import PERIOD, WEEKDAY, prometheus_label
 
-BUDGET_LABEL: Final = prometheus_label(BUDGET)
+#: The name of a budget.
+BUDGET_LABEL: Final = "llm_budget"
 PERIOD_LABEL: Final = prometheus_label(PERIOD)
 WEEKDAY_LABEL: Final = prometheus_label(WEEKDAY)
 #: The labels by which spend is kept apart, in the order in which rules write them.

@@ -12,8 +12,7 @@ from costspan.facts.usage import Usage
 OK: Final = "ok"
 ERROR: Final = "error"
 ABANDONED: Final = "abandoned"
-REFUSED: Final = "refused"
-OUTCOMES: Final = (OK, ERROR, ABANDONED, REFUSED)
+OUTCOMES: Final = (OK, ERROR, ABANDONED)
 
 
 @dataclass(slots=True)
