@@ -23,10 +23,10 @@ BLOCK = re.compile(r"(?<=<!-- make demo -->\n```text\n).*?(?=```)", re.DOTALL)
 def report() -> str:
     """The first table of the demo's report, and the sentences that are true of every run on every machine."""
     with tempfile.TemporaryDirectory() as home:
-        environ = os.environ | {"HOME": home, "XDG_DATA_HOME": "", "COLUMNS": "100", "TERM": "dumb"}
+        environ = os.environ | {"HOME": home, "XDG_DATA_HOME": "", "COLUMNS": "110", "TERM": "dumb"}
         command = [str(Path(sys.executable).parent / "costspan"), "demo"]
         printed = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
-    lines = [line.rstrip() for line in printed.splitlines()]
+    lines = [line.rstrip() for line in printed.replace(home, "~").splitlines()]
     first, total, average, ledger = (
         next(number for number, line in enumerate(lines) if line.startswith(words))
         for words in ("The stand-in counted", " Total", "On average", "The ledger: ")

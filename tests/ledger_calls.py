@@ -33,8 +33,10 @@ def at_ns(text: str) -> int:
 
 def call(**changed: Any) -> Call:
     """A priced call of openai with an id of its own; by name, fields of the call, its answer (whose id is
-    `response_id`) and its attribution.
+    `response_id`) and its attribution. A `model` is the one that was asked for too, unless `request_model` is another.
     """
+    if changed.get("model") is not None:
+        changed.setdefault("request_model", changed["model"])
     answer = Answer(USAGE, "gpt-5.4-mini-2026-03-17", "chatcmpl-1", "default", finish_reasons=("stop",))
     attribution = Attribution("session-1", "research", "main_agent", "search", "acme")
     made = Call(

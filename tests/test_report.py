@@ -342,7 +342,8 @@ def value_of(one: Call, word: str) -> str | None:
         "week": (moment.date() - timedelta(days=moment.weekday())).isoformat(),
         "month": f"{moment:%Y-%m}",
         "hour": moment.replace(minute=0, second=0).isoformat(timespec="minutes"),
-        "model": one.model,
+        "model": one.request_model,
+        "answered_model": one.answer.model,
         "quality": one.price.quality if isinstance(one.price, Cost) else None,
         "unpriced_reason": None,
     }

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from costspan.ledger.store import Store
 
 _COLUMNS: Final = {
-    "team": "team", "task_type": "task_type", "source": "source", "provider": "provider", "model": "request_model",
-}  # fmt: skip
+    "team": "team",
+    "task_type": "task_type",
+    "source": "source",
+    "provider": "provider",
+    "model": "COALESCE(request_model, response_model)",  # as in reports: the one asked for
+}
 
 
 @dataclass(frozen=True)

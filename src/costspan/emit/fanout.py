@@ -125,6 +125,8 @@ class Fanout:
         call = watch.call
         if not self._is_to_be_booked(watch):
             return False
+        if call.request_model is None:  # an answer that is only fetched names its model
+            call.request_model = call.answer.model
         call.period = self.periods.month(call.started_ns)
         call.price = self._price(call)
         return True

@@ -18,7 +18,9 @@ COLUMNS: Final = {
     "team": "team",
     "account": "account",
     "provider": "provider",
-    "model": "COALESCE(response_model, request_model)",
+    # The one asked for, as in budgets, counters and panels; answers fetched by an older version have none.
+    "model": "COALESCE(request_model, response_model)",
+    "answered_model": "response_model",
     "client": "client",
     "operation": "operation",
     "outcome": "outcome",
