@@ -41,6 +41,7 @@ WORDS: list[tuple[dict[str, str], tuple[int, str]]] = [
     ({"x-portkey-cache-status": "DISABLED"},                                      LISTED),
     ({"X-OpenRouter-Cache-Status": "HIT"},                                        FREE),
     ({"X-Cache-Status": "Hit", **KONG},                                           FREE),
+    ({"X-Cache-Status": "Hit", "X-Cache-Key": "kong_semantic_cache:1:2"},         FREE),
     ({"X-Cache-Status": "Refresh", **KONG},                                       LISTED),
     ({"X-Cache-Status": "Bypass", **KONG},                                        LISTED),
     ({"X-Cache-Status": "HIT"},                                                   LISTED),

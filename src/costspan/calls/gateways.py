@@ -29,7 +29,9 @@ CACHE_HITS: Final[dict[str, frozenset[str]]] = {
     "x-cache-status": frozenset({"hit"}),
 }
 #: A word that others use too, of files and pages: it counts beside one of these only.
-_BESIDE: Final = {"x-cache-status": ("x-kong-request-id", "x-kong-response-latency", "x-kong-proxy-latency")}
+_BESIDE: Final = {
+    "x-cache-status": ("x-cache-key", "x-kong-request-id", "x-kong-response-latency", "x-kong-proxy-latency"),
+}
 #: https://docs.litellm.ai/docs/proxy/response_headers: USD, after the proxy's own discount and margin. A zero says
 #: nothing: models without a price there have it too (BerriAI/litellm issues 30725, 42161). Vercel and OpenRouter
 #: report the cost in the body (`usage.cost`); the others report none.
