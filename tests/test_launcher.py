@@ -201,6 +201,7 @@ def test_costspan_run_sends_where_the_user_says(app: str, address: str) -> None:
     assert rows(home) == []
 
 
+ALONE: Final = {"_COSTSPAN_ALONE": "1"}
 NONE: Final = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
 
 
@@ -208,8 +209,12 @@ NONE: Final = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", 
     ("environ", "added"),
     [
         # what the user has set                              what the launcher adds
-        ({}, NONE),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, NONE),
+        ({}, ALONE),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, ALONE),
+        (NONE, ALONE),
+        ({"OTEL_TRACES_EXPORTER": "none"}, ALONE),
+        ({"OTEL_PYTHON_CONFIGURATOR": "mine"}, {}),
+        ({"OTEL_PYTHON_DISTRO": "mine"}, {}),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317"}, {}),
         ({"OTEL_CONFIG_FILE": "otel.yaml"}, {}),
         ({"OTEL_METRICS_EXPORTER": "prometheus"}, {n: "none" for n in NONE if "METRICS" not in n}),
@@ -218,7 +223,7 @@ NONE: Final = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", 
     ],
 )
 def test_the_launcher_never_changes_what_the_user_has_set(environ: dict[str, str], added: dict[str, str]) -> None:
-    """It adds `none` for each signal that has neither an exporter nor an endpoint, and nothing else."""
+    """It adds `none` for each signal that goes nowhere beside one that goes somewhere; where none does, its own mark."""
     assert embedded_defaults(environ) == added
 
 
@@ -270,8 +275,7 @@ def test_a_signal_reaches_the_program(tmp_path: Path) -> None:
 def test_show_starts_nothing(tmp_path: Path) -> None:
     """The line it prints is the one it would run."""
     shown = start([COSTSPAN, "run", "--show", "python", "app.py", "a b"], tmp_path).stdout
-    none = " ".join(f"{name}=none" for name in NONE)
-    assert shown.startswith(f"{none} PYTHONPATH=")
+    assert shown.startswith("_COSTSPAN_ALONE=1 PYTHONPATH=")
     assert shown.endswith(
         f"/costspan/cli/starting _COSTSPAN_NOTES={tmp_path}/.local/share/costspan/notes python app.py 'a b'\n"
     )

@@ -1,9 +1,9 @@
 """`costspan run COMMAND`: start a program so that its LLM calls are counted, with nothing else to set up.
 
-Every Python below the command begins with cli/starting/sitecustomize.py, which does what OpenTelemetry's own
-launcher, `opentelemetry-instrument`, has a Python do. Where the environment names no OTLP endpoint, telemetry has
-nowhere to go: its exporters are switched off (by default they would knock at a port where no one listens, at every
-interval and at exit) and the ledger takes the record.
+Every Python below the command begins with cli/starting/sitecustomize.py. Where the environment says where telemetry
+goes, that does what OpenTelemetry's own launcher, `opentelemetry-instrument`, has a Python do. Where it does not, the
+program is watched and the ledger takes the record: no provider of OpenTelemetry is set up and nobody else's
+instrumentation is put in, so that what the program itself sets up is what it would be without us.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ from costspan.ledger import notes
 from costspan.ledger.place import NoHome
 
 SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
+#: Whoever sets one of these has set all of OpenTelemetry up.
+_WHOLE: Final = (
+    "OTEL_CONFIG_FILE", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_PYTHON_CONFIGURATOR", "OTEL_PYTHON_DISTRO",
+)  # fmt: skip
 #: The shell's word for a command that is not there.
 NOT_FOUND: Final = 127
 _STARTING: Final = Path(__file__).parent / "starting"
@@ -78,18 +82,24 @@ def _name(command: tuple[str, ...]) -> str:
 
 
 def embedded_defaults(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables to add to an environment: no exporter for a signal that was given none and has no endpoint.
+    """The variables to add to an environment that does not say where every signal goes.
 
     Exporters: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#exporter-selection.
-    A configuration file (OTEL_CONFIG_FILE) takes the place of all these variables; then nothing is added.
+    If it says so of none, our sitecustomize is told to start costspan alone. If of some, the others get no exporter: by
+    default one would knock at a port where no one listens. A configuration file (OTEL_CONFIG_FILE) takes the place of
+    all these variables, and whoever chooses a configurator or a distro wants it: then nothing is added.
     """
-    if environ.get("OTEL_CONFIG_FILE") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+    if any(environ.get(name) for name in _WHOLE):
         return {}
-    return {
-        f"OTEL_{signal}_EXPORTER": "none"
+    exporters = {signal: environ.get(f"OTEL_{signal}_EXPORTER", "").strip() for signal in SIGNALS}
+    open_ones = [
+        signal
         for signal in SIGNALS
-        if not environ.get(f"OTEL_{signal}_EXPORTER") and not environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
-    }
+        if not exporters[signal] and not environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
+    ]
+    if all(signal in open_ones or exporters[signal] == "none" for signal in SIGNALS):
+        return {"_COSTSPAN_ALONE": "1"}
+    return {f"OTEL_{signal}_EXPORTER": "none" for signal in open_ones}
 
 
 class _NotFound(click.ClickException):

@@ -1,7 +1,8 @@
 """The first thing of ours in every Python below `costspan run`, whichever Python that is.
 
 It is found by PYTHONPATH, in Pythons of any version, with costspan or without (`costspan run uv run agent.py`). With
-it, OpenTelemetry's own start follows, as under `opentelemetry-instrument`. Without it, this Python says so when it
+it, costspan is started: by OpenTelemetry's own start, as under `opentelemetry-instrument`, or alone where there is no
+telemetry to set up. Without it, this Python says so when it
 imports a client library, and the program runs on as it would alone.
 """
 
@@ -47,16 +48,29 @@ def _has_costspan() -> bool:
 
 
 def _instrument() -> None:
-    """As `opentelemetry-instrument` does. What is started meanwhile is not to start the same again."""
-    from opentelemetry.instrumentation.auto_instrumentation import initialize  # pyright: ignore[reportMissingTypeStubs]
-
+    """Start costspan. What is started meanwhile is not to start the same again."""
     path = os.environ.get("PYTHONPATH", "")
     places = [place for place in path.split(os.pathsep) if place != _HERE]
     os.environ["PYTHONPATH"] = os.pathsep.join(places)
     try:
-        initialize()
+        _start_alone() if os.environ.get("_COSTSPAN_ALONE") else _start_with_telemetry()
     finally:
         os.environ["PYTHONPATH"] = path
+
+
+def _start_with_telemetry() -> None:
+    from opentelemetry.instrumentation.auto_instrumentation import initialize  # pyright: ignore[reportMissingTypeStubs]
+
+    initialize()
+
+
+def _start_alone() -> None:
+    """Set nothing up that the program may want to set up itself, and put in no other instrumentation."""
+    switched_off = os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")
+    if not {"costspan", "*"} & {name.strip() for name in switched_off}:
+        from costspan.instrumentor import CostspanInstrumentor
+
+        CostspanInstrumentor().instrument()
 
 
 class _Teller:
