@@ -157,6 +157,8 @@ def test_prices_age_and_mistakes(tmp_path: Path) -> None:
     bad = tmp_path / "prices.yaml"
     bad.write_text("prices: 5")
     assert levels(doctor.prices(Settings.read({"OTEL_COSTSPAN_PRICES": str(bad)}), NOW_S)) == [WRONG, OK]
+    bad.write_text("prices: [{match: {provider: openrouter}, multiplier: 0.9}]")
+    assert levels(doctor.prices(Settings.read({"OTEL_COSTSPAN_PRICES": str(bad)}), NOW_S)) == [NOTE, OK]
 
 
 def ledger_findings(path: Path, **environ: str) -> list[Finding]:

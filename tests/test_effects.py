@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from costspan.pricing.catalog import Catalog
-from costspan.pricing.effects import idle_rules
-from costspan.pricing.overrides import read_overrides
+from costspan.pricing import Prices
 
 NOW_S = 1_795_310_400.0  # 2026-11-22
 RATES = "usd_per_million: {input: 1, output: 2}"
@@ -52,7 +50,6 @@ def test_a_rule_that_takes_no_effect_is_told_with_the_reason(rule: str, expected
     """`named` are the providers that OTEL_COSTSPAN_HOSTS names: here one called "ours"."""
     file = tmp_path / "prices.yaml"
     file.write_text(f"prices:\n  - {{{rule}}}\n")
-    catalog = Catalog.bundled()
-    idle = idle_rules(read_overrides(file, catalog), catalog, NOW_S, ["ours"])
+    idle = Prices.load(file).idle(NOW_S, ["ours"])
     assert [one.line for one in idle] == ([2] if expected else [])
     assert all(expected in one.why for one in idle if expected)

@@ -94,6 +94,8 @@ def prices(found: Settings, now_s: float) -> Iterator[Finding]:
         for mistake in fault.mistakes:
             yield Finding("prices", WRONG, f"your own prices are not used: {mistake}")
         table = Prices.load(None)
+    for rule in table.idle(now_s, [provider for _, provider in found.hosts]):
+        yield Finding("prices", NOTE, f"{found.prices}:{rule.line}: takes no effect: {rule.why}")
     day = re.search(r"\d{4}-\d\d-\d\d", table.version)
     made_s = datetime.fromisoformat(day[0]).replace(tzinfo=timezone.utc).timestamp() if day else now_s
     age_days = max(int((now_s - made_s) // _DAY_S), 0)

@@ -17,9 +17,7 @@ from costspan.facts.call import Answer
 from costspan.facts.money import Cost
 from costspan.facts.usage import UNITS, Usage
 from costspan.pricing import Explanation, Listed, Prices
-from costspan.pricing.catalog import Catalog
-from costspan.pricing.effects import idle_rules
-from costspan.pricing.overrides import OverrideError, read_overrides
+from costspan.pricing.overrides import OverrideError
 from costspan.pricing.prices import quantity_of
 from costspan.report import Page, bill
 from costspan.report.amounts import number
@@ -111,19 +109,17 @@ def check(file: Path) -> None:
 
     Exit code 1 if there is a mistake.
     """
-    catalog = Catalog.bundled()
     try:
-        overrides = read_overrides(file, catalog)
+        loaded = Prices.load(file)
     except OverrideError as fault:
         for mistake in fault.mistakes:
             click.echo(mistake, err=True)
         raise click.exceptions.Exit(1) from fault
-    hosts = Settings.read(os.environ).hosts
-    idle = idle_rules(overrides, catalog, time.time(), [provider for _, provider in hosts])
+    idle = loaded.idle(time.time(), [provider for _, provider in Settings.read(os.environ).hosts])
     for rule in idle:
         click.echo(f"{file.name}:{rule.line}: takes no effect: {rule.why}")
-    word = f"sound, but {number(len(idle), 'rule')} of {len(overrides.rules)} without effect" if idle else "sound"
-    click.echo(f"{file}: {word}. The prices in force are then {Prices(catalog, overrides).version}.")
+    word = f"sound, but {number(len(idle), 'rule')} without effect" if idle else "sound"
+    click.echo(f"{file}: {word}. The prices in force are then {loaded.version}.")
 
 
 def _is_meant(one: Listed, patterns: Sequence[str], provider: str | None) -> bool:

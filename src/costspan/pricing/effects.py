@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from costspan.facts.sellers import GATEWAYS, SELLERS, UNKNOWN, is_own
 from costspan.pricing.catalog import Catalog
 from costspan.pricing.lookup import GATEWAYS as GATEWAY_NAMES
 from costspan.pricing.lookup import PLANS, TABLE_NAMES, host_of, table_name
-from costspan.pricing.rule import Overrides, Pattern, Rule
+from costspan.pricing.rule import Pattern, Rule
 
 #: Sellers that report the amount in their answers. It goes before any rule, and no rule multiplies it.
 REPORTING: Final = frozenset({"openrouter", "perplexity", "x_ai", "x-ai", "vercel"})
@@ -27,10 +27,10 @@ class Idle(NamedTuple):
     why: str
 
 
-def idle_rules(overrides: Overrides, catalog: Catalog, now_s: float, named: Collection[str] = ()) -> list[Idle]:
+def idle_rules(rules: Sequence[Rule], catalog: Catalog, now_s: float, named: Collection[str] = ()) -> list[Idle]:
     """The rules that take no effect from now on; `named` are providers that the user's settings name."""
     known = _known(catalog) | set(named)
-    return [Idle(rule.line, why) for rule in overrides.rules if (why := _why(rule, catalog, known, now_s))]
+    return [Idle(rule.line, why) for rule in rules if (why := _why(rule, catalog, known, now_s))]
 
 
 def _why(rule: Rule, catalog: Catalog, known: set[str], now_s: float) -> str | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from costspan.facts import money
 from costspan.facts.call import Answer
@@ -18,6 +18,9 @@ from costspan.pricing.catalog import Catalog, Rates, day_start_s
 from costspan.pricing.plan import TOKENS, Plan
 from costspan.pricing.resolve import Shared, resolve
 from costspan.pricing.rule import Asked, Overrides
+
+if TYPE_CHECKING:
+    from costspan.pricing.effects import Idle
 
 #: How many calls, told apart by seller, models and tier, are priced without looking into the table again.
 PLANS_KEPT: Final = 16_384
@@ -114,6 +117,12 @@ class Prices:
             for model in provider.models:
                 rates = model.at(moment_s, {}).rates
                 yield Listed(provider.id, model.id, _usd(rates, 0), _long_prompts(rates), model.is_free)
+
+    def idle(self, now_s: float, named: Collection[str] = ()) -> list[Idle]:
+        """The user's rules that take no effect from now on; `named` are providers that the user's settings name."""
+        from costspan.pricing.effects import idle_rules  # for people who ask, not for calls
+
+        return idle_rules(self._rules, self._catalog, now_s, named)
 
     def _plan(self, asked: Asked, at_s: float) -> Plan:
         plan = self._plans.get(asked)
