@@ -6,12 +6,13 @@ import json
 import os
 import sqlite3
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from costspan.facts.call import Call
+from costspan.facts.call import NO_ANSWER, Call
 from costspan.facts.money import OVERRIDE, PROVIDER, REPORTED, Cost
 from costspan.facts.periods import Periods
 from costspan.facts.usage import Usage
@@ -241,3 +242,13 @@ def test_a_file_that_was_moved_is_no_longer_current(tmp_path: Path) -> None:
         with Store.open(path) as anew:
             assert anew.is_current()
             assert not store.is_current()
+
+
+def test_many_models_in_turn_share_their_rows(tmp_path: Path) -> None:
+    """What calls share is written once for each model, however many come in turn."""
+    calls = [call(request_model=f"ft:gpt-4o:acme::{number}") for number in range(5_000)]
+    with Store.open(tmp_path / "ledger.db") as store:
+        for turn in range(3):
+            store.append([replace(made, id=f"{made.id}-{turn}", answer=NO_ANSWER) for made in calls], Periods())
+        (kinds,) = store.connection.execute("SELECT count(*) FROM kinds").fetchone()
+    assert kinds == len(calls)

@@ -20,6 +20,7 @@ from costspan.emit.labels import Capped
 from costspan.facts import usage as units
 from costspan.facts.call import Call
 from costspan.facts.money import Cost
+from costspan.facts.recent import Recent
 from costspan.names import OTHER, UNKNOWN
 
 _Raw: TypeAlias = tuple[str | None, ...]
@@ -28,7 +29,7 @@ _Raw: TypeAlias = tuple[str | None, ...]
 _MOST_CELLS: Final = 300
 # Seven weekdays of which the SDK keeps sets, two directions of tokens.
 _MOST_SETS_A_DAY: Final = 140
-_MOST_KEYS: Final = 4_096
+_MOST_KEYS: Final = 16_384
 _DAY_S: Final = 86_400.0
 # By a clock that is never set: whatever the time of day does meanwhile, the day and the month are over by then.
 _DAY_KEPT_S: Final = 5 * _DAY_S
@@ -126,7 +127,7 @@ class Cells:
         self.cells: dict[_Raw, Cell] = {}
         self.days: dict[_Raw, Day] = {}
         self.with_account = with_account
-        self._keys: dict[_Raw, Cell] = {}
+        self._keys: Recent[_Raw, Cell] = Recent(_MOST_KEYS)
         self._sets: set[tuple[str, ...]] = set()
         self.error_types = Capped(label_limit)
         self._caps: dict[str, Capped] = {name: Capped(label_limit) for name in (*names.COMMON[:-1], names.ACCOUNT)}
@@ -139,9 +140,9 @@ class Cells:
             who.task_type, who.source, who.team, month, who.account if self.with_account else None,
         )  # fmt: skip
         with self.lock:
-            cell = self._keys.get(raw)
+            cell = self._keys.young.get(raw)
             if cell is None:
-                cell = self._cell(raw)
+                cell = self._keys.get(raw) or self._cell(raw)
             cell.add(call)
             day = cell.days.get(date)
             if day is None:
@@ -161,10 +162,7 @@ class Cells:
             if self.with_account:
                 labels[names.ACCOUNT] = key[-1] or UNKNOWN
             cell = self.cells[key] = Cell(labels)
-        if len(self._keys) >= _MOST_KEYS:
-            self._keys.clear()
-        self._keys[raw] = cell
-        return cell
+        return self._keys.keep(raw, cell)
 
     def capped_labels(self, dimensions: _Raw) -> dict[str, str]:
         """Labels of an SDK instrument for these values of the common dimensions, without the month."""

@@ -17,12 +17,13 @@ from costspan.emit.labels import Capped
 from costspan.facts import usage as units
 from costspan.facts.call import Call
 from costspan.facts.money import Cost
+from costspan.facts.recent import Recent
 
 #: Session, task type, model, source: the labels of the session counters.
 Key: TypeAlias = tuple[str, str, str, str]
 _Kind: TypeAlias = tuple[str | None, str | None, str | None]
 
-_MOST_KINDS: Final = 4_096
+_MOST_KINDS: Final = 16_384
 
 
 class Spent:
@@ -41,7 +42,7 @@ class Sessions:
     def __init__(self, limit: int, label_limit: int) -> None:
         self.limit = limit
         self._caps = tuple(Capped(label_limit) for _ in range(3))
-        self._kinds: dict[_Kind, tuple[str, str, str]] = {}
+        self._kinds: Recent[_Kind, tuple[str, str, str]] = Recent(_MOST_KINDS)
         self.lock = threading.Lock()
         self.active: OrderedDict[Key, Spent] = OrderedDict()
         #: Went before every reader had delivered them; dropped then, or when as many again have gone.
@@ -57,7 +58,7 @@ class Sessions:
         kind = (who.task_type, call.request_model, who.source)
         usage, price = call.answer.usage, call.price
         with self.lock:
-            key = (who.session, *(self._kinds.get(kind) or self._kind(kind)))
+            key = (who.session, *(self._kinds.young.get(kind) or self._kinds.get(kind) or self._kind(kind)))
             spent = self.active.get(key)
             if spent is None:
                 spent = self._admit(key)
@@ -73,11 +74,8 @@ class Sessions:
 
     def _kind(self, kind: _Kind) -> tuple[str, str, str]:
         """The labels for a task type, model and source, within their caps."""
-        if len(self._kinds) >= _MOST_KINDS:
-            self._kinds.clear()
         task_type, model, source = (cap.value(text) for cap, text in zip(self._caps, kind, strict=True))
-        found = self._kinds[kind] = (task_type, model, source)
-        return found
+        return self._kinds.keep(kind, (task_type, model, source))
 
     def _admit(self, key: Key) -> Spent:
         spent = self.departed.pop(key, None) or Spent(time_ns())

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
+from costspan.facts.recent import Recent
 from costspan.ledger import faults, private
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.migrations import complete_for_reading, migrate
@@ -30,7 +31,7 @@ _INSERT_LOSS: Final = (
 
 #: Records, nano-USD, the reason.
 Loss: TypeAlias = tuple[int, int, str]
-_KINDS_KEPT: Final = 4_096
+_KINDS_KEPT: Final = 16_384
 
 # NORMAL in WAL mode: a commit survives the end of the process, SIGKILL included; a power cut may take the commits
 # since the last checkpoint with it, and never breaks the file (https://sqlite.org/pragma.html#pragma_synchronous).
@@ -48,7 +49,7 @@ class Store:
         self.connection = connection
         self.path = path
         self._inode = _inode(path)
-        self._kinds: dict[Row, int] = {}
+        self._kinds: Recent[Row, int] = Recent(_KINDS_KEPT)
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -121,9 +122,7 @@ class Store:
         number = self._kinds.get(shared)
         if number is None:
             number = self.connection.execute(_INSERT_KIND, shared).lastrowid or 0
-            if len(self._kinds) >= _KINDS_KEPT:
-                self._kinds.clear()
-            self._kinds[shared] = number
+            self._kinds.keep(shared, number)
         return number
 
     def _roll_back(self) -> None:
