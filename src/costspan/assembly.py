@@ -22,6 +22,7 @@ from costspan.emit.pricer import Pricer
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
 from costspan.ledger import notes
+from costspan.ledger.claims import Claims
 from costspan.ledger.place import NoHome, path_of
 from costspan.settings import AUTO, OFF, ON, Settings, has_otlp_endpoint, otlp_endpoint
 
@@ -39,6 +40,7 @@ def assembled(settings: Settings, prices: Path | None, providers: Mapping[str, A
         tracer_provider=providers.get("tracer_provider"),
         meter_provider=providers.get("meter_provider"),
         logger_provider=providers.get("logger_provider"),
+        claims=guard.part("claims", lambda: _claims(settings)),
     )
     where = Whereabouts.of(path, settings)
     if where is not None:
@@ -68,6 +70,16 @@ def _ledger_path(settings: Settings, meter_provider: Any) -> Path | None:
         return path_of(settings.ledger, os.environ)
     except NoHome as reason:
         guard.degrade("ledger", str(reason))
+        return None
+
+
+def _claims(settings: Settings) -> Claims | None:
+    """Beside the ledger, also where that is not written; not where the user wants nothing on the disk."""
+    if settings.ledger == OFF:
+        return None
+    try:
+        return Claims(Path(f"{path_of(settings.ledger, os.environ)}.claims"))
+    except NoHome:  # told for the ledger
         return None
 
 

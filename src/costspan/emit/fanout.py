@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -23,6 +23,9 @@ from costspan.facts.call import ERROR, Call
 from costspan.facts.money import FAULT, NO_USAGE, Unpriced
 from costspan.facts.periods import Periods
 
+if TYPE_CHECKING:
+    from costspan.ledger.claims import Claims
+
 _WATCH: Final = otel_context.create_key("costspan-watch")
 _NO_USAGE: Final = Unpriced(NO_USAGE, "the answer did not say what it used")
 _FAULT: Final = Unpriced(FAULT, "pricing failed: see the log of costspan")
@@ -37,8 +40,9 @@ class Fanout:
 
     def __init__(
         self, *, prices: Pricer, periods: Periods, cells: Cells, sessions: Sessions | None, spans: Spans | None,
-        clerk: Clerk, rate_limits: RateLimits,
+        clerk: Clerk, rate_limits: RateLimits, claims: Claims | None = None,
     ) -> None:  # fmt: skip
+        self.claims = claims
         self.prices = prices
         self.periods = periods
         self.cells = cells
@@ -183,6 +187,8 @@ class Fanout:
             return False
         _keep(self._booked, key, None)
         begun = self.pending.pop(key, None)
+        if self.claims is not None and not self.claims.claim(*key):  # another process has booked it
+            return False
         if begun is not None:
             call.attribution = begun.attribution
             call.request_model = begun.request_model
@@ -191,7 +197,9 @@ class Fanout:
     def book_pending(self) -> None:
         """The process ends: what nobody fetched was asked for all the same, and what it used is unknown."""
         while self.pending:
-            _, call = self.pending.popitem(last=False)
+            key, call = self.pending.popitem(last=False)
+            if self.claims is not None and not self.claims.is_free(*key):  # another process has fetched it
+                continue
             call.period = self.periods.month(call.started_ns)
             call.price = _NO_USAGE
             self._put(call)

@@ -26,6 +26,7 @@ from costspan.emit.sessions import Sessions
 from costspan.emit.spans import Spans
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
+from costspan.ledger.claims import Claims
 from costspan.process.fork import Participant
 from costspan.settings import Settings
 
@@ -50,7 +51,7 @@ class Pipeline:
     def __init__(
         self, settings: Settings, *, prices: Pricer, ledger: Ledger | None,
         tracer_provider: trace.TracerProvider | None, meter_provider: otel_metrics.MeterProvider | None,
-        logger_provider: Any,
+        logger_provider: Any, claims: Claims | None = None,
     ) -> None:  # fmt: skip
         self._providers = (tracer_provider, meter_provider, logger_provider)
         self.ledger = ledger
@@ -66,7 +67,7 @@ class Pipeline:
         self.fanout = Fanout(
             prices=prices, periods=periods, cells=self.cells, sessions=self.sessions,
             spans=guard.part("spans", lambda: _spans(settings, tracer_provider)), clerk=self.clerk,
-            rate_limits=self.rate_limits,
+            rate_limits=self.rate_limits, claims=claims,
         )  # fmt: skip
 
     def _observe(self, meter: otel_metrics.Meter, periods: Periods) -> None:
@@ -156,6 +157,8 @@ class Pipeline:
         ]
         if ledger is not None:
             found.append(Participant("fork.ledger", ledger.forget, ledger.before_fork, ledger.after_fork_in_parent))
+        if self.fanout.claims is not None:
+            found.append(Participant("fork.claims", self.fanout.claims.forget))
         if sessions is not None:
             found.append(Participant("fork.sessions", sessions.clear))
         if durations is not None:
