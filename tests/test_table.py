@@ -147,6 +147,17 @@ def test_names_shorten_before_columns_go_and_what_goes_is_said() -> None:
     assert printed(rows, 24)[1:4] == ["   Requests  1,234,567", "   Cost USD  9,876.54", "   Share     100.0 %"]
 
 
+def test_a_name_that_is_read_from_the_right_turns_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal is told where such a name ends; a file has nothing in it that nobody sees."""
+    rows = [("שיחה", "1", "2", "3"), ("שיחה 7", "4", "5", "6"), ("a", "7", "8", "9")]
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: True)
+    Page(out, 80).table(Table(COLUMNS, lambda: rows))
+    marked = out.getvalue().splitlines()[2:]
+    assert [line.count("\u200e") for line in marked] == [1, 1, 0]
+    assert [line.replace("\u200e", "") for line in marked] == printed(rows, 80)[2:]
+
+
 def test_text_goes_on_below() -> None:
     """The last column may be prose: it is broken between words, and the figures in it stay whole."""
     columns = (Column("Model", is_name=True), Column("Input"), Column("Others", is_text=True))

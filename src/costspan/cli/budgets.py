@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _VALUE: Final = Column("Value", is_name=True)
 _COLUMNS: Final = (
     Column("Budget", is_name=True), _VALUE, Column("Period", is_left=True), Column("Spent"), Column("Limit"),
-    Column("", is_left=True), Column("Used"), Column("Projected", leave_out=1), Column("State", is_left=True),
+    Column("Unit", is_left=True), Column("Used", leave_out=2), Column("Projected", leave_out=1), Column("State", is_left=True),
 )  # fmt: skip
 _FILE = click.argument("file", type=click.Path(path_type=Path))
 
@@ -176,7 +176,7 @@ def _show(found: list[Standing], policy: Policy) -> None:
 def _row(standing: Standing, *, has_values: bool) -> tuple[str | None, ...]:
     budget = standing.budget
     value = () if not has_values else (standing.value if budget.each else "all",)
-    used = "-" if standing.used is None else f"{standing.used:.1%}"
+    used = "-" if standing.used is None else f"{standing.used:,.1%}"
     projected = "-" if standing.projected is None else _amount(standing.projected, budget.unit)
     sign = ">= " if standing.unpriced and budget.unit != TOKENS else ""
     spent, limit = sign + _amount(standing.spent, budget.unit), _amount(standing.limit, budget.unit)

@@ -15,6 +15,7 @@ EMPTY: Final = '""'
 _ELLIPSIS: Final = "…"
 # Letters and signs by Unicode that nothing is seen of: fillers of Hangul, the empty pattern of Braille.
 _BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+_ACCENTS: Final = frozenset({"Mn", "Me"})
 _DOTTED_CIRCLE: Final = "\u25cc"
 _MARKS_KEPT: Final = 3
 # Of more names than this nobody compares all short forms: each of them carries its mark, so that none is kept in mind.
@@ -32,7 +33,7 @@ def harmless(text: str) -> str:
     kept: list[str] = []
     marks = 0
     for sign in text:
-        is_mark = unicodedata.category(sign) in {"Mn", "Me"}
+        is_mark = unicodedata.category(sign) in _ACCENTS
         marks = marks + 1 if is_mark else 0
         if is_mark and not kept:
             kept.append(_DOTTED_CIRCLE)
@@ -137,7 +138,7 @@ def _alike(shown: dict[str | None, str]) -> Iterable[Sequence[str | None]]:
 def _from(text: str, begin: int, width: int) -> str:
     if cells(text) <= width:
         return text
-    return shortened(_ELLIPSIS + text[max(begin - 2, 1) :], width)
+    return shortened(_ELLIPSIS + _without_accent(text[max(begin - 2, 1) :]), width)
 
 
 def _marked(name: str | None, text: str, width: int, digits: int) -> str:
@@ -148,6 +149,8 @@ def _marked(name: str | None, text: str, width: int, digits: int) -> str:
 
 def _start(text: str, width: int) -> str:
     """As much of the beginning as has room."""
+    if text.isascii():
+        return text[:width]
     used = 0
     for at, sign in enumerate(text):
         used += cells(sign)
@@ -158,10 +161,15 @@ def _start(text: str, width: int) -> str:
 
 def _end(text: str, width: int) -> str:
     """As much of the end as has room, beginning with no accent of what is left out."""
+    if text.isascii():
+        return text[len(text) - width :]
     used, at = 0, len(text)
     while at and used + cells(text[at - 1]) <= width:
         at -= 1
         used += cells(text[at])
-    while at < len(text) and unicodedata.combining(text[at]):
-        at += 1
-    return text[at:]
+    return _without_accent(text[at:])
+
+
+def _without_accent(text: str) -> str:
+    """The text from its first sign that is no accent on what stood before."""
+    return next((text[at:] for at, sign in enumerate(text) if unicodedata.category(sign) not in _ACCENTS), "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import IO, Final
 
@@ -10,6 +11,7 @@ from costspan.report import table
 from costspan.report.naming import harmless, wrapped
 from costspan.report.table import Table
 
+_TURNED_NAME: Final = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc].*?(?=  )")
 _BOLD: Final = "\x1b[1m{}\x1b[0m"
 
 
@@ -46,7 +48,8 @@ class Page:
             self.sentence(f"Not shown for want of room: {', '.join(left_out)} (--csv and --json have all).")
 
     def _write(self, text: str) -> None:
-        self._file.write(text + "\n")
+        # A terminal that turns Hebrew and Arabic around would turn the figures after such a name around, too.
+        self._file.write((_TURNED_NAME.sub("\\g<0>\u200e", text) if self._is_terminal else text) + "\n")
 
 
 def _width(file: IO[str]) -> int | None:
