@@ -92,9 +92,9 @@ def test_the_projection_goes_on_at_the_pace_of_the_period(tmp_path: Path, ledger
 def test_the_table_tells_state_and_lower_bounds(tmp_path: Path, ledger: Path) -> None:
     """A crossed threshold and an unpriced call are said in words."""
     lines = [" ".join(line.split()) for line in status(tmp_path, ledger).output.splitlines()]
-    assert "day all 2026-11-15 >= 4.00 5.00 USD 80.0% 8.00 over 80 %" in lines
-    assert "team ads 2026-11 >= 4.00 2.00 USD 200.0% 8.28 over 100 %" in lines
-    assert "tokens all 2026-11 908 10,000 tokens 9.1% 1,879 over 9.08 %" in lines
+    assert "day 2026-11-15 >= 4.00 5.00 USD 80.0% 8.00 over 80 %" in lines
+    assert "team: ads 2026-11 >= 4.00 2.00 USD 200.0% 8.28 over 100 %" in lines
+    assert "tokens 2026-11 908 10,000 tokens 9.1% 1,879 over 9.08 %" in lines
     assert "A lower bound: day has 1 call without a price. The models: `costspan usage --unpriced`." in lines
 
 

@@ -143,7 +143,7 @@ def test_names_shorten_before_columns_go_and_what_goes_is_said() -> None:
     assert "100.0 %" in printed(rows, 50)[2]
     narrow = printed(rows, 40)
     assert "100.0 %" not in narrow[2]
-    assert " ".join(narrow[3:]) == "Not shown for want of room: Share (--csv and --json have all)."
+    assert " ".join(narrow[3:]) == "Not shown for want of room: Share (--json has all)."
     assert printed(rows, 24)[1:4] == ["   Requests  1,234,567", "   Cost USD  9,876.54", "   Share     100.0 %"]
 
 

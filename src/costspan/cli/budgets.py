@@ -27,9 +27,8 @@ from costspan.report.table import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_VALUE: Final = Column("Value", is_name=True)
 _COLUMNS: Final = (
-    Column("Budget", is_name=True), _VALUE, Column("Period", is_left=True), Column("Spent"), Column("Limit"),
+    Column("Budget", is_name=True), Column("Period", is_left=True), Column("Spent"), Column("Limit"),
     Column("Unit", is_left=True), Column("Used", leave_out=2), Column("Projected", leave_out=1), Column("State", is_left=True),
 )  # fmt: skip
 _FILE = click.argument("file", type=click.Path(path_type=Path))
@@ -161,27 +160,28 @@ def _record(standing: Standing) -> dict[str, object]:
 def _show(found: list[Standing], policy: Policy) -> None:
     page = Page()
     page.title(f"Budgets, days and months of {policy.time_zone}")
-    has_values = any(standing.value is not None for standing in found)
-    columns = [column for column in _COLUMNS if has_values or column is not _VALUE]
-    page.table(Table(columns, lambda: [_row(standing, has_values=has_values) for standing in found]))
+    page.table(Table(_COLUMNS, lambda: map(_row, found)))
     for standing in found:
         if standing.unpriced and standing.budget.unit != TOKENS:
-            value = "" if standing.value is None else f" of {standing.value}"
             page.sentence(
-                f"A lower bound: {standing.budget.name}{value} has {number(standing.unpriced, 'call')} without a price. "
+                f"A lower bound: {_name(standing)} has {number(standing.unpriced, 'call')} without a price. "
                 "The models: `costspan usage --unpriced`."
             )
 
 
-def _row(standing: Standing, *, has_values: bool) -> tuple[str | None, ...]:
+def _name(standing: Standing) -> str:
+    """The budget, and whose: it stands for each value of a word."""
+    return standing.budget.name if standing.value is None else f"{standing.budget.name}: {standing.value}"
+
+
+def _row(standing: Standing) -> tuple[str, ...]:
     budget = standing.budget
-    value = () if not has_values else (standing.value if budget.each else "all",)
     used = "-" if standing.used is None else f"{standing.used:,.1%}"
     projected = "-" if standing.projected is None else _amount(standing.projected, budget.unit)
     sign = ">= " if standing.unpriced and budget.unit != TOKENS else ""
     spent, limit = sign + _amount(standing.spent, budget.unit), _amount(standing.limit, budget.unit)
     unit = "tokens" if budget.unit == TOKENS else "USD"
-    return budget.name, *value, _date(standing.period), spent, limit, unit, used, projected, _state(standing)
+    return _name(standing), _date(standing.period), spent, limit, unit, used, projected, _state(standing)
 
 
 def _date(period: str) -> str:

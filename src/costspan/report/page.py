@@ -45,7 +45,7 @@ class Page:
         """Print the table, and which columns had no room."""
         left_out = table.show(shown, self.width, self._write)
         if left_out:
-            self.sentence(f"Not shown for want of room: {', '.join(left_out)} (--csv and --json have all).")
+            self.sentence(f"Not shown for want of room: {', '.join(left_out)} (--json has all).")
 
     def _write(self, text: str) -> None:
         # A terminal that turns Hebrew and Arabic around would turn the figures after such a name around, too.
