@@ -101,6 +101,45 @@ def test_a_foreign_inference_span_is_written_on(
         assert ours.parent.span_id == context.span_id
 
 
+@_MODES
+@pytest.mark.parametrize("way", ["whole", "stream", "break"])
+@pytest.mark.parametrize("is_suppressed", [True, False], ids=["suppressing", "not suppressing"])
+def test_the_cost_stands_on_one_span_though_the_foreign_one_ends_early(
+    way: str, provider: Provider, mode: str, *, is_suppressed: bool
+) -> None:
+    """Logfire's span ends when the stream begins, and no spans are wanted within: then one of ours beneath it has the cost."""
+    watched = Watched()
+    tracer = watched.tracer_provider.get_tracer("theirs")
+
+    async def within_a_span(c: Caller) -> None:
+        create, arguments = c.create, {"gen_ai.operation.name": "chat"}
+
+        async def wrapped(**more: Any) -> Any:
+            with tracer.start_as_current_span("theirs", attributes=arguments):
+                token = otel_context.attach(otel_context.set_value("suppress_instrumentation", is_suppressed))
+                try:
+                    return await create(**more)
+                finally:
+                    otel_context.detach(token)
+
+        c.create = wrapped
+        await {**ways.READ_TO_THE_END, **ways.CUT_SHORT}[way](c)
+
+    with watched:
+        Caller(KINDS["chat"], provider.url, mode).run(within_a_span)
+        call = watched.call()
+        spans = watched.spans()
+    costs = [span for span in spans if names.COST_AMOUNT in _names_of(span)]
+    assert len(costs) == 1
+    assert isinstance(call.price, Cost)
+    assert _names_of(costs[0])[names.COST_AMOUNT] == call.price.usd
+    assert (costs[0].name == "theirs") == (way == "whole")
+    identity = costs[0].get_span_context()
+    assert identity is not None
+    assert (call.trace_id, call.span_id) == (identity.trace_id, identity.span_id)
+    assert {span.get_span_context().trace_id for span in spans} == {call.trace_id}  # pyright: ignore[reportOptionalMemberAccess]
+
+
 def test_several_calls_within_one_foreign_span_add_up_on_it(provider: Provider) -> None:
     """A fallback or a retry of a framework: its cost is the sum of theirs."""
     with Watched() as watched:

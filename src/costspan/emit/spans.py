@@ -52,12 +52,12 @@ class Spans:
 
     def began(self, watch: Watch, context: otel_context.Context) -> Span | None:
         """The span of a call that begins: a new one, or None where another's will be used or none is wanted."""
-        if context.get(_SUPPRESSED):
-            return None
         current = trace.get_current_span(context)
         if current.is_recording() and is_inference(current):
-            watch.borrowed = True
+            watch.borrowed = True  # also where its owner wants no further spans, as Logfire does
             watch.span = current
+            return None
+        if context.get(_SUPPRESSED):
             return None
         name, attributes = start(watch.call)
         started_ns = watch.call.started_ns
@@ -81,11 +81,23 @@ class Spans:
 
             self._slim = slim if slim.is_known(tracer) else False
 
+    def _own_beneath(self, watch: Watch, former: Span) -> Span:
+        """A span of ours for a stream whose span, somebody else's, has ended before it: the cost has to stand somewhere."""
+        name, attributes = start(watch.call)
+        call = watch.call
+        above = trace.set_span_in_context(former)
+        span = self._tracer.start_span(name, above, SpanKind.CLIENT, attributes, start_time=call.started_ns)
+        watch.span, watch.borrowed = span, False
+        call.span_id = span.get_span_context().span_id
+        return span
+
     def ended(self, watch: Watch) -> None:
         """Fill the span of a finished call, and end it if it is ours."""
         span, call = watch.span, watch.call
         if span is None:
             return
+        if watch.borrowed and call.is_stream and not watch.native and not span.is_recording():
+            span = self._own_beneath(watch, span)
         if span.is_recording():
             attributes = end_attributes(call)
             call.told = attributes
