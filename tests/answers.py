@@ -100,8 +100,10 @@ def _wants_usage(body: dict[str, Any]) -> bool:
 def chat(body: dict[str, Any]) -> Reply:
     """POST .../chat/completions."""
     if body.get("stream"):
-        wants_usage = _wants_usage(body)
-        return events(chat_chunks(usage=CHAT_USAGE if wants_usage else None))
+        if not _wants_usage(body):
+            return events(chat_chunks(usage=None))
+        *chunks, usage, done = chat_chunks()
+        return events([*[{**chunk, "usage": None} for chunk in chunks], usage, done])
     return whole(completion())
 
 

@@ -74,7 +74,7 @@ def test_each_result_of_a_batch_is_a_call(provider: Provider, mode: str) -> None
 
 
 @_MODES
-@pytest.mark.parametrize("way", [ways.batch_results])
+@pytest.mark.parametrize("way", [ways.batch_results, ways.batch_results_read_along, ways.batch_results_raw])
 def test_a_result_of_a_batch_belongs_to_who_reads_it(
     way: Callable[[Caller], Any], provider: Provider, mode: str
 ) -> None:

@@ -1,216 +1,183 @@
-"""Responses that the caller reads himself (`with_raw_response`, `with_streaming_response`): the bytes he reads tell.
+"""Bodies that the library has not parsed: read as they pass by, not instead of the caller.
 
-A body that is already in memory is read at once. One that is not is read along: whatever way of reading the caller
-chooses goes through `iter_bytes` of the response, and so do the library's own parsers.
+A body that is already there is read at once. One that is still to come is read along with whoever reads it.
 """
 # pyright: basic
-# Proxies of foreign objects fight strict checking.
+# Objects of foreign libraries fight strict checking.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
-from time import perf_counter_ns
+import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 from costspan import guard
+from costspan.calls import framing, wires
 from costspan.calls.engine import StreamWatch, Watch
-from costspan.calls.messages import fields, parsed
+from costspan.calls.messages import compacted, fields, parsed
 
-_LARGEST_BODY: Final = 32 * 1024 * 1024
-_EVENT_STREAM: Final = "text/event-stream"
-_EVENTS_BEGIN: Final = (b"data:", b"event:")
+_REPORTS: Final = re.compile(rb'"usage"\s*:\s*\{')
+_ENCODINGS: Final = frozenset({"", "identity"})
+#: Who is asked for usage says in every event that it is none yet.
+_NO_USAGE: Final = re.compile(rb',\s*"usage"\s*:\s*null')
+_EVENT_END: Final = re.compile(rb"(\r?\n\r?\n)")
+#: A larger event that reports no usage is not kept: its length is.
+_LARGE: Final = 64 * 1024
+#: Where usage is looked for in a large event: providers put it behind what it is about.
+_END: Final = 256 * 1024
 
 
 def follow(watch: Watch, response: Any) -> None:
     """Watch an httpx response until its body is known."""
+    watch.response = None
     if watch.endpoint.request_usage is not None:
         watch.answered(None)
-    elif hasattr(response, "_content"):
-        watch.answered(_read_whole(watch, response.content))
+        return
+    tap = Tap(StreamWatch.following(watch), response.headers.get("content-type", ""))
+    if hasattr(response, "_content"):
+        tap.take_decoded(response.content)
+        tap.end_decoded()
     else:
-        _read_along(watch, response)
+        _read_along(tap, response)
 
 
-@guard.guarded("calls.read_body")
-def _read_whole(watch: Watch, body: bytes) -> Any:
-    message = parsed(body)
-    return None if message is None else watch.endpoint.read(message)
-
-
-def _read_along(watch: Watch, response: Any) -> None:
-    tap = Tap(StreamWatch.following(watch), is_events=_EVENT_STREAM in response.headers.get("content-type", ""))
-    own = weakref.ref(response)
-    response.iter_bytes = _tapped(own, tap, "iter_bytes")
-    response.iter_raw = _tapped(own, tap, "iter_raw")
-    response.aiter_bytes = _async_tapped(own, tap, "aiter_bytes")
-    response.aiter_raw = _async_tapped(own, tap, "aiter_raw")
-    response.close = _closing(own, tap)
-    response.aclose = _async_closing(own, tap)
+def _read_along(tap: Tap, response: Any) -> None:
+    is_plain = response.headers.get("content-encoding", "").strip().lower() in _ENCODINGS
+    if not is_plain:
+        tap.is_encoded = True
+        response._decoder = wires.Decoder(response._get_content_decoder(), tap)
+    wires.attach(response, tap.close, tap)
 
 
 class Tap:
-    """Bytes on their way to the caller: server-sent events, of which the watch keeps the first and the last, or a body.
+    """Bytes on their way to the caller, and the messages in them.
 
-    A body is kept whole until its end. One that begins as events do is taken for events, whatever the server calls it.
+    Where we asked for usage, an event is passed on when it is complete: it may be the one that is ours alone.
     """
 
-    def __init__(self, watch: StreamWatch, *, is_events: bool) -> None:
+    def __init__(self, watch: StreamWatch, content_type: str) -> None:
         self.watch = watch
-        self.is_events = watch.call.is_stream = is_events
-        self.is_reading = False  # somebody iterates
-        self.is_running = False  # the response is at work for him, and may close itself
+        self.is_running = False  # the response is at work for the caller, and may close itself
         self.held = b""  # what he has not got yet: the beginning of an event that may be ours alone
-        self._rest = b""
-        self._skips_blank = False
-        self._chunks: list[bytes] = []
-        self._size = 0
+        self.is_encoded = False  # compressed: what passes is looked at when it has been decoded
+        self._content_type = content_type
+        self._framing: framing.Framing | None = None
+        self._only: bytes | None = None  # the message of a body that has had no other so far
+        self._is_within = False  # the beginning of this event has been passed on
+        watch.call.is_stream = False
+        if watch.endpoint.each:
+            watch.claim()  # every message is a call of its own
 
-    @guard.guarded("calls.read_body")
     def take(self, chunk: bytes) -> bytes | None:
         """A piece passes by. What the caller gets now, if it is not just what is held back and this."""
-        if not self.is_events and not self._size and chunk.startswith(_EVENTS_BEGIN):
-            self.is_events = self.watch.call.is_stream = True
-        return self._take_events(chunk) if self.is_events else self._keep(chunk)
+        return None if self.is_encoded else self.take_decoded(chunk)
+
+    def end(self) -> None:
+        """The body is over; of an encoded one, there may be more to come out of its decoder."""
+        if self.is_encoded:
+            self.is_running = True
+        else:
+            self.end_decoded()
+
+    def release(self, chunk: bytes) -> bytes:
+        """What is held back, and this."""
+        return chunk if self.is_encoded else self.release_decoded(chunk)
+
+    def release_decoded(self, chunk: bytes) -> bytes:
+        """The same of an encoded body, as it is without its encoding."""
+        held, self.held = self.held, b""
+        return held + chunk if held else chunk
 
     @guard.guarded("calls.read_body")
-    def end(self) -> None:
-        """The body is over."""
-        if self.is_events:
-            self._is_swallowed(self._rest + self.held)
-            self.watch.ended()
-        else:
-            self.watch.answered(_read_whole(self.watch, b"".join(self._chunks)))
-
-    def _keep(self, chunk: bytes) -> None:
-        self._size += len(chunk)
-        if self._size <= _LARGEST_BODY:
-            self._chunks.append(chunk)
-
-    def _take_events(self, chunk: bytes) -> bytes | None:
-        *lines, rest = (self._rest + self.held + chunk).split(b"\n")
-        passed = [line + b"\n" for line in lines if not self._is_swallowed(line)]
-        if not self.watch.asked:
-            self._rest = rest
+    def take_decoded(self, chunk: bytes) -> bytes | None:
+        """The same of a piece as it is without its encoding."""
+        if not chunk:
             return None
+        if self._framing is None:
+            self._framing = framing.of(self._content_type, chunk)
+            self.watch.call.is_stream = self._framing.is_stream
+        if self.watch.asked and self._framing.is_stream:
+            return self._take_asked(self._framing, chunk)
+        for message in self._framing.feed(chunk):
+            self._message(message)
+        return None
+
+    def _take_asked(self, events: framing.Framing, chunk: bytes) -> bytes:
+        """The events that are complete by now, without the one that nobody but we asked for."""
+        *whole, rest = _EVENT_END.split(self.held + chunk)
+        found = [event + end for event, end in zip(whole[::2], whole[1::2], strict=True)]
+        passed = [_NO_USAGE.sub(b"", event) for event in found if not self._is_ours(events.feed(event))]
         self.held = rest
+        if len(rest) > _LARGE:  # no event of ours is as large
+            self._is_ours(events.feed(rest))
+            passed.append(rest)
+            self.held, self._is_within = b"", True
         return b"".join(passed)
 
-    def _is_swallowed(self, line: bytes) -> bool:
-        """Whether this line belongs to the event that nobody but we asked for: its data, or the blank after it."""
-        if line.startswith(b"data:"):
-            data = line[5:].strip()
-            self._event(data)
-            self._skips_blank = self.watch.asked and b'"usage"' in data and _is_usage_alone(data)
-            return self._skips_blank
-        is_skipped = self._skips_blank and not line.strip()
-        self._skips_blank = False
-        return is_skipped
+    def _is_ours(self, messages: Iterable[bytes]) -> bool:
+        is_ours = False
+        for message in messages:
+            self._message(message)
+            is_ours = is_ours or (not self._is_within and _is_usage_alone(message))
+        self._is_within = False
+        return is_ours
+
+    @guard.guarded("calls.read_body")
+    def end_decoded(self) -> None:
+        """There is no more to come."""
+        self.is_running = False
+        if self._framing is not None:
+            if self.held and self._is_ours(self._framing.feed(self.held + b"\n\n")):
+                self.held = b""
+            for message in self._framing.rest():
+                self._message(message)
+        if self._only is not None:
+            self.watch.answered(self.watch.endpoint.read(parsed(self._only)))
+        elif self.watch.call.is_stream:
+            self.watch.ended()
+        else:
+            self.watch.answered(None)
+
+    @guard.guarded_positional("calls.close")
+    def close(self) -> None:
+        """The response is closed."""
+        if wires.is_dropped():
+            self.watch.dropped()
+        elif not self.is_running:
+            self.watch.closed()
+
+    def _message(self, message: bytes) -> None:
+        if self.watch.endpoint.each:
+            self.watch.item(parsed(message))
+        elif self.watch.call.is_stream:
+            self._event(message)
+        elif self._only is None:
+            self._only = message
+        else:  # several messages: a stream of them
+            self.watch.call.is_stream = True
+            only, self._only = self._only, None
+            self._event(only)
+            self._event(message)
 
     def _event(self, data: bytes) -> None:
         watch = self.watch
-        if data == b"[DONE]":
+        if data.startswith(b"{"):
+            reports = _REPORTS.search(data, max(0, len(data) - _END)) is not None
+            if len(data) > _LARGE:
+                data = compacted(data)
+            if len(data) > _LARGE and not reports:
+                watch.pass_by(len(data))
+                return
+            watch.note(data)
+            if reports:
+                watch.carriers.append(data)
+        elif data == b"[DONE]":
             watch.ended()
-        elif data.startswith(b"{"):
-            watch.count += 1
-            if watch.count == 1:
-                watch.first_ns = perf_counter_ns()
-            (watch.head if watch.count <= StreamWatch.HEAD else watch.tail).append(data)
 
 
 def _is_usage_alone(data: bytes) -> bool:
     """Whether this is the event that a chat stream has only for those who ask for usage."""
+    if len(data) > _LARGE or not _REPORTS.search(data):
+        return False
     said = fields(parsed(data))
     return not said.get("choices", True) and said.get("usage") is not None
-
-
-def _tapped(own: Callable[[], Any], tap: Tap, name: str) -> Callable[..., Iterator[bytes]]:
-    def iterate(*args: Any, **kwargs: Any) -> Iterator[bytes]:
-        response = own()
-        source = getattr(type(response), name)(response, *args, **kwargs)
-        if tap.is_reading:  # iter_bytes reads iter_raw: tap the outer one
-            return source
-        return _passing(tap, source)
-
-    return iterate
-
-
-def _passing(tap: Tap, source: Iterator[bytes]) -> Iterator[bytes]:
-    tap.is_reading = tap.is_running = True
-    try:
-        for chunk in source:
-            tap.is_running = False
-            passed = tap.take(chunk)
-            if passed is None:
-                passed, tap.held = tap.held + chunk, b""
-            if passed:
-                yield passed
-            tap.is_running = True
-    except GeneratorExit:
-        tap.watch.dropped()
-        raise
-    except BaseException as error:
-        tap.watch.broken(error)
-        raise
-    finally:
-        tap.is_reading = tap.is_running = False
-    tap.end()
-    if tap.held:
-        yield tap.held
-
-
-def _async_tapped(own: Callable[[], Any], tap: Tap, name: str) -> Callable[..., AsyncIterator[bytes]]:
-    def iterate(*args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
-        response = own()
-        source = getattr(type(response), name)(response, *args, **kwargs)
-        if tap.is_reading:
-            return source
-        return _async_passing(tap, source)
-
-    return iterate
-
-
-async def _async_passing(tap: Tap, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    tap.is_reading = tap.is_running = True
-    try:
-        async for chunk in source:
-            tap.is_running = False
-            passed = tap.take(chunk)
-            if passed is None:
-                passed, tap.held = tap.held + chunk, b""
-            if passed:
-                yield passed
-            tap.is_running = True
-    except GeneratorExit:
-        tap.watch.dropped()
-        raise
-    except BaseException as error:
-        tap.watch.broken(error)
-        raise
-    finally:
-        tap.is_reading = tap.is_running = False
-    tap.end()
-    if tap.held:
-        yield tap.held
-
-
-def _closing(own: Callable[[], Any], tap: Tap) -> Callable[[], None]:
-    def close() -> None:
-        if not tap.is_running:
-            tap.watch.closed()
-        response = own()
-        if response is not None:
-            type(response).close(response)
-
-    return close
-
-
-def _async_closing(own: Callable[[], Any], tap: Tap) -> Callable[[], Any]:
-    async def aclose() -> None:
-        if not tap.is_running:
-            tap.watch.closed()
-        response = own()
-        if response is not None:
-            await type(response).aclose(response)
-
-    return aclose

@@ -12,7 +12,7 @@ import random
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -180,26 +180,85 @@ class Watch:
 
 
 class StreamWatch(Watch):
-    """A call whose answer comes in events. Keeps the first two and the last few of them, and how many there were.
+    """A call whose answer comes in events. Of these it keeps what may be needed, and counts the others.
 
-    That is where usage stands (first: Anthropic's `message_start`; last: everybody else), and enough to estimate
-    what was streamed when the stream is cut short. Everything in between is passed on unread.
+    Usage stands in the last event with most providers, in the first with Anthropic, and may be followed by any number
+    of events: kept are the last few, the last of each kind, and those that say that they report it. A sample spread
+    evenly over the stream tells how much text there was, should it be cut short.
     """
 
-    __slots__ = ("__weakref__", "count", "first_ns", "has_last_word", "head", "reader", "tail")
-    HEAD: Final = 2
+    __slots__ = (
+        "__weakref__", "carriers", "count", "due", "first_ns", "has_last_word", "is_chat", "keep", "kinds",
+        "passed_bytes", "reader", "sample", "stride", "tail",
+    )  # fmt: skip
     TAIL: Final = 8
+    CARRIERS: Final = 4
+    SAMPLE: Final = 32
 
     def __init__(self, listener: Listener, call: Call, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
         super().__init__(listener, call, endpoint, body)
-        self.head: list[Any] = []
         self.tail: deque[Any] = deque(maxlen=self.TAIL)
+        self.keep = self.tail.append
+        self.kinds: dict[type, Any] = {}
+        self.carriers: deque[Any] = deque(maxlen=self.CARRIERS)
+        self.sample: list[Any] = []
         self.count = 0
+        self.due = self.stride = 1  # the next event of the sample, and how far they are apart
+        self.passed_bytes = 0  # of events that were too large to be kept
         self.first_ns = 0
         self.has_last_word = False
-        self.reader: Callable[[], Any] | None = None  # a weak reference to the generator that counts
+        self.is_chat = endpoint.asks_usage  # its events are of one kind, with the usage in a field of them all
+        self.reader: Callable[[], Any] | None = None  # a weak reference to the iterator that the caller reads
         call.is_stream = True
         _live[id(self)] = weakref.ref(self)
+
+    def note(self, event: Any) -> bool:
+        """Keep what may be needed of an event. True if it came because we asked, and is not the caller's."""
+        self.count = count = self.count + 1
+        self.keep(event)
+        kind: type = type(event)
+        if kind not in self.kinds:
+            self._meet(event)
+        self.kinds[kind] = event
+        if count == self.due:
+            self._take_sample(event)
+        return self.is_chat and self._is_ours(event)
+
+    def _is_ours(self, event: Any) -> bool:
+        try:
+            if event.usage is not None:
+                return self._take_carrier(event) is True
+            if self.asked:  # who is asked for usage says in every event that it is none yet
+                event.__pydantic_fields_set__.discard("usage")
+        except AttributeError:  # no object of a library that knows of usage
+            return False
+        return False
+
+    @guard.guarded_positional("calls.event")
+    def _meet(self, event: Any) -> None:
+        """The first event of its kind. After its last usage, a stream within a span of the library's own is over."""
+        if not self.first_ns:
+            self.first_ns = perf_counter_ns()
+        if self.native and self.endpoint.ends is not None and self.endpoint.ends(event):
+            self.kinds[type(event)] = event
+            self.ended()
+
+    def _take_sample(self, event: Any) -> None:
+        self.sample.append(event)
+        if len(self.sample) == self.SAMPLE:
+            del self.sample[1::2]
+            self.stride *= 2
+        self.due = self.count + self.stride
+
+    @guard.guarded_positional("calls.event")
+    def _take_carrier(self, event: Any) -> bool:
+        self.carriers.append(event)
+        return self.asked and not getattr(event, "choices", True)
+
+    def pass_by(self, size: int) -> None:
+        """Count an event that is too large to be kept."""
+        self.count += 1
+        self.passed_bytes += size
 
     def claim(self) -> bool:
         """True for the first who asks; the call is under way no longer."""
@@ -208,7 +267,8 @@ class StreamWatch(Watch):
 
     @classmethod
     def following(cls, watch: Watch) -> StreamWatch:
-        """The same call, now that it turned out to be streamed."""
+        """The same call, now that it turned out to be streamed. It keeps no response: that one may keep the watch."""
+        watch.response = None
         if isinstance(watch, StreamWatch):
             return watch
         stream = cls(watch.listener, watch.call, watch.endpoint, watch.body)
@@ -246,14 +306,13 @@ class StreamWatch(Watch):
                 said = self.endpoint.read(event) if isinstance(event, Mapping) else None
                 self.has_last_word = said is not None and said.usage is not None
                 if self.has_last_word:
-                    self.tail.append(event)
+                    self.keep(event)
             trace = trace.tb_next
 
     @guard.guarded_positional("calls.finish")
     def closed(self) -> None:
         """The caller closed the stream before its end."""
         if self.claim():
-            self._take_count()
             self.settle(outcomes.ABANDONED)
 
     @guard.guarded_positional("calls.read_response")
@@ -263,20 +322,6 @@ class StreamWatch(Watch):
         if self.call.http_status is None or self.response is None or (answer is not None and answer.usage is not None):
             return answer
         return dataclasses.replace(answer or Answer(), usage=self._estimated(None))
-
-    @guard.guarded_positional("calls.count")
-    def _take_count(self) -> None:
-        """What a suspended generator has in its variables (`streams._events`): that costs the least per event."""
-        frame = getattr(self.reader() if self.reader is not None else None, "gi_frame", None)
-        if frame is not None and "former" in frame.f_locals:
-            found = frame.f_locals
-            self.keep(len(found["pairs"]), found["before"], found["former"], found["last"])
-
-    @guard.guarded_positional("calls.count")
-    def keep(self, pairs: int, *last: Any) -> None:
-        """Take over the last three events after the head, and how many there were: of the last pair one may lack."""
-        self.count = len(self.head) + 2 * pairs - (pairs > 0 and last[-1] is None)
-        self.tail.extend([event for event in last if event is not None])
 
     @guard.guarded_positional("calls.finish")
     def dropped(self) -> None:
@@ -304,8 +349,8 @@ class StreamWatch(Watch):
             outcome = outcomes.OK  # the caller stopped reading after the provider's last word
         if self.first_ns:
             self.call.first_chunk_s = (self.first_ns - self.start) / _NS_PER_S
-        self.head.clear()
-        self.tail.clear()
+        for kept in (self.tail, self.carriers, self.kinds, self.sample):
+            kept.clear()
         self.finish(answer, outcome, ended)
 
     @guard.guarded_positional("calls.read_stream")
@@ -328,7 +373,7 @@ class StreamWatch(Watch):
         """What the kept events say, joined from the last one back, until nothing is missing."""
         read, merge = self.endpoint.read, self.endpoint.merge
         answer: Answer | None = None
-        for event in (*reversed(self.tail), *reversed(self.head)):
+        for event in self._kept():
             said = read(opened(event))
             if said is not None:
                 answer = said if answer is None else merge(said, answer)
@@ -336,11 +381,20 @@ class StreamWatch(Watch):
                     break
         return answer
 
-    def _kept(self) -> list[Any]:
-        return [opened(event) for event in (*self.head, *self.tail)]
+    def _kept(self) -> Iterator[Any]:
+        """The last events, those with usage before them, the last of each kind, the first: from the last one back."""
+        given: set[int] = set()
+        for kept in (self.tail, self.carriers, list(self.kinds.values()), self.sample[:2]):
+            for event in reversed(kept):
+                if id(event) not in given:
+                    given.add(id(event))
+                    yield event
 
     def _estimated(self, usage: Usage | None) -> Usage:
-        output = estimating.output_tokens(self._kept(), self.count)
+        shown = [opened(event) for event in self.sample]
+        output = estimating.output_tokens(shown, self.count, self.passed_bytes)
+        if not output:
+            output = estimating.output_tokens([opened(event) for event in self.tail], len(self.tail))
         counts = dict(usage.counts) if usage is not None else {}
         counts.setdefault(units.INPUT, estimating.input_tokens(self.body))
         counts[units.OUTPUT] = max(counts.get(units.OUTPUT, 0), output)

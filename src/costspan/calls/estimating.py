@@ -7,7 +7,7 @@ is over recorded traffic stands in docs/estimates.md, and so does where the cons
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from costspan.calls.messages import NOTHING, fields
@@ -21,7 +21,9 @@ _TOKENS_AROUND: Final = 4
 _BYTES_PER_SCHEMA_TOKEN: Final = 5
 _PROMPT_KEYS: Final = ("messages", "input", "system", "instructions", "prompt")
 _SCHEMA_KEYS: Final = ("tools", "functions", "response_format", "text")
-_NOT_TEXT: Final = frozenset({"role", "type", "id", "index", "name", "signature", "media_type", "logprobs", "call_id"})
+_NOT_TEXT: Final = frozenset(
+    {"role", "type", "id", "index", "name", "signature", "media_type", "logprobs", "call_id", "stop_reason"}
+)
 _BASE64_FROM: Final = 2_000
 _DEEPEST: Final = 12
 
@@ -33,14 +35,16 @@ def input_tokens(body: Mapping[str, Any]) -> int:
     return spoken + _around(body) * _TOKENS_AROUND + schemas // _BYTES_PER_SCHEMA_TOKEN
 
 
-def output_tokens(events: Iterable[Any], count: int) -> int:
-    """The tokens of `count` stream events, of which some of the last are at hand: each that speaks has at least one."""
-    texts = [_measure(_delta(event), 0)[0] for event in events]
-    spoken = [length for length in texts if length]
+def output_tokens(events: Sequence[Any], count: int, passed_bytes: int = 0) -> int:
+    """The tokens of `count` stream events, of which `events` are a sample: each that speaks has at least one.
+
+    `passed_bytes` are those of events that nobody kept.
+    """
+    spoken = [length for event in events if (length := _measure(_delta(event), 0)[0])]
     if not spoken:
-        return 0
-    speaking = max(count - (len(texts) - len(spoken)), len(spoken))
-    return max(speaking, round(sum(spoken) / len(spoken) * speaking / _BYTES_PER_TOKEN))
+        return passed_bytes // _BYTES_PER_TOKEN
+    in_all = count / len(events)
+    return max(1, round(max(len(spoken), sum(spoken) / _BYTES_PER_TOKEN) * in_all)) + passed_bytes // _BYTES_PER_TOKEN
 
 
 def _around(body: Mapping[str, Any]) -> int:
