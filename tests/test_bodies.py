@@ -8,7 +8,7 @@ import json
 import pickle
 from collections.abc import Callable
 from time import process_time
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -166,10 +166,10 @@ async def _attributes(c: Caller) -> None:
 
 
 def _look_at_all(c: Caller, value: Any) -> None:
-    held: dict[str, Any] = vars(value)
-    kind: Any = type(value)
+    held = cast("dict[str, Any]", vars(value))
+    kind = cast("Any", type(value))
     c.look({name: type(each).__qualname__ for name, each in sorted(held.items()) if not name.startswith("_")})
-    c.look({name: str(type(getattr(kind, name, None))) for name in dir(value) if not name.startswith("_")})
+    c.look({name: str(cast("Any", type(getattr(kind, name, None)))) for name in dir(value) if not name.startswith("_")})
     for act in (pickle.dumps, copy.copy, copy.deepcopy):
         c.look(_outcome(act, value))
 
@@ -209,7 +209,8 @@ def test_nothing_shows_of_what_is_watched(way: str, kind: str, provider: Provide
 
 def _followed(more: int, *, is_asked: bool) -> list[Any]:
     *chunks, done = chat_chunks(usage=CHAT_USAGE if is_asked else None)
-    return [*chunks, *[{**chunks[-1], "usage": None, "choices": []}] * more, done]
+    empty: dict[str, Any] = {**chunks[0], "choices": [], **({"usage": None} if is_asked else {})}
+    return [*chunks, *[empty] * more, done]
 
 
 @_MODES

@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _NS_PER_S: Final = 1e9
 _FIRST_REFUSAL: Final = 300
+_USAGE: Final = attrgetter("usage")
 _ABANDONING: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
 
 
@@ -188,22 +190,25 @@ class StreamWatch(Watch):
     """
 
     __slots__ = (
-        "__weakref__", "carriers", "count", "due", "first_ns", "has_last_word", "is_chat", "keep", "kinds",
-        "passed_bytes", "reader", "sample", "stride", "tail",
+        "__weakref__", "carriers", "count", "first_ns", "has_last_word", "is_chat", "kinds", "known", "passed_bytes",
+        "reader", "recent", "sample", "stride",
     )  # fmt: skip
     TAIL: Final = 8
     CARRIERS: Final = 4
     SAMPLE: Final = 32
+    #: So many events are kept before they are looked at together, which costs each a third. More of them would set off
+    #: the garbage collector: an event that is let go of at once never does.
+    BATCH: Final = 24
 
     def __init__(self, listener: Listener, call: Call, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
         super().__init__(listener, call, endpoint, body)
-        self.tail: deque[Any] = deque(maxlen=self.TAIL)
-        self.keep = self.tail.append
+        self.recent: list[Any] = []  # the last events
+        self.known = 0  # how many of them have been looked at
         self.kinds: dict[type, Any] = {}
         self.carriers: deque[Any] = deque(maxlen=self.CARRIERS)
         self.sample: list[Any] = []
+        self.stride = 1  # how far the events of the sample are apart
         self.count = 0
-        self.due = self.stride = 1  # the next event of the sample, and how far they are apart
         self.passed_bytes = 0  # of events that were too large to be kept
         self.first_ns = 0
         self.has_last_word = False
@@ -212,48 +217,60 @@ class StreamWatch(Watch):
         call.is_stream = True
         _live[id(self)] = weakref.ref(self)
 
-    def note(self, event: Any) -> bool:
-        """Keep what may be needed of an event. True if it came because we asked, and is not the caller's."""
-        self.count = count = self.count + 1
-        self.keep(event)
-        kind: type = type(event)
-        if kind not in self.kinds:
-            self._meet(event)
-        self.kinds[kind] = event
-        if count == self.due:
-            self._take_sample(event)
-        return self.is_chat and self._is_ours(event)
+    def note(self, event: Any) -> None:
+        """Take in one event. Who iterates appends to `recent` himself, and calls `digest` when it is time."""
+        self.recent.append(event)
+        if self.count == 0 or len(self.recent) >= self.BATCH:
+            self.digest()
 
-    def _is_ours(self, event: Any) -> bool:
+    @guard.guarded_positional("calls.event")
+    def digest(self) -> int:
+        """Keep what may be needed of the recent events; how many may pass before the next time."""
+        recent, former = self.recent, self.count
+        fresh = recent[self.known :]
+        del recent[: -self.TAIL]
+        self.known = len(recent)
+        self.count = former + len(fresh)
+        if not former:
+            self.first_ns = perf_counter_ns()
+        self.kinds.update(zip(map(type, fresh), fresh, strict=True))
+        self.sample += fresh[-former % self.stride :: self.stride]
+        while len(self.sample) >= self.SAMPLE:
+            del self.sample[1::2]
+            self.stride *= 2
+        if self.is_chat:
+            self._take_carriers(fresh)
+        return self.BATCH
+
+    def _take_carriers(self, fresh: list[Any]) -> None:
+        try:
+            said = list(map(_USAGE, fresh))
+        except AttributeError:  # no objects of a library that knows of usage
+            return
+        if said.count(None) < len(said):
+            self.carriers.extend([event for event, usage in zip(fresh, said, strict=True) if usage is not None])
+
+    def is_ours(self, event: Any) -> bool:
+        """Whether this event came because we asked. Who is asked for usage says in the others that it is none yet."""
         try:
             if event.usage is not None:
-                return self._take_carrier(event) is True
-            if self.asked:  # who is asked for usage says in every event that it is none yet
-                event.__pydantic_fields_set__.discard("usage")
+                return not event.choices
+            event.__pydantic_fields_set__.discard("usage")
         except AttributeError:  # no object of a library that knows of usage
             return False
         return False
 
+    def meets(self, event: Any) -> None:
+        """Within a span of the library's own, a stream is over for us with its last usage: the span ends any moment."""
+        kind: Any = event.__class__
+        if kind not in self.kinds:
+            self.kinds[kind] = event
+            self._tell(event)
+
     @guard.guarded_positional("calls.event")
-    def _meet(self, event: Any) -> None:
-        """The first event of its kind. After its last usage, a stream within a span of the library's own is over."""
-        if not self.first_ns:
-            self.first_ns = perf_counter_ns()
-        if self.native and self.endpoint.ends is not None and self.endpoint.ends(event):
-            self.kinds[type(event)] = event
+    def _tell(self, event: Any) -> None:
+        if self.endpoint.ends is not None and self.endpoint.ends(event):
             self.ended()
-
-    def _take_sample(self, event: Any) -> None:
-        self.sample.append(event)
-        if len(self.sample) == self.SAMPLE:
-            del self.sample[1::2]
-            self.stride *= 2
-        self.due = self.count + self.stride
-
-    @guard.guarded_positional("calls.event")
-    def _take_carrier(self, event: Any) -> bool:
-        self.carriers.append(event)
-        return self.asked and not getattr(event, "choices", True)
 
     def pass_by(self, size: int) -> None:
         """Count an event that is too large to be kept."""
@@ -306,7 +323,7 @@ class StreamWatch(Watch):
                 said = self.endpoint.read(event) if isinstance(event, Mapping) else None
                 self.has_last_word = said is not None and said.usage is not None
                 if self.has_last_word:
-                    self.keep(event)
+                    self.recent.append(event)
             trace = trace.tb_next
 
     @guard.guarded_positional("calls.finish")
@@ -344,12 +361,13 @@ class StreamWatch(Watch):
     @guard.guarded("calls.finish")
     def settle_now(self, outcome: str, ended: int | None = None) -> None:
         """Settle a call that ended, it may be some time ago."""
+        self.digest()
         answer = self._read(outcome)
         if outcome == outcomes.ABANDONED and answer is not None and answer.usage is not None and answer.usage.complete:
             outcome = outcomes.OK  # the caller stopped reading after the provider's last word
         if self.first_ns:
             self.call.first_chunk_s = (self.first_ns - self.start) / _NS_PER_S
-        for kept in (self.tail, self.carriers, self.kinds, self.sample):
+        for kept in (self.recent, self.carriers, self.kinds, self.sample):
             kept.clear()
         self.finish(answer, outcome, ended)
 
@@ -384,7 +402,7 @@ class StreamWatch(Watch):
     def _kept(self) -> Iterator[Any]:
         """The last events, those with usage before them, the last of each kind, the first: from the last one back."""
         given: set[int] = set()
-        for kept in (self.tail, self.carriers, list(self.kinds.values()), self.sample[:2]):
+        for kept in (self.recent, self.carriers, list(self.kinds.values()), self.sample[:2]):
             for event in reversed(kept):
                 if id(event) not in given:
                     given.add(id(event))
@@ -394,7 +412,7 @@ class StreamWatch(Watch):
         shown = [opened(event) for event in self.sample]
         output = estimating.output_tokens(shown, self.count, self.passed_bytes)
         if not output:
-            output = estimating.output_tokens([opened(event) for event in self.tail], len(self.tail))
+            output = estimating.output_tokens([opened(event) for event in self.recent], len(self.recent))
         counts = dict(usage.counts) if usage is not None else {}
         counts.setdefault(units.INPUT, estimating.input_tokens(self.body))
         counts[units.OUTPUT] = max(counts.get(units.OUTPUT, 0), output)

@@ -1,6 +1,6 @@
 """Streams: an iterator of ours in front of the library's own, so that the caller keeps the library's object.
 
-Per event: count it and keep what may be needed (`StreamWatch.note`). Nothing is read before the stream is over.
+Per event: count it and keep what may be needed (`StreamWatch.digest`). Nothing is read before the stream is over.
 """
 # pyright: basic
 # Proxies of foreign objects fight strict checking.
@@ -33,10 +33,16 @@ def follow(watch: Watch, stream: Any) -> Any:
 
 def _events(watch: StreamWatch, source: Iterator[Any]) -> Iterator[Any]:
     """The library's events, without the one that nobody but we asked for."""
-    note = watch.note
+    recent, asked, native, limit = watch.recent, watch.asked, watch.native, 1
+    keep = recent.append
     try:
         for event in source:
-            if not note(event):
+            keep(event)
+            if native:
+                watch.meets(event)
+            if len(recent) >= limit:
+                limit = watch.digest() or limit
+            if not (asked and watch.is_ours(event)):
                 yield event
     except GeneratorExit:
         watch.dropped()
@@ -77,7 +83,9 @@ class AsyncEvents:
     def __init__(self, watch: StreamWatch, source: AsyncIterator[Any]) -> None:
         self._watch = watch
         self._source = source
-        self._note = watch.note
+        self._recent = watch.recent
+        self._limit = 1
+        self._looks = watch.asked or watch.native
         self._next = source.__anext__
 
     @property
@@ -89,17 +97,28 @@ class AsyncEvents:
         return self
 
     async def __anext__(self) -> Any:
+        recent = self._recent
         try:
-            event = await self._next()
-            while self._note(event):
+            while True:
                 event = await self._next()
+                recent.append(event)
+                is_ours = self._looks and self._is_ours(event)
+                if len(recent) >= self._limit:
+                    self._limit = self._watch.digest() or self._limit
+                if not is_ours:
+                    return event
         except StopAsyncIteration:
             self._watch.ended()
             raise
         except BaseException as error:
             self._watch.broken(error)
             raise
-        return event
+
+    def _is_ours(self, event: Any) -> bool:
+        watch = self._watch
+        if watch.native:
+            watch.meets(event)
+        return watch.asked and watch.is_ours(event)
 
     async def aclose(self) -> None:
         """Close the library's iterator, as the caller would have."""
