@@ -119,7 +119,7 @@ FIGURES: Final = (
     Figure("async call, process", _ratio(_costspan, "async", "process"), 0.6, "x minimum", 0.35),
     Figure("sync call with ledger, process", _ratio(_with_ledger, "sync", "process"), 0.9, "x minimum"),
     Figure("async call with ledger, process", _ratio(_with_ledger, "async", "process"), 0.9, "x minimum"),
-    Figure("stream, an event", _an_event(_costspan, "stream", "sync"), 0.5, "kIr"),
+    Figure("stream, an event", _an_event(_costspan, "stream", "sync"), 1.0, "kIr"),
     Figure("async stream, an event", _an_event(_costspan, "async stream", "async"), 3.0, "kIr"),
     Figure("default stream, an event", _an_event(_ordinary, "default stream", "sync"), 1.5, "kIr"),
     Figure("async default stream, an event", _an_event(_ordinary, "async default stream", "async"), 3.0, "kIr"),
