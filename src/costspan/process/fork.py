@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from costspan import guard
 
 #: How long a fork waits for everything of costspan's to rest, all participants together.
-PATIENCE_S: Final = 0.1
+PATIENCE_S: Final = 0.05
 
 
 class Participant(NamedTuple):
