@@ -15,6 +15,7 @@ import pytest
 from costspan.cli import notices, watching
 from costspan.cli.findings import NOTE, WRONG
 from costspan.clients.libraries import NOT_WATCHED, REMARKS, WAITED_FOR
+from costspan.emit import reach
 from costspan.ledger import notes
 from costspan.report.period import Period
 from otlp_receiver import over_http
@@ -39,9 +40,10 @@ def app(tmp_path: Path) -> str:
 
 
 def usage(home: Path, *words: str, **environ: str) -> str:
+    """What is printed, on one line: where a sentence is broken is the width's affair."""
     ended = start([COSTSPAN, "usage", *words], home, **environ)
     assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+    return " ".join(ended.stdout.split())
 
 
 def module_file(place: Path, module: str) -> None:
@@ -77,7 +79,7 @@ def test_every_library_that_is_not_watched_is_named_when_it_is_imported(tmp_path
     assert ended.returncode == 0
     report = usage(tmp_path)
     told = json.loads(usage(tmp_path, "--json"))["notices"]
-    doctor = start([COSTSPAN, "doctor"], tmp_path).stdout
+    doctor = " ".join(start([COSTSPAN, "doctor"], tmp_path).stdout.split())
     for name in NOT_WATCHED.values():
         assert (
             ended.stderr.count(f"costspan: {name} is imported and not watched: calls made with it are not counted") == 1
@@ -345,3 +347,44 @@ def test_notes_are_of_their_period_and_grow_old(tmp_path: Path) -> None:
     since = Period("since", int(NOW_S - 1_000) * 10**9, None)
     assert [told(NOW_S, period) for period in (Period("all"), before, since)] == [1, 0, 1]
     assert told(NOW_S + 40 * 86_400, Period("all")) == 0
+
+
+# --- ports where nobody listens -------------------------------------------------------------------------------
+
+
+def test_a_port_where_nobody_listens_is_named_in_one_line(app: str, address: str) -> None:
+    """`opentelemetry-instrument` without an endpoint: before the exporters' own errors, and the ledger has the calls."""
+    home = Path(app).parent
+    quick = {"OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "1"}
+    ended = start([INSTRUMENT, "python", app], home, **client_environment(address), **quick)
+    lines = ended.stderr.splitlines()
+    assert lines[0].startswith("costspan: nobody listens at localhost:4317, where OpenTelemetry's exporters send")
+    assert "costspan run" in lines[0]
+    assert ended.stderr.count("costspan: ") == 1
+    assert "calls" in lines[0]
+    assert '"requests": 3' in usage(home, "--json")
+
+
+SILENT: Final[list[tuple[dict[str, str], list[str]]]] = [
+    ({}, ["localhost:4317"]),
+    ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, ["localhost:4318"]),
+    ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, ["127.0.0.1:9"]),
+    ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://127.0.0.1:9"}, ["localhost:4317", "127.0.0.1:9"]),
+    ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example:4317"}, []),
+    ({"OTEL_SDK_DISABLED": "true"}, []),
+    ({"OTEL_CONFIG_FILE": "otel.yaml"}, []),
+    ({f"OTEL_{signal}_EXPORTER": "none" for signal in reach.SIGNALS}, []),
+    ({f"OTEL_{signal}_EXPORTER": "console" for signal in reach.SIGNALS}, []),
+]
+
+
+@pytest.mark.parametrize(("environ", "ports"), SILENT, ids=[str(number) for number, _ in enumerate(SILENT)])
+def test_which_ports_are_tried(environ: dict[str, str], ports: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of this machine to which an exporter of OTLP sends."""
+
+    def nobody(host: str, port: int) -> bool:
+        assert host in {"localhost", "127.0.0.1"}, port
+        return False
+
+    monkeypatch.setattr(reach, "listens", nobody)
+    assert reach.silent_here(environ) == ports

@@ -1,6 +1,6 @@
 """A support desk made of agents: the demo of costspan. Start it with:
 
-    opentelemetry-instrument python examples/agent/agent.py
+    costspan run python examples/agent/agent.py
 
 It talks to a stand-in for the providers on this machine: no key, no cost. Costspan watches it because of how it is
 started. The one thing that has to be said in code is who a call is for: `costspan.attribution` below.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
@@ -42,6 +43,8 @@ def assembled(settings: Settings, prices: Path | None, providers: Mapping[str, A
         logger_provider=providers.get("logger_provider"),
         claims=guard.part("claims", lambda: _claims(settings)),
     )
+    if "opentelemetry.instrumentation.auto_instrumentation" in sys.modules:  # the exporters are the environment's
+        pipeline.clerk.also("reach", _Reach().take)
     where = Whereabouts.of(path, settings)
     if where is not None:
         pipeline.clerk.also("notes", where.take)
@@ -85,6 +88,30 @@ def _claims(settings: Settings) -> Claims | None:
 
 def _ledger(path: Path | None, settings: Settings) -> Ledger | None:
     return None if path is None else Bookkeeper(path, Periods(settings.time_zone))
+
+
+class _Reach:
+    """Says in one line, before the exporters do in many, that nobody listens where they send. Off the caller's thread."""
+
+    def __init__(self) -> None:
+        self._is_settled = False
+
+    def take(self, _: Sequence[Call]) -> None:
+        if self._is_settled:
+            return
+        self._is_settled = True
+        from costspan.emit.reach import silent_here
+
+        silent = silent_here(os.environ)
+        if silent:
+            kept = "" if has_otlp_endpoint(os.environ) else "; the ledger has the calls all the same"
+            guard.tell_once(
+                "silent",
+                "costspan: nobody listens at %s, where OpenTelemetry's exporters send: errors of theirs that follow are of "
+                "that, and the end of the program waits for them%s. Start it by `costspan run`, or set "
+                "OTEL_EXPORTER_OTLP_ENDPOINT, or OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER and OTEL_LOGS_EXPORTER to none",
+                " and ".join(silent), kept,
+            )  # fmt: skip
 
 
 #: How often the note on where calls went is written again.

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from typing import Final
-from urllib.parse import urlsplit
 
 from packaging.version import Version
 
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
+from costspan.emit.reach import SIGNALS, endpoint, listens
 from costspan.settings import has_otlp_endpoint
 
-SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
 _CARRIES: Final = {"TRACES": "spans", "METRICS": "counters, and so cost", "LOGS": "usage events"}
-_PATIENCE_S: Final = 1.0
-_PORTS: Final = {"grpc": 4317, "http": 4318}
 # The SDK gives every process an id of its own from this version on (ServiceInstanceIdResourceDetector).
 _SDK_WITH_IDS: Final = Version("1.44")
 
@@ -90,30 +86,3 @@ def _signal(signal: str, environ: Mapping[str, str]) -> Finding:
     return Finding(
         "telemetry", NOTE, f"{where}, the default, where nobody listens; `costspan run` switches such exporters off"
     )
-
-
-def endpoint(signal: str, environ: Mapping[str, str]) -> tuple[str, int, bool]:
-    """Host and port of a signal's OTLP endpoint, and whether somebody chose it."""
-    own, common = (environ.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT", "").strip() for part in (f"{signal}_", ""))
-    protocol = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or environ.get(
-        "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"
-    )
-    usual = _PORTS["http" if protocol.startswith("http") else "grpc"]
-    chosen = own or common
-    if not chosen:
-        return "localhost", usual, False
-    parts = urlsplit(chosen if "//" in chosen else f"//{chosen}")
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
-    return parts.hostname or "localhost", port or {"https": 443, "http": 80}.get(parts.scheme, usual), True
-
-
-def listens(host: str, port: int) -> bool:
-    """Whether a connection is accepted there; nothing is sent."""
-    try:
-        socket.create_connection((host, port), _PATIENCE_S).close()
-    except OSError:
-        return False
-    return True
