@@ -101,6 +101,7 @@ _FIELDS: Final[Mapping[str, _Said]] = {
 #: Fields that count seconds of sound.
 _SECONDS: Final = frozenset({"seconds", "prompt_audio_seconds"})
 _TOTALS_ALONE: Final = 2
+_WRITTEN: Final = frozenset({units.CACHE_WRITE, units.CACHE_WRITE_5M, units.CACHE_WRITE_1H, units.CACHE_WRITE_30M})
 _UNKNOWN: Final[Mapping[str, _Said]] = {}
 
 
@@ -145,9 +146,9 @@ def _settle(counts: dict[str, int], said: Mapping[str, Any], unread: list[str], 
         if number is None:
             unread.append("total_tokens")
         totals.settle(counts, number, unread, model)
-    if units.CACHE_WRITE in counts or units.CACHE_WRITE_1H in counts or units.CACHE_WRITE_5M in counts:
-        totals.settle_writes(counts, unread)
     if len(counts) > _TOTALS_ALONE:
+        if not _WRITTEN.isdisjoint(counts):
+            totals.settle_writes(counts, unread)
         totals.name_excess(counts, unread)
 
 
@@ -159,11 +160,12 @@ def take(counts: dict[str, int], value: Any, names: Mapping[str, _Said], within:
             note_unknown(unread, within, value)
         return
     for name, inner in said.items() if len(said) <= MOST_FIELDS else bounded(said, unread):
-        if not inner and inner != 0:
-            continue
         field = names.get(name, _UNKNOWN)
         if type(field) is str:
-            _put(counts, field, inner, f"{within}.{name}", unread)
+            if type(inner) is int and 0 <= inner <= MOST_COUNT and field not in counts:
+                counts[field] = inner
+            elif inner or inner == 0:
+                _put(counts, field, inner, f"{within}.{name}", unread)
         elif field is _UNKNOWN:
             if inner:
                 note_unknown(unread, name, inner, within)

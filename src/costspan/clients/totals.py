@@ -78,12 +78,14 @@ def _is_of_google(model: object) -> bool:
     return isinstance(model, str) and "gemini" in model
 
 
+_WHOLE: Final = dict.fromkeys(units.INPUT_PARTS, units.INPUT) | dict.fromkeys(units.OUTPUT_PARTS, units.OUTPUT)
+
+
 def name_excess(counts: dict[str, int], unread: list[str]) -> None:
     """Name each part that is more than its total."""
-    for parts, total in ((units.INPUT_PARTS, units.INPUT), (units.OUTPUT_PARTS, units.OUTPUT)):
-        whole = counts.get(total)
-        if whole is not None:
-            unread += [unit for unit, count in counts.items() if count > whole and unit in parts]
+    for unit, count in counts.items():
+        if count and unit in _WHOLE and count > counts.get(_WHOLE[unit], count):
+            unread.append(unit)
 
 
 def settle_writes(counts: dict[str, int], unread: list[str]) -> None:
