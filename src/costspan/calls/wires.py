@@ -34,8 +34,12 @@ class Reader(Protocol):
     def take_decoded(self, chunk: bytes) -> bytes | None:
         """The three again, of a body that is compressed, as it comes out of its decoder."""
 
-    def end_decoded(self) -> None: ...
-    def release_decoded(self, chunk: bytes) -> bytes: ...
+    def end_decoded(self) -> None:
+        """Nothing more comes out of the decoder."""
+
+    def release_decoded(self, chunk: bytes) -> bytes:
+        """What is held back, and this."""
+        ...
 
 
 def attach(response: Any, closing: Callable[[], None], reader: Reader | None = None) -> None:
@@ -164,9 +168,11 @@ class Decoder:
         self._reader = reader
 
     def decode(self, data: bytes) -> Any:
+        """What comes out of a piece."""
         return self._seen(self._inner.decode(data))
 
     def flush(self) -> Any:
+        """What comes out when there is no more to come."""
         decoded = self._seen(self._inner.flush())
         self._reader.end_decoded()
         rest = self._reader.release_decoded(b"")
