@@ -70,11 +70,11 @@ class Rider:
             own = receive()
             return None if own is None else self._received(own, metrics_data, args, kwargs)
 
-        reader._receive_metrics = receive_with_ours  # noqa: SLF001
         #: A reader without an exporter hands over what it has when it is asked: one message each time.
         self._is_pulled = getattr(reader, "_exporter", None) is None
         self._identity = scraped.identity(reader)
         self._listen(getattr(reader, "_exporter", None))
+        reader._receive_metrics = receive_with_ours  # noqa: SLF001  # last: by what is whole
 
     @guard.guarded("emit.delivery")
     def _listen(self, exporter: Any) -> None:
