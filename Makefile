@@ -19,11 +19,12 @@ fmt: $(READY) ## Format the code, and mend what the linter can mend
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-lint: $(READY) ## Lint, check the format, the spelling and the directions of imports
+lint: $(READY) ## Lint, check the format, the spelling, the directions of imports and the workflow files
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/codespell $(SOURCES) docs prometheus collector-config README.md CONTRIBUTING.md
 	$(BIN)/lint-imports
+	$(BIN)/zizmor --offline --quiet .github
 
 types: $(READY) ## Check the types
 	$(BIN)/pyright
