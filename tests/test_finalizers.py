@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from answers import chat_chunks, events
 from caller import KINDS, Caller
 from costspan import guard, instrumentor, names
+from costspan.calls import engine
 from costspan.emit.pricer import Pricer
 from costspan.facts.call import ABANDONED
 from costspan.facts.money import Cost
@@ -74,6 +76,35 @@ def test_hundreds_of_streams_may_be_collected_at_once(provider: Provider, mode: 
         assert {call.outcome for call in calls} == {ABANDONED}
         assert watched.total(names.REQUESTS) == number
     assert not guard.faults
+
+
+def test_a_flush_waits_for_the_thread_that_finishes_late_calls(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another thread has taken over is passed on when flush returns."""
+    is_begun, may_go_on = threading.Event(), threading.Event()
+    with Watched() as watched:
+        found = _holders(provider, "sync", 1)
+        assert instrumentor.pipeline is not None
+        prices = instrumentor.pipeline.fanout.prices
+        price = prices.price
+
+        def slow(*args: Any) -> Any:
+            is_begun.set()
+            assert may_go_on.wait(20)
+            return price(*args)
+
+        monkeypatch.setattr(prices, "price", slow)
+        found.clear()
+        gc.collect()
+        finishing = threading.Thread(target=engine.finish_late)
+        finishing.start()
+        assert is_begun.wait(20)
+        threading.Timer(0.2, may_go_on.set).start()
+        instrumentor.flush()
+        assert may_go_on.is_set()
+        assert watched.total(names.REQUESTS) == 1
+        finishing.join()
 
 
 def _frames() -> list[Any]:

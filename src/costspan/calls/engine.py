@@ -42,6 +42,9 @@ _ABANDONING: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, 
 late: Final[deque[tuple[StreamWatch, str, int]]] = deque()
 #: Threads that are finishing a call just now. What a finalizer ends in the middle of that is finished afterwards.
 _finishing: Final[set[int]] = set()
+_settling = threading.Lock()
+#: How long a flush waits for a thread that is finishing calls just now.
+LATE_PATIENCE_S: Final = 1.0
 _live: Final[dict[int, weakref.ref[StreamWatch]]] = {}
 
 
@@ -424,20 +427,22 @@ def _is_whole(usage: Usage | None) -> bool:
 
 
 @guard.guarded("calls.finish_late")
-def finish_late() -> None:
-    """Finish the calls that ended in finalizers; not in the middle of finishing another, which goes on to do so."""
+def finish_late(wait_s: float = 0) -> None:
+    """Finish the calls that ended in finalizers; not in the middle of finishing another, which goes on to do so.
+
+    One thread at a time. Where another one is at it, `wait_s` is how long to wait for it to be done.
+    """
     me = threading.get_ident()
-    if me in _finishing:
+    if me in _finishing or not _settling.acquire(timeout=wait_s):
         return
     _finishing.add(me)
     try:
         while late:
             watch, outcome, ended = late.popleft()
             watch.settle_now(outcome, ended)
-    except IndexError:  # somebody else took the last one
-        return
     finally:
         _finishing.discard(me)
+        _settling.release()
 
 
 @guard.guarded("calls.finish_live")
@@ -445,7 +450,7 @@ def finish_live() -> None:
     """Finish the streams that are still open: the process ends."""
     for watch in _still_live():
         watch.closed()
-    finish_late()
+    finish_late(LATE_PATIENCE_S)
 
 
 def _still_live() -> list[StreamWatch]:
@@ -458,7 +463,9 @@ def open_streams() -> int:
 
 
 def forget_all() -> None:
-    """In a forked child: the calls under way are the parent's."""
+    """In a forked child: the calls under way are the parent's, and so is the thread that was finishing some."""
+    global _settling  # noqa: PLW0603
+    _settling = threading.Lock()
     late.clear()
     _finishing.clear()
     for watch in _still_live():
