@@ -13,6 +13,8 @@ import ways
 from answers import CHAT_USAGE, Reply, chat_chunks, error, events
 from caller import KINDS, Caller, Kind, flavour
 from comparing import OPENAI_USAGE, compared
+from costspan import guard
+from costspan.calls import bodies, streams
 from costspan.facts.call import Call
 from provider import Provider
 from watching import Watched
@@ -399,3 +401,27 @@ def test_who_is_said_to_answer_on_this_machine_is_asked_as_he_is_elsewhere(
     with Watched(ask_usage="known", hosts=f"127.0.0.1:{provider.port}={vendor}"):
         Caller(KINDS["chat"], provider.url, mode).run(ways.to_the_end)
     assert ("stream_options" in provider.asked[0].body) == is_asked
+
+
+@_MODES
+@pytest.mark.parametrize("way", ["stream", "raw stream"])
+def test_who_failed_once_to_look_at_a_stream_asks_no_more(
+    way: str, provider: Provider, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event that we asked for stays in a stream that could not be watched: the caller meets it once, not always."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a type of stream that is not known")
+
+    async def thrice(c: Caller) -> None:
+        for _ in range(3):
+            await ways.READ_TO_THE_END[way](c)
+
+    monkeypatch.setattr(guard, "raise_again", False)
+    monkeypatch.setattr(streams, "follow", fail)
+    monkeypatch.setattr(bodies, "follow", fail)
+    with Watched() as watched:
+        Caller(KINDS["chat"], provider.url, mode).run(thrice)
+        calls = watched.calls()
+    assert ["stream_options" in asked.body for asked in provider.asked] == [True, False, False]
+    assert [call.outcome for call in calls] == ["ok"] * 3

@@ -80,6 +80,29 @@ def test_an_error_within_a_stream_is_an_error(kind: str, provider: Provider, mod
 
 
 @_MODES
+@pytest.mark.parametrize("way", ["stream", "raw stream"])
+@pytest.mark.parametrize("kind", ["chat", "fireworks"])
+@pytest.mark.parametrize("has_usage", [True, False])
+def test_an_error_event_that_carries_the_usage_is_the_last_word(
+    kind: str, way: str, provider: Provider, mode: str, *, has_usage: bool
+) -> None:
+    """Raised by the library, or handed on: the caller learns of it, and what it reports is booked, not estimated."""
+    fault = {**chat_chunks()[-2], "error": {"code": 502, "message": "no luck"}}
+    if not has_usage:
+        del fault["usage"]
+
+    def prepare(provider: Provider) -> None:
+        provider.replies.append(events([*chat_chunks(usage=None)[:4], fault]))
+
+    call = compared(ways.READ_TO_THE_END[way], kind, provider, mode, prepare=prepare)
+    assert call.outcome == ERROR
+    assert call.usage is not None
+    assert (call.usage.counts == OPENAI_USAGE) == has_usage
+    if way == "stream":  # whose response was read to where the library raised: no less, but maybe not all
+        assert call.usage.complete == has_usage
+
+
+@_MODES
 @pytest.mark.parametrize("way", ["whole", "raw", "stream", "read along by read"])
 @pytest.mark.parametrize("kind", ["chat", "messages"])
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500])

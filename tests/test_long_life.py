@@ -1,9 +1,12 @@
 """A process that lives for months: its figures stay exact, and what it keeps and tells stays bounded."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence
 from time import monotonic
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -224,6 +227,48 @@ def test_the_sdk_forgets_what_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None
         program.goes_on(5 * _DAY_S)
     told = sum(point.value for name in (names.COST_USD, names.RETIRED_USD) for point in points[name.name])
     assert told == pytest.approx(146 * 95 * _USD)
+
+
+class Renamed:
+    """What another version of the SDK keeps under another name."""
+
+    def __init__(self, inner: Any, name: str) -> None:
+        self._inner = inner
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._name:
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+
+def _without(provider: Any, what: str) -> Any:
+    """The provider as its SDK would be if it named one thing otherwise."""
+    consumer = provider._measurement_consumer
+    if what == "_lock":
+        return SimpleNamespace(**{**vars(provider), "_measurement_consumer": Renamed(consumer, what)})
+    for storage in consumer._reader_storages.values():
+        matches = storage._instrument_view_instrument_matches
+        for instrument, streams in matches.items():
+            matches[instrument] = [Renamed(stream, what) for stream in streams]
+    return provider
+
+
+@pytest.mark.parametrize("what", ["_lock", "_attributes_aggregation", None])
+def test_an_sdk_that_keeps_its_series_otherwise_is_left_alone(
+    what: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is let go there: a sum that the SDK went on telling after it was let go would be told twice."""
+    program = Program(monkeypatch, InMemoryMetricReader())
+    program.spends()
+    program.exports()
+    meters = program.provider if what is None else _without(program.provider, what)
+    retiring = Retiring(program.cells, lambda: meters, lambda: program.steady_s)
+    for _ in range(4):
+        program.goes_on(32 * _DAY_S)
+        program.spends()
+        retiring.after_delivery()
+    assert (program.cells.retired_nano_usd > 0) == (what is None)
 
 
 def test_a_view_that_takes_the_month_away_sees_no_sum_fall(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """Session counters: bounded however many sessions come, exact for the active ones, exported with everything else."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import math
@@ -16,6 +18,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from costspan import attribution, guard, instrumentor, names
+from costspan.emit.session_points import SessionPoints
 from costspan.emit.sessions import Sessions
 from ledger_calls import COST, USAGE, call
 from watching import Watched
@@ -75,6 +78,16 @@ def test_a_session_that_comes_back_before_the_export_goes_on_where_it_was() -> N
     assert _spent(sessions)["a"] == (2 * COST.nano_usd, 2 * _GIVEN, 2 * _MADE)
 
 
+def test_of_too_many_sessions_the_longest_gone_is_lost_first() -> None:
+    """What a reader has not delivered of the later ones is still told, in the order in which they changed."""
+    sessions = Sessions(2, 50)
+    for session in ("a", "b", "c", "d", "a", "e", "f"):
+        sessions.add(call(session=session))
+    assert [key[0] for key in sessions.departed] == ["d", "a"]
+    assert [key[0] for key in sessions.active] == ["e", "f"]
+    assert [key[0] for _, key, _ in sessions.changed_since(0)] == ["d", "a", "e", "f"]
+
+
 @pytest.mark.parametrize("has_reader", [True, False])
 def test_memory_is_bounded_however_many_sessions_come(
     *, has_reader: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
@@ -92,6 +105,28 @@ def test_memory_is_bounded_however_many_sessions_come(
     assert guard.faults == ({"emit.sessions.limit": 4_800} if has_reader else {})
     assert ("OTEL_COSTSPAN_SESSION_LIMIT" in caplog.text) == has_reader
     guard.faults.clear()
+
+
+def _portions(points: SessionPoints) -> dict[str, float]:
+    """What the next export says of each session, in USD; delivered."""
+    cost, _ = points.take(points.backlog(), 1)
+    points.delivered(1)
+    found: Any = cost.data.data_points
+    return {point.attributes[names.SESSION]: point.value for point in found}
+
+
+def test_what_was_sent_is_remembered_of_twice_as_many_sessions_as_may_be_active() -> None:
+    """Of the last ones, in the order in which they were sent: their next difference is right, and memory is bounded."""
+    sessions = Sessions(2, 50)
+    points = SessionPoints(sessions, is_delta=True, since_ns=0)
+    usd = COST.nano_usd / 1e9
+    for session in "abcdefg":
+        sessions.add(call(session=session))
+        assert _portions(points) == {session: usd}
+    assert [key[0] for key in points._sent] == ["d", "e", "f", "g"]
+    sessions.add(call(session="f"))
+    assert _portions(points) == {"f": usd}
+    assert [key[0] for key in points._sent] == ["d", "e", "g", "f"]
 
 
 class _Failing(MetricExporter):

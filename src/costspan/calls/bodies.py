@@ -180,4 +180,4 @@ def _is_usage_alone(data: bytes) -> bool:
     if len(data) > _LARGE or not _REPORTS.search(data):
         return False
     said = fields(parsed(data))
-    return not said.get("choices", True) and said.get("usage") is not None
+    return not said.get("choices", True) and said.get("usage") is not None and not said.get("error")

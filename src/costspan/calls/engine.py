@@ -257,7 +257,7 @@ class StreamWatch(Watch):
         """Whether this event came because we asked. Who is asked for usage says in the others that it is none yet."""
         try:
             if event.usage is not None:
-                return not event.choices
+                return not event.choices and not getattr(event, "error", None)
             event.__pydantic_fields_set__.discard("usage")
         except AttributeError:  # no object of a library that knows of usage
             return False
