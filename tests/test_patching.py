@@ -138,7 +138,7 @@ def test_a_method_that_was_patched_by_others_stays_theirs(provider: Provider) ->
         assert seen == ["theirs"]
         assert base.SyncAPIClient.request is theirs
     finally:
-        base.SyncAPIClient.request = ours.__wrapped__
+        base.SyncAPIClient.request = ours
 
 
 class _Whole:

@@ -1,7 +1,7 @@
 """Putting the watch in when a client library is first imported, taking it out again, never twice.
 
-Post-import hooks: starting costspan imports no client library. A library whose methods have moved is left alone,
-and said to be so (`degraded`).
+Post-import hooks: starting costspan imports no client library. Whoever wrapped `request` before us does not hide it
+from us. A library whose methods have moved is left alone, and said to be so (`degraded`).
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Final
 
 import wrapt
 
 from costspan import guard
+from costspan.calls import inmost
 from costspan.calls.requests import Family
 
 _CLASSES: Final = ("SyncAPIClient", "AsyncAPIClient")
@@ -25,6 +27,7 @@ degraded: Final[dict[str, str]] = {}
 
 _active: Final[dict[str, Family]] = {}
 _hooked: Final[set[str]] = set()
+_taken: Final[dict[str, list[FunctionType]]] = {}
 
 
 def install(family: Family) -> None:
@@ -43,6 +46,8 @@ def remove(name: str) -> None:
     family = _active.pop(name, None)
     if family is not None:
         family.is_active = False
+    for function in _taken.pop(name, []):
+        inmost.give_back(function)
     for module, kind, method in patched.pop(name, []):
         holder: Any = getattr(sys.modules.get(module), kind, None)
         wrapper: Any = getattr(holder, "__dict__", {}).get(method)
@@ -69,7 +74,7 @@ def _patch(name: str, module: Any) -> None:
     for kind in _CLASSES:
         holder = getattr(module, kind)
         is_async = inspect.iscoroutinefunction(inspect.unwrap(holder.request))
-        _wrap(name, module, holder, "request", family.request_async if is_async else family.request)
+        _take(name, module, holder, "request", family.request_async if is_async else family.request)
         _wrap(name, module, holder, "_process_response", family.responded)
 
 
@@ -82,6 +87,17 @@ def _fault(holder: Any, kind: str) -> str | None:
         if function is None or parameter not in inspect.signature(function).parameters:
             return f"{kind}.{method}({parameter}=...) is not there"
     return None
+
+
+def _take(name: str, module: Any, holder: type, method: str, wrapper: inmost.Wrapper) -> None:
+    """Watch a method where others may have wrapped it before: on a subclass, on an instance."""
+    function = inmost.of(getattr(holder, method))
+    if function is None:
+        _wrap(name, module, holder, method, wrapper)
+        return
+    inmost.take(function, wrapper)
+    _taken.setdefault(name, []).append(function)
+    patched[name].append((module.__name__, holder.__name__, method))
 
 
 def _wrap(name: str, module: Any, holder: type, method: str, wrapper: Callable[..., Any]) -> None:

@@ -278,10 +278,7 @@ class Family:
         return watch
 
     def _begin_late(self, instance: Any, kwargs: dict[str, Any]) -> Watch | None:
-        """A watch for a call that did not come by `request`.
-
-        OpenInference, installed before costspan, keeps the library's own method in a place where ours is not seen.
-        """
+        """A watch for a call that did not come by `request`: whose place could not be taken, and others hide it."""
         options = kwargs["options"]
         endpoint = self.client.endpoint(options.url, options.method)
         if endpoint is None:
