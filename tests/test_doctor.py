@@ -288,3 +288,12 @@ def test_two_that_set_the_sdk_up(
     told = [one.sentence for one in watching.neighbours() if "opentelemetry_distro" in one.sentence]
     assert len(told) == (said is not None)
     assert all(str(said) in sentence for sentence in told)
+
+
+@pytest.mark.parametrize("installed", [["langfuse"], ["logfire"], []])
+def test_who_exports_every_span_is_named(installed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Langfuse takes our spans beside its own: how to keep them out is said."""
+    monkeypatch.setattr(watching, "_distributions", lambda: iter(installed))
+    told = [one.sentence for one in watching.neighbours() if "should_export_span" in one.sentence]
+    assert len(told) == ("langfuse" in installed)
+    assert all("OTEL_COSTSPAN_SPANS=false" in sentence for sentence in told)

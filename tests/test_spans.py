@@ -67,6 +67,8 @@ FOREIGN = [
     ("the conventions", {"gen_ai.operation.name": "chat"}, 1),
     ("OpenLLMetry", {"llm.request.type": "chat"}, 1),
     ("OpenInference", {"openinference.span.kind": "LLM"}, 1),
+    ("Langfuse", {"langfuse.observation.type": "generation"}, 1),
+    ("Langfuse, a step", {"langfuse.observation.type": "span"}, 2),
     ("an agent's span", {"gen_ai.operation.name": "invoke_agent"}, 2),
     ("a tool's span", {"openinference.span.kind": "TOOL"}, 2),
     ("any span", {"http.request.method": "GET"}, 2),

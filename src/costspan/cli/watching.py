@@ -106,6 +106,11 @@ _CHOSEN_BY: Final = {
     "opentelemetry_distro": "OTEL_PYTHON_DISTRO",
     "opentelemetry_configurator": "OTEL_PYTHON_CONFIGURATOR",
 }
+_TAKES_EVERY_SPAN: Final = (
+    "langfuse exports every span with gen_ai attributes, costspan's too: calls by langfuse.openai are in it twice, because "
+    "its own span is not current while the call is made. Keep ours out by OTEL_COSTSPAN_SPANS=false, or by "
+    'Langfuse(should_export_span=...) that refuses the scope "costspan"'
+)
 
 
 def neighbours() -> Iterator[Finding]:
@@ -117,6 +122,8 @@ def neighbours() -> Iterator[Finding]:
             f"also installed: {', '.join(beside)}. Where they open a span for a call, costspan writes on it and opens none; "
             "its counters and its ledger stay its own",
         )  # fmt: skip
+    if "langfuse" in beside:
+        yield Finding("neighbours", NOTE, _TAKES_EVERY_SPAN)
     for group, variable in _CHOSEN_BY.items():
         brought = [(entry.name, entry.dist.name) for entry in metadata.entry_points(group=group) if entry.dist]
         if len(brought) > 1:

@@ -32,7 +32,7 @@ _USAGE: Final = (
 
 
 def is_inference(span: Span) -> bool:
-    """Whether somebody else's span already stands for an LLM call: by the conventions, OpenLLMetry or OpenInference."""
+    """Whether somebody else's span already stands for an LLM call: by the conventions or in the words of others."""
     said: Mapping[str, Any] | None = getattr(span, "attributes", None)
     if not said:
         return False
@@ -40,6 +40,7 @@ def is_inference(span: Span) -> bool:
         said.get(names.OPERATION) in _INFERENCE
         or said.get("llm.request.type") in {"chat", "completion", "embedding"}
         or said.get("openinference.span.kind") in {"LLM", "EMBEDDING"}
+        or said.get("langfuse.observation.type") in {"generation", "embedding"}
     )
 
 
