@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -91,8 +90,10 @@ class Fanout:
         token, watch.token = watch.token, None
         var: Any = getattr(token, "var", None)
         if var is not None:
-            with contextlib.suppress(ValueError):  # a coroutine that is closed from another context than it began in
+            try:  # noqa: SIM105  # `suppress` takes ten times as long: 1 % of a call
                 var.reset(token)
+            except ValueError:  # a coroutine that is closed from another context than it began in
+                pass
         elif token is not None:
             otel_context.detach(token)
 
@@ -157,7 +158,7 @@ class Fanout:
         watch.call.trace_id, watch.call.span_id = identity.trace_id, identity.span_id
         self.spans.ended(watch)
 
-    @guard.guarded("emit.ratelimits")
+    @guard.guarded_positional("emit.ratelimits")
     def _read_quota(self, watch: Watch) -> None:
         self.rate_limits.take(watch.call.provider, watch.call.request_model, watch.headers)
 
