@@ -10,7 +10,7 @@ from typing import Any
 
 from costspan.facts.attribution import Attribution
 from costspan.facts.call import Answer, Call
-from costspan.facts.money import EXACT, LOCAL, Cost, Line, Unpriced
+from costspan.facts.money import EXACT, LOCAL, Cost, Unpriced
 from costspan.facts.usage import Usage
 from costspan.ledger.store import Store
 from costspan.ledger.writer import LedgerWriter
@@ -21,7 +21,6 @@ NOON_NS = int(datetime(2026, 11, 20, 12, tzinfo=timezone.utc).timestamp()) * 10*
 USAGE = Usage(input=812, output=96, cache_read=512, reasoning=32)
 COST = Cost(
     695_400, EXACT, LOCAL, "2026-11-20",
-    lines=(Line("input", 300, 750_000), Line("cache_read", 512, 75_000), Line("output", 96, 4_500_000)),
 )  # fmt: skip
 UNPRICED = Unpriced("unknown_model", "no price for my-own-model")
 

@@ -160,7 +160,7 @@ def test_an_explanation_adds_up_to_the_price_and_names_what_is_missing() -> None
     explained = PRICES.explain("openai", None, None, answer, NOW_S)
     assert isinstance(explained.price, Cost)
     assert half_even(int(sum(step.amount_pico_usd for step in explained.steps)), 1_000) == explained.price.nano_usd
-    assert [(line.unit, line.number) for line in explained.price.lines] == [("input", 1_000), ("output", 10)]
+    assert [(step.unit, step.count) for step in explained.steps] == [("input", 1_000), ("output", 10)]
     assert "input_audio = 7 has no price of its own beyond that of its total" in explained.faults
     assert any("service_tier 'flex'" in note for note in explained.notes)
 

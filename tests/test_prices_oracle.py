@@ -1,5 +1,7 @@
 """genai-prices as oracle: every model of the table, and every recorded answer, priced by both to the nano-dollar."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import datetime as dt
@@ -145,7 +147,7 @@ def usage_for(model: Model, shape: dict[str, int], moment_s: float) -> dict[str,
 
 
 def contexts_of(model: Model) -> list[dict[str, str]]:
-    wanted = [each for each in model.contexts() if each.keys() <= {"service_tier", "processing", "speed"}]
+    wanted = [{key: value} for key, value, *_ in model._variants if key in {"service_tier", "processing", "speed"}]
     return [{}, *wanted]
 
 

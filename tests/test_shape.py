@@ -261,3 +261,39 @@ def test_functions_are_short() -> None:
     ]
     assert statistics.median(lengths) <= 11
     assert sum(length > LONG for length in lengths) < 0.05 * len(lengths)
+
+
+# --- what nothing uses ------------------------------------------------------------------------------------------
+
+#: Called by name from outside: by OpenTelemetry's base class of instrumentors, and by click's of groups.
+CALLED_FROM_OUTSIDE: Final = {"instrumentation_dependencies", "_uninstrument", "list_commands", "get_command"}
+WORD: Final = re.compile(r"\w+")
+LONGEST_REFERENCE: Final = 80
+
+
+def names_used(module: ast.AST) -> Iterator[str]:
+    """Every name that a module uses: in its code, and in short texts, as for what is loaded or patched by name."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.alias):
+            yield from WORD.findall(node.name)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < LONGEST_REFERENCE:
+            yield from WORD.findall(node.value)
+
+
+def test_nothing_in_the_package_is_there_for_tests_alone() -> None:
+    """Every function, method and class is named somewhere outside the tests, or carries a decorator that takes it."""
+    used = {word for path in MODULES if ROOT / "tests" not in path.parents for word in names_used(tree(path))}
+    unused = [
+        f"{named(path)}:{node.lineno}: {node.name}"
+        for path in SOURCES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and not node.name.startswith("__")
+        and not node.decorator_list
+        and node.name not in used | CALLED_FROM_OUTSIDE
+    ]
+    assert unused == []

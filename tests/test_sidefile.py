@@ -68,7 +68,7 @@ def test_whoever_comes_next_books_what_an_ended_process_left(path: Path, who: st
     else:
         write_through(path, "next")
     assert booked(path)[:3] == ["first", "a", "b"] if who == "whoever reads" else {"a", "b"} < set(booked(path))
-    columns = ("cost_nano_usd", "units", "session", "day", "input_tokens", "is_stream", "price_lines")
+    columns = ("cost_nano_usd", "units", "session", "day", "input_tokens", "is_stream")
     assert len(set(booked(path, *columns))) == 1
     assert sidefile.waiting(path) == []
 

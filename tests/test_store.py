@@ -20,7 +20,7 @@ from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.migrations import ForeignFile
 from costspan.ledger.place import default_path
 from costspan.ledger.store import Store
-from ledger_calls import COST, NOON_NS, UNPRICED, USAGE, at_ns, booked, call, write
+from ledger_calls import NOON_NS, UNPRICED, USAGE, at_ns, booked, call, write
 
 HOME = "/home/ada"
 PATHS: list[tuple[dict[str, str], str]] = [
@@ -84,14 +84,13 @@ def test_a_call_and_its_row_say_the_same(tmp_path: Path, made: Call, said: dict[
     assert dict(zip(said, values[0], strict=True)) == said
 
 
-def test_usage_parts_and_price_lines_are_kept_whole(tmp_path: Path) -> None:
+def test_usage_and_its_parts_are_kept_whole(tmp_path: Path) -> None:
     """A record holds all that its cost was made of, so that it can be explained and priced again."""
     usage = Usage(USAGE.counts, web_searches=2, cache_write_1h=0)
     write(tmp_path / "ledger.db", call(usage=usage, parts=(("claude", Usage(input=3)), (None, Usage(output=4)))))
-    ((units, parts, lines),) = booked(tmp_path / "ledger.db", "units", "parts", "price_lines")
+    ((units, parts),) = booked(tmp_path / "ledger.db", "units", "parts")
     assert json.loads(units) == usage.counts
     assert json.loads(parts) == [["claude", {"input": 3}], [None, {"output": 4}]]
-    assert json.loads(lines) == [list(line) for line in COST.lines]
 
 
 def test_days_are_those_of_the_budget_time_zone(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from costspan.calls import patching
 from costspan.calls.requests import Family
 from costspan.clients import WAITED_FOR, described
 from costspan.emit.bookkeeper import Bookkeeper
+from costspan.emit.clerk import Taker
 from costspan.emit.pipeline import Ledger, Pipeline
 from costspan.emit.pricer import Pricer
 from costspan.facts.call import Call
@@ -34,7 +35,7 @@ def assembled(settings: Settings, prices: Path | None, providers: Mapping[str, A
     """Everything that hears of a call; `prices` are the user's own, `providers` those of OpenTelemetry, by argument."""
     meters = providers.get("meter_provider") or get_meter_provider()
     path = guard.part("ledger", lambda: _ledger_path(settings, meters))
-    pipeline = Pipeline(
+    return Pipeline(
         settings,
         prices=Pricer(prices),
         ledger=guard.part("ledger", lambda: _ledger(path, settings)),
@@ -42,13 +43,19 @@ def assembled(settings: Settings, prices: Path | None, providers: Mapping[str, A
         meter_provider=providers.get("meter_provider"),
         logger_provider=providers.get("logger_provider"),
         claims=guard.part("claims", lambda: _claims(settings)),
+        notices=_notices(path, settings),
     )
+
+
+def _notices(ledger: Path | None, settings: Settings) -> list[tuple[str, Taker]]:
+    """Who tells the user something with the first calls, off the caller's thread."""
+    found: list[tuple[str, Taker]] = []
     if "opentelemetry.instrumentation.auto_instrumentation" in sys.modules:  # the exporters are the environment's
-        pipeline.clerk.also("reach", _Reach().take)
-    where = Whereabouts.of(path, settings)
+        found.append(("reach", _Reach().take))
+    where = Whereabouts.of(ledger, settings)
     if where is not None:
-        pipeline.clerk.also("notes", where.take)
-    return pipeline
+        found.append(("notes", where.take))
+    return found
 
 
 def watch(name: str, pipeline: Pipeline, settings: Settings) -> None:

@@ -457,11 +457,6 @@ def _still_live() -> list[StreamWatch]:
     return [watch for reference in list(_live.values()) if (watch := reference()) is not None]
 
 
-def open_streams() -> int:
-    """How many streams have neither ended nor been let go of."""
-    return len(_live)
-
-
 def forget_all() -> None:
     """In a forked child: the calls under way are the parent's, and so is the thread that was finishing some."""
     global _settling  # noqa: PLW0603

@@ -1,12 +1,16 @@
-"""Putting the watch in when a client library is first imported, taking it out again, never twice.
+"""Putting the watch into a client library that has been imported, taking it out again, never twice.
 
+<<<<<<< HEAD
 Post-import hooks: starting costspan imports no client library. Whoever wrapped `request` before us does not hide it
 from us. A library whose methods have moved is left alone, and said to be so (`degraded`).
+=======
+The entry point waits for the import: starting costspan imports no client library. A library whose methods have moved is
+left alone, and said to be so (`degraded`).
+>>>>>>> c300f90 (Remove what nothing uses)
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
 import sys
 from collections.abc import Callable
@@ -26,19 +30,13 @@ patched: Final[dict[str, list[tuple[str, str, str]]]] = {}
 degraded: Final[dict[str, str]] = {}
 
 _active: Final[dict[str, Family]] = {}
-_hooked: Final[set[str]] = set()
 _taken: Final[dict[str, list[FunctionType]]] = {}
 
 
 def install(family: Family) -> None:
-    """Watch a client library from now on, or from when it will be imported."""
-    name = family.client.name
-    _active[name] = family
-    if family.client.module in sys.modules:
-        _patch(name, sys.modules[family.client.module])
-    elif name not in _hooked:
-        _hooked.add(name)
-        wrapt.register_post_import_hook(functools.partial(_patch, name), family.client.module)
+    """Watch a client library, which has been imported, from now on."""
+    _active[family.client.name] = family
+    _patch(family, sys.modules[family.client.module])
 
 
 def remove(name: str) -> None:
@@ -56,9 +54,9 @@ def remove(name: str) -> None:
 
 
 @guard.guarded("calls.patch")
-def _patch(name: str, module: Any) -> None:
-    family = _active.get(name)
-    if family is None or name in patched:
+def _patch(family: Family, module: Any) -> None:
+    name = family.client.name
+    if name in patched:
         return
     missing = [fault for kind in _CLASSES if (fault := _fault(getattr(module, kind, None), kind)) is not None]
     if missing:

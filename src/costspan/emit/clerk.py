@@ -71,10 +71,6 @@ class Clerk:
         self._errand: Callable[[], object] | None = None
         self._most_waiting = _MOST_WAITING
 
-    def also(self, place: str, taker: Taker) -> None:
-        """Pass calls on to one more."""
-        self._takers.append((place, guard.guarded(place)(taker)))
-
     def put(self, call: Call) -> None:
         """Take over one finished call."""
         self._waiting.append(call)

@@ -13,7 +13,7 @@ from costspan import guard, names
 from costspan.calls import engine
 from costspan.calls.ratelimits import RateLimits
 from costspan.emit.cells import Cells
-from costspan.emit.clerk import Clerk
+from costspan.emit.clerk import Clerk, Taker
 from costspan.emit.durations import Durations, is_default
 from costspan.emit.events import Events
 from costspan.emit.fanout import Fanout
@@ -51,7 +51,7 @@ class Pipeline:
     def __init__(
         self, settings: Settings, *, prices: Pricer, ledger: Ledger | None,
         tracer_provider: trace.TracerProvider | None, meter_provider: otel_metrics.MeterProvider | None,
-        logger_provider: Any, claims: Claims | None = None,
+        logger_provider: Any, claims: Claims | None = None, notices: Sequence[tuple[str, Taker]] = (),
     ) -> None:  # fmt: skip
         self._providers = (tracer_provider, meter_provider, logger_provider)
         self.ledger = ledger
@@ -63,7 +63,8 @@ class Pipeline:
         self._observe(meter or otel_metrics.NoOpMeter(names.SCOPE), periods)
         self._ridden: dict[int, Any] = {}
         self._retiring = Retiring(self.cells, self._meters, self.delivered_s)
-        self.clerk = Clerk(self._takers(settings, logger_provider), ledger.lose if ledger is not None else None)
+        takers = [*self._takers(settings, logger_provider), *notices]
+        self.clerk = Clerk(takers, ledger.lose if ledger is not None else None)
         self.fanout = Fanout(
             prices=prices, periods=periods, cells=self.cells, sessions=self.sessions,
             spans=guard.part("spans", lambda: _spans(settings, tracer_provider)), clerk=self.clerk,

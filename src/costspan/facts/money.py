@@ -26,20 +26,12 @@ PROVIDER: Final = "provider"
 LOCAL: Final = "local"
 
 
-class Line(NamedTuple):
-    """One step of a price: so many units at so many pico-USD each."""
-
-    unit: str
-    number: int
-    pico_usd: int
-
-
 class Cost(NamedTuple):
     """What one call cost.
 
     `nano_usd` is the amount. `source` is `provider` when the provider reported it and `local` when it was
     computed here. `version` names the price table. `computed_nano_usd` is what the table says where the
-    provider reported the amount too, for watching drift. `lines` are the steps, for explaining.
+    provider reported the amount too, for watching drift.
     """
 
     nano_usd: int
@@ -47,7 +39,6 @@ class Cost(NamedTuple):
     source: str = LOCAL
     version: str = ""
     computed_nano_usd: int | None = None
-    lines: tuple[Line, ...] = ()
 
     @property
     def usd(self) -> float:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from costspan.facts import usage as units
 from costspan.facts.call import Call
-from costspan.facts.money import Cost, Line
+from costspan.facts.money import Cost
 
 #: Values in the order of KIND_COLUMNS or RECORD_COLUMNS.
 Row: TypeAlias = tuple[Any, ...]
@@ -22,7 +22,7 @@ KIND_COLUMNS: Final = (
 RECORD_COLUMNS: Final = (
     "kind", "id", "started_ns", "session", "account", "response_id", "answer_key", "duration_s", "first_chunk_s",
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "units", "parts",
-    "cost_nano_usd", "computed_nano_usd", "price_lines", "trace_id", "span_id", "unread",
+    "cost_nano_usd", "computed_nano_usd", "trace_id", "span_id", "unread",
 )  # fmt: skip
 
 _LARGEST_INTEGER: Final = 2**63 - 1
@@ -61,9 +61,9 @@ def record(call: Call, kind_n: int) -> Row:
     price = call.price
     counts = _NOTHING if usage is None else usage.counts
     count = counts.get
-    amount = computed = lines = None
+    amount = computed = None
     if isinstance(price, Cost):
-        amount, computed, lines = price.nano_usd, price.computed_nano_usd, price.lines
+        amount, computed = price.nano_usd, price.computed_nano_usd
     trace_id, span_id = call.trace_id, call.span_id
     return (
         kind_n, call.id, call.started_ns, call.attribution[0], call.attribution[4], answer.id,
@@ -72,7 +72,7 @@ def record(call: Call, kind_n: int) -> Row:
         count(units.INPUT), count(units.OUTPUT), count(units.CACHE_READ), count(units.CACHE_WRITE),
         count(units.REASONING),
         _counts(counts) if counts else None, _parts(call) if parts else None,
-        amount, computed, _lines(lines) if lines else None,
+        amount, computed,
         "%032x" % trace_id if trace_id else None, "%016x" % span_id if span_id else None,  # noqa: UP031 - the fastest
         ",".join(answer.unread) or None,
     )  # fmt: skip
@@ -91,10 +91,6 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 def _parts(call: Call) -> str:
     return json.dumps([[model, usage.counts] for model, usage in call.answer.parts])
-
-
-def _lines(lines: Sequence[Line]) -> str:
-    return "[" + ", ".join([f'["{unit}", {count}, {pico_usd}]' for unit, count, pico_usd in lines]) + "]"
 
 
 def mended(values: Row) -> Row:

@@ -67,10 +67,6 @@ class Model:
         """Whether a model id means this model, by the words of the table."""
         return any(_is_match(word, ref) for word in self.words)
 
-    def contexts(self) -> list[dict[str, str]]:
-        """What an answer may say that gives this model other rates, at some time."""
-        return [{key: value} for key, value, *_ in self._variants]
-
     def names(self, ref: str) -> bool:
         """Whether `ref` is this model's own name or a dated name of it, not merely a longer one."""
         plain = _VERSION.sub("", ref)

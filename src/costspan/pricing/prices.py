@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from costspan.facts import money
 from costspan.facts.call import Answer
-from costspan.facts.money import Cost, Line, Price, Unpriced
+from costspan.facts.money import Cost, Price, Unpriced
 from costspan.facts.recent import Recent
 from costspan.facts.usage import PIECES, Usage
 from costspan.pricing.calculate import Reckoning, Step, careful, half_even, quick
@@ -106,8 +106,6 @@ class Prices:
             steps += reckoning.steps
             faults += reckoning.faults
         faults += [f"{name} of the usage was not understood: it is not in this amount" for name in answer.unread]
-        if isinstance(price, Cost) and not price.lines:
-            price = price._replace(lines=tuple(Line(step.unit, step.count, round(step.pico_usd)) for step in steps))
         return Explanation(price, tuple(dict.fromkeys(notes)), tuple(steps), tuple(faults))
 
     def models(self, at_s: float | None = None) -> Iterator[Listed]:

@@ -58,10 +58,6 @@ class Totals(NamedTuple):
     unpriced_requests: int = 0
     unpriced_tokens: int = 0
 
-    def plus(self, other: Iterable[int]) -> Totals:
-        """The sum of two, column by column."""
-        return Totals(*[mine + theirs for mine, theirs in zip(self, other, strict=True)])
-
     def minus(self, other: Iterable[int]) -> Totals:
         """What is left without the other, column by column."""
         return Totals(*[mine - theirs for mine, theirs in zip(self, other, strict=True)])
