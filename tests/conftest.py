@@ -37,8 +37,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def faults_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault of ours fails the test that met it."""
+    """A fault of ours fails the test that met it; what other tests met is not told in it."""
     monkeypatch.setattr(guard, "raise_again", True)
+    monkeypatch.setattr(guard, "faults", dict[str, int]())
+    monkeypatch.setattr(guard, "degraded", dict[str, str]())
 
 
 def is_here(address: Any) -> bool:

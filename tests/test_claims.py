@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import stat
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ from caller import KINDS, Caller
 from costspan import names
 from costspan.ledger import claims
 from costspan.ledger.claims import Claims
-from forking import in_child
+from forking import in_child, in_children
 from ledger_calls import booked
 from provider import Provider
 from watching import Watched
@@ -55,11 +54,7 @@ def test_many_processes_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         with won.open("a") as file:
             file.write("".join(f"{one}\n" for one in ids))
 
-    threads = [threading.Thread(target=lambda: in_child(work)) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert in_children(work, 3) == [0, 0, 0]
     assert sorted(won.read_text().split(), key=int) == [str(number) for number in range(300)]
 
 
