@@ -47,6 +47,9 @@ PLANS: Final = frozenset({"chatgpt", "zai_coding_plan", "kimi_coding_plan", "das
 OPEN_WEIGHTS: Final = frozenset({
     "arcee", "cohere", "databricks", "deepseek", "meta", "minimax", "mistral", "moonshotai", "zai", "zhipuai",
 })  # fmt: skip
+#: Who sells no models but his own: an id with another vendor before the slash (`openai` and `gemini/gemini-2.5-flash`)
+#: was passed on by a proxy of the user's, which he said to be the vendor's own.
+SELLING_OWN: Final = frozenset({"openai", "anthropic"})
 #: Where the price table has a provider of its own for each seller behind a router (`model:groq`).
 _ROUTER: Final = "huggingface"
 #: The vendor before the slash in ids of gateways, where the table has another word.
@@ -100,9 +103,9 @@ def find(
         # The id asked for says the region, and so the price; Claude's body on Bedrock names only the model.
         models.reverse()
     for model in models:
-        found = _at(catalog, name, model.lower()) if name else None
-        if found is None and provider in GATEWAYS:
-            found = _anywhere(catalog, model.lower(), is_known=provider != UNKNOWN)
+        found = _sold_by(catalog, name, model.lower()) if name else None
+        if found is None and (provider in GATEWAYS or (provider in SELLING_OWN and "/" in model)):
+            found = _anywhere(catalog, model.lower(), is_known=provider in GATEWAYS - {UNKNOWN})
         if found is not None:
             return _through_gateway(found, host)
     if provider == UNKNOWN:
@@ -130,6 +133,13 @@ def _through_gateway(found: Found, host: str | None) -> Found:
     if found.quality != EXACT or host is None or not seller_at(host).is_gateway:
         return found
     return found._replace(quality=ALIAS, how=f"through the gateway {host}; {found.how}")
+
+
+def _sold_by(catalog: Catalog, provider: str, ref: str) -> Found | None:
+    """A seller's model, whose id may have the seller's own name before a slash (Vertex: `google/gemini-2.5-flash`)."""
+    found = _at(catalog, provider, ref)
+    vendor, slash, rest = ref.partition("/")
+    return _at(catalog, provider, rest) if found is None and slash and VENDORS.get(vendor, vendor) == provider else found
 
 
 def _at(catalog: Catalog, provider: str, ref: str) -> Found | None:
