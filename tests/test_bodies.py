@@ -16,6 +16,7 @@ import ways
 from answers import (
     CHAT_USAGE,
     EVENTS,
+    Asked,
     Reply,
     chat_chunks,
     completion,
@@ -238,6 +239,27 @@ def test_usage_may_be_followed_by_any_number_of_events(
     assert call.usage is not None
     assert call.usage.complete
     assert call.usage.counts == usage_of(kind)
+
+
+@_MODES
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_no_event_of_the_caller_is_kept_from_him_whatever_ends_its_lines(
+    size: int, end: bytes, provider: Provider, mode: str
+) -> None:
+    """A line ends with a line feed, a carriage return or both; only the event that we asked for is swallowed."""
+
+    def answer(asked: Asked) -> Reply:
+        bodies = _followed(0, is_asked="stream_options" in asked.body)
+        body = b"".join(each.replace(b"\n", end) for each in events(bodies).pieces or ())
+        return Reply(kind=EVENTS, pieces=[body[at : at + size] for at in range(0, len(body), size)])
+
+    def prepare(provider: Provider) -> None:
+        provider.replies.append(answer)
+
+    call = compared(ways.READ_TO_THE_END["stream along by iter_bytes"], "chat", provider, mode, prepare=prepare)
+    assert call.usage is not None
+    assert call.usage.counts == usage_of("chat")
 
 
 @pytest.mark.parametrize("text", ["picture", "tool call", "one event after the other"])

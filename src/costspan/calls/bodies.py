@@ -20,7 +20,7 @@ _REPORTS: Final = re.compile(rb'"usage"\s*:\s*\{')
 _ENCODINGS: Final = frozenset({"", "identity"})
 #: Who is asked for usage says in every event that it is none yet.
 _NO_USAGE: Final = re.compile(rb',\s*"usage"\s*:\s*null')
-_EVENT_END: Final = re.compile(rb"(\r?\n\r?\n)")
+_EVENT_END: Final = re.compile(rb"(\r?\n\r?\n|\r\r)")
 #: A larger event that reports no usage is not kept: its length is.
 _LARGE: Final = 64 * 1024
 #: Where usage is looked for in a large event: providers put it behind what it is about.
@@ -106,7 +106,7 @@ class Tap:
         """The events that are complete by now, without the one that nobody but we asked for."""
         *whole, rest = _EVENT_END.split(self.held + chunk)
         found = [event + end for event, end in zip(whole[::2], whole[1::2], strict=True)]
-        passed = [_NO_USAGE.sub(b"", event) for event in found if not self._is_ours(events.feed(event))]
+        passed = [_NO_USAGE.sub(b"", event) for event in found if not self._is_ours(events.feed(_in_lines(event)))]
         self.held = rest
         if len(rest) > _LARGE:  # no event of ours is as large
             self._is_ours(events.feed(rest))
@@ -115,12 +115,11 @@ class Tap:
         return b"".join(passed)
 
     def _is_ours(self, messages: Iterable[bytes]) -> bool:
-        is_ours = False
-        for message in messages:
+        found = list(messages)
+        for message in found:
             self._message(message)
-            is_ours = is_ours or (not self._is_within and _is_usage_alone(message))
-        self._is_within = False
-        return is_ours
+        is_within, self._is_within = self._is_within, False
+        return len(found) == 1 and not is_within and _is_usage_alone(found[0])
 
     @guard.guarded("calls.read_body")
     def end_decoded(self) -> None:
@@ -173,6 +172,11 @@ class Tap:
                 watch.carriers.append(data)
         elif data == b"[DONE]":
             watch.ended()
+
+
+def _in_lines(event: bytes) -> bytes:
+    """An event in lines that end in a newline; a carriage return alone ends one, too."""
+    return event.replace(b"\r", b"\n") if event.endswith(b"\r\r") else event
 
 
 def _is_usage_alone(data: bytes) -> bool:
