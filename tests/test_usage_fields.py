@@ -134,6 +134,9 @@ RESPONSES: list[tuple[list[Any], Any, dict[str, int], tuple[str, ...]]] = [
     # items of the output                                          tool_usage                               counted beside the tokens  not understood
     ([_search(SEARCH), _search(OPEN), _search(SEARCH)],            None,                                    {"web_searches": 2},       ()),
     ([_search(OPEN), _search({"type": "find_in_page"})],           None,                                    {},                        ()),
+    ([_search(OPEN), _search({"type": "dream"})],                  None,                                    {},                        ("web_search_call.action",)),
+    ([_search({"type": "dream"})],                                 {"web_search": {"num_requests": 0}},     {},                        ()),
+    ([],                                                           {"hologram": {"num_requests": 4}},       {},                        ("tool_usage.hologram.num_requests",)),
     ([_search(None)],                                              None,                                    {"web_searches": 1},       ()),
     ([_search(SEARCH)],                                            {"web_search": {"num_requests": 4}},     {"web_searches": 4},       ()),
     ([_search(SEARCH)],                                            {"web_search": {"num_requests": 2**70}}, {"web_searches": 1}, ("tool_usage.web_search.num_requests",)),
@@ -203,6 +206,7 @@ MESSAGES: list[tuple[str, dict[str, Any], dict[str, int], tuple[str, ...]]] = [
     ("end_turn", {IN: 30, OUT: 9, W: 50, "cache_creation": {M5: 0, H1: 20}},               {"input": 80, "output": 9, "cache_write": 50, "cache_write_1h": 50}, ("cache_creation",)),
     ("end_turn", {IN: 30, OUT: 9, W: 50, "cache_creation": {M5: 10, H1: 20}},              {"input": 80, "output": 9, "cache_write": 50, "cache_write_5m": 10, "cache_write_1h": 20}, ("cache_creation",)),
     ("end_turn", {IN: 30, OUT: 9, W: 50, "cache_creation": {M5: 0, H1: 70}},               {"input": 80, "output": 9, "cache_write": 50, "cache_write_1h": 70}, ("cache_creation",)),
+    ("end_turn", {IN: 30, OUT: 9, W: 50, "cache_creation": {M5: 0, H1: 0}},                {"input": 80, "output": 9, "cache_write": 50},     ("cache_creation",)),
     ("refusal",  {IN: 30, OUT: 0, R: 400, W: 0},                                           {},                                                ()),
     ("refusal",  {IN: 30, OUT: 0, "server_tool_use": {"web_search_requests": 2}},          {"web_searches": 2},                               ()),
     ("refusal",  {IN: 30, OUT: 9},                                                         {"input": 30, "output": 9},                        ("stop_reason",)),
@@ -239,6 +243,11 @@ STREAMS: list[tuple[dict[str, Any], str, dict[str, Any], dict[str, int], tuple[s
     ({IN: 3, OUT: 1, W: 20, "cache_creation": {M5: 0, H1: 20}},    "end_turn", {IN: 3, OUT: 9, W: 50, R: 40},        {"input": 93, "output": 9, "cache_read": 40, "cache_write": 50, "cache_write_1h": 50}, ("cache_creation",)),
     ({IN: 3, OUT: 1, W: 20, "cache_creation": {M5: 20, H1: 0}},    "end_turn", {IN: 3, OUT: 9, W: 50, R: 40},        {"input": 93, "output": 9, "cache_read": 40, "cache_write": 50, "cache_write_5m": 20}, ()),
     ({IN: 3, OUT: 1, W: 20, "cache_creation": {M5: 0, H1: 20}},    "end_turn", {OUT: 9},                            {"input": 23, "output": 9, "cache_write": 20, "cache_write_1h": 20}, ()),
+    ({IN: 3, OUT: 1, W: 0, "cache_creation": {M5: 0, H1: 0}},      "end_turn", {IN: 3, OUT: 9, W: 50},              {"input": 53, "output": 9, "cache_write": 50},    ("cache_creation",)),
+    # a form that the server has not filled in
+    ({IN: 30, OUT: 1},                                             "end_turn", {IN: 0, OUT: 9},                     {"input": 30, "output": 9},                       ("usage",)),
+    ({IN: 3, OUT: 1, R: 40},                                       "end_turn", {IN: 0, OUT: 9, R: 0, W: 0},         {"input": 43, "output": 9, "cache_read": 40},     ("usage",)),
+    ({IN: 0, OUT: 0},                                              "end_turn", {IN: 30, OUT: 9},                    {"input": 30, "output": 9},                       ()),
     ({IN: 30, OUT: 1},                                             "refusal",  {IN: 30, OUT: 0},                     {},                                               ()),
     ({IN: 30, OUT: 1},                                             "refusal",  {OUT: 0},                            {},                                               ()),
     ({IN: 30, OUT: 1},                                             "refusal",  {OUT: 12},                           {"input": 30, "output": 12},                      ()),
@@ -265,6 +274,38 @@ def test_the_last_event_of_a_message_may_say_more_than_the_first(
     assert (counts_of(call), call.answer.unread) == (counts, unread)
     if unread:
         assert quality(call) in {None, "incomplete"}
+
+
+@_MODES
+@pytest.mark.parametrize("way", ["stream", "stream along by iter_bytes"])
+def test_a_message_without_its_last_usage_is_an_estimate(way: str, provider: Provider, mode: str) -> None:
+    """The first event knows one token of the output: without a later total the text that was shown tells it."""
+
+    def prepare(provider: Provider) -> None:
+        said = message_events()
+        said[-2]["usage"] = None
+        provider.replies.append(events(said, named=True))
+
+    call = compared(ways.READ_TO_THE_END[way], "messages", provider, mode, prepare=prepare)
+    assert call.usage is not None
+    assert call.usage.get("output") > 1
+    assert quality(call) in {None, "estimated"}
+    assert not call.usage.complete
+
+
+@_MODES
+def test_a_last_usage_of_zeros_takes_nothing_back(provider: Provider, mode: str) -> None:
+    """Totals that were reported stay, and are a lower bound, where the last event has them all as 0."""
+
+    def prepare(provider: Provider) -> None:
+        *chunks, last, done = chat_chunks(usage=None)
+        zeros = {P: 0, C: 0, T: 0}
+        provider.replies.append(
+            events([*chunks, {**last, "usage": {P: 70, C: 8, T: 78}}, {**last, "usage": zeros}, done])
+        )
+
+    call = compared(ways.READ_TO_THE_END["stream"], "chat", provider, mode, prepare=prepare)
+    assert (counts_of(call), call.answer.unread) == ({"input": 70, "output": 8}, ("usage",))
 
 
 def test_readers_answer_for_whatever_they_are_given() -> None:

@@ -381,7 +381,7 @@ class StreamWatch(Watch):
         if self.at_end is not None and outcome == outcomes.OK and answer is not None and answer.error is None:
             self.at_end(is_reported=usage is not None)
         is_over = outcome == outcomes.OK or self.has_last_word or bool(answer and answer.finish_reasons)
-        is_final = usage is not None and is_over
+        is_final = usage is not None and usage.complete and is_over
         if is_final or self.endpoint.fetches:
             return answer
         answer = answer or Answer()
@@ -423,7 +423,7 @@ class StreamWatch(Watch):
 
 
 def _is_whole(usage: Usage | None) -> bool:
-    return usage is not None and units.INPUT in usage.counts and units.OUTPUT in usage.counts
+    return usage is not None and usage.get(units.INPUT) > 0 and units.OUTPUT in usage.counts
 
 
 @guard.guarded("calls.finish_late")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from costspan.facts import usage as units
 from costspan.facts.call import Answer
-from costspan.facts.usage import bounded_names
+from costspan.facts.usage import Usage, bounded_names
+
+_OF_INPUT = (units.INPUT, *units.INPUT_PARTS)
 
 
 def merged(earlier: Answer, later: Answer) -> Answer:
@@ -13,6 +16,8 @@ def merged(earlier: Answer, later: Answer) -> Answer:
     first, and the providers that report on every event report running totals.
     """
     if earlier.usage is not None:
+        if later.usage is not None and earlier.usage.get(units.INPUT) and later.usage.counts.get(units.INPUT) == 0:
+            _leave_out_zeros(later, later.usage)
         later.usage = earlier.usage if later.usage is None else earlier.usage.replaced_by(later.usage)
     later.model = later.model or earlier.model
     later.id = earlier.id or later.id
@@ -28,3 +33,12 @@ def merged(earlier: Answer, later: Answer) -> Answer:
     if earlier.unread:
         later.unread = bounded_names((*earlier.unread, *later.unread))
     return later
+
+
+def _leave_out_zeros(answer: Answer, usage: Usage) -> None:
+    """A prompt that was reported does not become nothing: some servers send a form that they have not filled in."""
+    counts = usage.counts
+    for unit in _OF_INPUT if any(counts.values()) else tuple(counts):
+        if counts.get(unit) == 0:
+            del counts[unit]
+    answer.unread = (*answer.unread, "usage")

@@ -102,6 +102,8 @@ def message(body: Any) -> Answer | None:
     answer = Answer(model=text(said.get("model")), id=text(said.get("id")), finish_reasons=(stop,) if stop else ())
     if spent is not None:
         _take_usage(answer, fields(spent))
+        if kind == "message_start" and answer.usage is not None:
+            answer.usage.complete = False  # of the output it knows the beginning
         _settle(answer)
         if stop == _REFUSAL and kind == "message" and said.get("content") == [] and _is_charged(answer):
             _add_unread(answer, "stop_reason")  # refused with nothing to show, and an output all the same: not settled

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from costspan.calls.messages import fields, listed, text
 from costspan.clients import openai_usage
+from costspan.clients.usage_fields import MOST_FIELDS, bounded, note_unknown
 from costspan.facts import usage as units
 from costspan.facts.call import Answer
 from costspan.facts.foreign import code
@@ -93,6 +94,14 @@ _SEARCHED: Final = "web_search_call"
 _DREW: Final = "image_generation_call"
 
 
+#: What a search does, as of 2026-11: the others are without charge.
+_ACTIONS: Final = frozenset({None, "search", "open_page", "find_in_page", "find"})
+
+
+def _is_odd_search(item: Mapping[str, Any]) -> bool:
+    return item.get("type") == _SEARCHED and text(fields(item.get("action")).get("type")) not in _ACTIONS
+
+
 def _charged_for(item: Mapping[str, Any]) -> tuple[str, Any] | None:
     """What an item of the output is charged as, where the server sends no `tool_usage`, and which charge it belongs to.
 
@@ -112,14 +121,18 @@ def _charged_for(item: Mapping[str, Any]) -> tuple[str, Any] | None:
 
 def _take_tools(counts: dict[str, int], said: Mapping[str, Any], unread: list[str]) -> None:
     used = fields(said.get("tool_usage"))
-    if used:
-        searches = used.get("web_search")
-        openai_usage.take(counts, searches, {"num_requests": units.WEB_SEARCHES}, "tool_usage.web_search", unread)
+    for name, value in used.items() if len(used) <= MOST_FIELDS else bounded(used, unread):
+        if name == "web_search":
+            openai_usage.take(counts, value, {"num_requests": units.WEB_SEARCHES}, "tool_usage.web_search", unread)
+        elif name != "image_gen":
+            note_unknown(unread, name, value, "tool_usage")
     charges: set[tuple[str, Any]] = set()
     for item in listed(said.get("output")):
         charge = _charged_for(fields(item))
         if charge is not None:
             charges.add(charge)
+    if units.WEB_SEARCHES not in counts and any(_is_odd_search(fields(item)) for item in listed(said.get("output"))):
+        unread.append("web_search_call.action")
     for unit in {unit for unit, _ in charges} - counts.keys():
         counts[unit] = sum(charged == unit for charged, _ in charges)
     if units.WEB_SEARCHES in counts and _searches_by_preview(said):

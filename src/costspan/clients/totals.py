@@ -93,10 +93,12 @@ def settle_writes(counts: dict[str, int], unread: list[str]) -> None:
 
     Anthropic's server tools add writes to the total alone, of the one lifetime that the request has: five minutes
     unless it asks for more. Where longer ones are split off, the rest is presumed to be as long-lived, and it is told;
-    where both stand there, the rest is charged at the lower rate.
+    where both stand there, the rest is charged at the lower rate. A split of nothing tells no lifetime.
     """
     parts = [unit for unit in _KEPT_FOR if counts.get(unit)]
     if not parts:
+        if counts.get(units.CACHE_WRITE) and not counts.keys().isdisjoint(_KEPT_FOR):
+            unread.append(_WRITES)
         return
     sum_ = sum(counts[unit] for unit in parts)
     rest = counts.setdefault(units.CACHE_WRITE, sum_) - sum_

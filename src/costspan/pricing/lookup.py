@@ -139,7 +139,9 @@ def _sold_by(catalog: Catalog, provider: str, ref: str) -> Found | None:
     """A seller's model, whose id may have the seller's own name before a slash (Vertex: `google/gemini-2.5-flash`)."""
     found = _at(catalog, provider, ref)
     vendor, slash, rest = ref.partition("/")
-    return _at(catalog, provider, rest) if found is None and slash and VENDORS.get(vendor, vendor) == provider else found
+    return (
+        _at(catalog, provider, rest) if found is None and slash and VENDORS.get(vendor, vendor) == provider else found
+    )
 
 
 def _at(catalog: Catalog, provider: str, ref: str) -> Found | None:
