@@ -12,7 +12,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
-_CLIENTS: Final = ("openai==3.54.0", "anthropic==2.12.0")
+_CLIENTS: Final = ("openai==3.57.0", "anthropic==2.14.0")
 _SDK: Final = (
     "opentelemetry-sdk==1.45.2",
     "opentelemetry-instrumentation==0.66b2",
@@ -37,10 +37,10 @@ _OPENINFERENCE: Final = (
     "openinference-instrumentation-litellm==0.1.51",
 )
 
-# openlit pins openai<3 and anthropic<1; litellm pins openai<3.
+# openlit pins openai<3 and anthropic<1. litellm takes openai 3 by now; its environments keep what openlit can take too.
 _OLD_OPENAI: Final = ("openai==2.54.0",)
-_LANGCHAIN: Final = ("langchain-openai==1.7.3",)
-_LITELLM: Final = ("litellm==1.106.2", *_OLD_OPENAI)
+_LANGCHAIN: Final = ("langchain-openai==1.7.4",)
+_LITELLM: Final = ("litellm==1.110.2", *_OLD_OPENAI)
 
 #: Requirements by environment. Those of `<name>+litellm` serve the one way of calling that needs an older openai.
 ENVIRONMENTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -49,7 +49,7 @@ ENVIRONMENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "genai": (*_GENAI, *_SDK, *_CLIENTS, *_LANGCHAIN),
     "openllmetry": (*_OPENLLMETRY, *_SDK, *_CLIENTS, *_LANGCHAIN),
     "openinference": (*_OPENINFERENCE, *_SDK, *_CLIENTS, *_LANGCHAIN),
-    "logfire": ("logfire==5.2.0", "genai-prices==0.2.3", *_SDK, *_CLIENTS, *_LANGCHAIN),
+    "logfire": ("logfire==5.4.0", "genai-prices==0.2.3", *_SDK, *_CLIENTS, *_LANGCHAIN),
     "openlit": ("openlit==1.45.0", "anthropic==0.125.0", *_OLD_OPENAI, *_LANGCHAIN),
     "langfuse": ("langfuse==5.0.4", *_CLIENTS, *_LANGCHAIN),
     "agentops": ("agentops==0.4.21", *_CLIENTS, *_LANGCHAIN),
@@ -60,7 +60,7 @@ ENVIRONMENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "openllmetry+litellm": (*_OPENLLMETRY, "opentelemetry-instrumentation-litellm==0.62.4", *_SDK, *_LITELLM),
     "openinference+litellm": (*_OPENINFERENCE, *_SDK, *_LITELLM),
     "logfire+litellm": (
-        "logfire==5.2.0",
+        "logfire==5.4.0",
         "genai-prices==0.2.3",
         "openinference-instrumentation-litellm==0.1.51",
         *_SDK,
