@@ -40,7 +40,7 @@ def call(**changed: Any) -> Call:
     attribution = Attribution("session-1", "research", "main_agent", "search", "acme")
     made = Call(
         id=f"call-{next(_numbers):06}", client="openai", provider="openai", operation="chat", started_ns=NOON_NS,
-        request_model="gpt-5.4-mini", host="api.openai.com", port=443, duration_s=1.5, price=COST, period="202611",
+        request_model="gpt-5.4-mini", host="api.openai.com", duration_s=1.5, price=COST, period="202611",
         trace_id=0xABC, span_id=0xDEF,
     )  # fmt: skip
     if "response_id" in changed:

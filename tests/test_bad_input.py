@@ -237,7 +237,9 @@ def test_a_setting_that_is_none_is_told(
 ) -> None:
     """A name misspelt."""
     monkeypatch.setenv("OTEL_COSTSPAN_LABELS", "50")
+    monkeypatch.setenv("OTEL_COSTSPAN_LEGDER", "on")
     with Watched() as watched:
         Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)
         assert watched.call().outcome == "ok"
     assert "OTEL_COSTSPAN_LABELS is no setting of costspan" in caplog.text
+    assert "OTEL_COSTSPAN_LEGDER is no setting of costspan: did you mean OTEL_COSTSPAN_LEDGER?" in caplog.text

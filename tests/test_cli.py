@@ -48,7 +48,7 @@ def parts(story: str) -> list[tuple[str | None, str | None, str]]:
 
 
 def book(line: str, ledger: Path) -> None:
-    """A call of the story into the ledger. `usd`, `unpriced` and `started` are words of the stories."""
+    """A call of the story into the ledger. `cost`, `unpriced`, `detail` and `started` are words of the stories."""
     fields: dict[str, Any] = json.loads(line)
     if "started" in fields:
         fields["started_ns"] = at_ns(fields.pop("started"))
@@ -57,7 +57,7 @@ def book(line: str, ledger: Path) -> None:
     if "cost" in fields:
         fields["price"] = Cost(**fields.pop("cost"))
     if "unpriced" in fields:
-        fields["price"] = Unpriced(fields.pop("unpriced"))
+        fields["price"] = Unpriced(fields.pop("unpriced"), fields.pop("detail", ""))
     write(ledger, call(**fields))
 
 

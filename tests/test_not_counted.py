@@ -365,6 +365,17 @@ def test_a_port_where_nobody_listens_is_named_in_one_line(app: str, address: str
     assert '"requests": 3' in usage(home, "--json")
 
 
+def test_of_a_chosen_endpoint_the_way_out_is_another(app: str, address: str) -> None:
+    """Where an endpoint is set, the ledger has nothing and `costspan run` sends as well: neither is advised."""
+    quick = {"OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "1"}
+    dead = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    ended = start([COSTSPAN, "run", "python", app], Path(app).parent, **client_environment(address), **quick, **dead)
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("costspan: ")]
+    assert "nobody listens at 127.0.0.1:9" in line
+    assert "start a Collector there" in line
+    assert "costspan run" not in line
+
+
 SILENT: Final[list[tuple[dict[str, str], list[str]]]] = [
     ({}, ["localhost:4317"]),
     ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, ["localhost:4318"]),

@@ -22,7 +22,10 @@ import pytest
 
 from costspan import guard
 from costspan.facts.usage import Usage
+from costspan.ledger import condition, sidefile
 from costspan.ledger.aside import move_aside
+from costspan.ledger.faults import LedgerError
+from costspan.ledger.intake import read
 from costspan.ledger.store import Store
 from costspan.ledger.writer import LedgerWriter
 from costspan.process.fork import Participant, unwatch_forks, watch_forks
@@ -372,7 +375,24 @@ def test_a_fault_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert len(caplog.records) == 1
     writer.close()
     assert "no side file beside the ledger" in caplog.text
+    assert "5 calls could not be kept in the ledger" in caplog.text
     assert f"the ledger {tmp_path}/place/ledger.db cannot be written" in caplog.text
+
+
+def test_a_directory_is_no_ledger(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is named as what it is, by whoever writes and by whoever reads; what waits beside it stays there."""
+    place = tmp_path / "place"
+    place.mkdir()
+    writer = LedgerWriter(place)
+    writer.take([call()])
+    writer.close()
+    assert f"the ledger {place} cannot be written" in caplog.text
+    assert "is a directory" in caplog.text
+    with pytest.raises(LedgerError, match="is a directory, and no ledger"):
+        read(place)
+    assert "cannot be booked yet" in caplog.text
+    assert len(sidefile.waiting(place)) == 1
+    assert "is a directory" in condition.has_room(place)
 
 
 def test_many_processes_write_one_file(path: Path) -> None:

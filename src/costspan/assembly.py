@@ -97,6 +97,16 @@ def _ledger(path: Path | None, settings: Settings) -> Ledger | None:
     return None if path is None else Bookkeeper(path, Periods(settings.time_zone))
 
 
+_WAY_OUT_DEFAULT: Final = (
+    "; the ledger has the calls all the same. Start it by `costspan run`, or set OTEL_EXPORTER_OTLP_ENDPOINT, or "
+    "OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER and OTEL_LOGS_EXPORTER to none"
+)
+_WAY_OUT_CHOSEN: Final = (
+    ". The endpoint is set by OTEL_EXPORTER_OTLP_...: start a Collector there, or unset it; OTEL_COSTSPAN_LEDGER=on "
+    "keeps the calls in the ledger too"
+)
+
+
 class _Reach:
     """Says in one line, before the exporters do in many, that nobody listens where they send. Off the caller's thread."""
 
@@ -111,13 +121,11 @@ class _Reach:
 
         silent = silent_here(os.environ)
         if silent:
-            kept = "" if has_otlp_endpoint(os.environ) else "; the ledger has the calls all the same"
             guard.tell_once(
                 "silent",
                 "costspan: nobody listens at %s, where OpenTelemetry's exporters send: errors of theirs that follow are of "
-                "that, and the end of the program waits for them%s. Start it by `costspan run`, or set "
-                "OTEL_EXPORTER_OTLP_ENDPOINT, or OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER and OTEL_LOGS_EXPORTER to none",
-                " and ".join(silent), kept,
+                "that, and the end of the program waits for them%s",
+                " and ".join(silent), _WAY_OUT_CHOSEN if has_otlp_endpoint(os.environ) else _WAY_OUT_DEFAULT,
             )  # fmt: skip
 
 

@@ -251,20 +251,25 @@ def _mistake(what: str, given: object, expected: ValueError, instead: str) -> st
 
 
 def _unknown(environ: Mapping[str, str]) -> list[str]:
-    names = {setting.name for setting in SETTINGS}
+    names = [setting.name for setting in SETTINGS]
     return [
-        f"{name} is no setting of costspan: see docs/settings.md for their names"
+        f"{name} is no setting of costspan: {_near(name, names) or 'see docs/settings.md for their names'}"
         for name in sorted(environ)
         if name.startswith(_PREFIX) and name not in names
     ]
 
 
 def _unknown_option(name: str, fields: Mapping[str, object]) -> str:
+    hint = _near(name, [*fields, *PROVIDERS]) or "docs/settings.md has their names, in lower case without the prefix"
+    return f"instrument({name}=...) is no setting of costspan and is ignored: {hint}"
+
+
+def _near(name: str, known: list[str]) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, [*fields, *PROVIDERS], 1)
-    hint = f"did you mean {near[0]}?" if near else "docs/settings.md has their names, in lower case without the prefix"
-    return f"instrument({name}=...) is no setting of costspan and is ignored: {hint}"
+    start = _PREFIX if name.startswith(_PREFIX) else ""  # what all have in common makes no two alike
+    near = get_close_matches(name[len(start) :], [each[len(start) :] for each in known], 1)
+    return f"did you mean {start}{near[0]}?" if near else ""
 
 
 def has_otlp_endpoint(environ: Mapping[str, str]) -> bool:

@@ -45,7 +45,7 @@ def demo(ledger: Path | None, *, send: bool) -> None:
     given = dict(os.environ) if send else {name: v for name, v in os.environ.items() if not name.startswith("OTEL_")}
     with _stand_in(example) as address:
         click.echo(f"A stand-in for the providers answers at {address}: no key, no network, no cost.\n")
-        click.echo(f"$ opentelemetry-instrument python {_short(example / 'agent.py')}")
+        click.echo(f"$ costspan run python {_short(example / 'agent.py')}")
         _run_agent(example, environment(given, path, address))
         served = _served(address)
     click.echo("\nNo call in there knows of costspan. This is what it booked:\n")

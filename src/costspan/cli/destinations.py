@@ -84,5 +84,7 @@ def _signal(signal: str, environ: Mapping[str, str]) -> Finding:
     if is_chosen:
         return Finding("telemetry", WRONG, f"{where}, where nobody listens")
     return Finding(
-        "telemetry", NOTE, f"{where}, the default, where nobody listens; `costspan run` switches such exporters off"
+        "telemetry",
+        NOTE,
+        f"{where} under opentelemetry-instrument: no endpoint is set, and nobody listens there; `costspan run` sends nothing",
     )

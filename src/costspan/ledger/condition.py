@@ -80,6 +80,8 @@ def _ask(found: Condition, store: Store) -> None:
 
 def has_room(path: Path) -> str:
     """Why a ledger cannot be begun or written at `path`; empty where it can. Tries nothing that leaves a trace."""
+    if path.is_dir():
+        return f"{path} is a directory: name a file, such as {path / 'ledger.db'}"
     if path.exists():
         return "" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else f"{path} may not be written"
     place = path.parent

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from costspan import guard
 from costspan.ledger import sidefile
+from costspan.ledger.migrations import ForeignFile
 from costspan.ledger.rows import RECORD_COLUMNS
 from costspan.ledger.store import Store
 
@@ -42,6 +44,12 @@ def take_in(store: Store, path: Path, booked: Callable[[int, int], object] | Non
         _set_aside(path)
 
 
+def not_yet(path: Path, fault: Exception) -> None:
+    """Say why a side file cannot be booked now. It stays, for the next who looks."""
+    sentence = "costspan: the side file %s cannot be booked yet (%s)"
+    guard.tell_once(f"side file:{path}:{fault}", sentence, path, fault)
+
+
 def _set_aside(path: Path) -> None:
     aside = sidefile.moved_aside(path)
     sentence = "costspan: a side file of the ledger cannot be read whole; what could be was booked, it is now %s"
@@ -52,8 +60,15 @@ def _set_aside(path: Path) -> None:
 def take_in_all(ledger: Path) -> None:
     """Book everything that waits beside a ledger, for whoever is about to read it."""
     for path in sidefile.waiting(ledger):
+        _take_in_one(ledger, path)
+
+
+def _take_in_one(ledger: Path, path: Path) -> None:
+    try:
         with Store.open(ledger) as store:
             take_in(store, path)
+    except (sqlite3.Error, OSError, ForeignFile) as fault:
+        not_yet(path, fault)
 
 
 def read(ledger: Path) -> Store:

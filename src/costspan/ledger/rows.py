@@ -44,7 +44,7 @@ def kind(call: Call, day: str) -> Row:
     else:
         quality, origin, version, reason, detail = None, None, None, price.reason, price.detail or None
     return (
-        day, call.period or day[:6], call.client, call.provider, call.host, call.operation,
+        day, call.period or day[:6], call.client, call.provider, call.address, call.operation,
         call.request_model, answer.model,
         task_type, source, team, call.is_stream, call.outcome, call.error_type, call.http_status,
         ",".join(answer.finish_reasons) or None,

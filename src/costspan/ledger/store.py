@@ -74,6 +74,8 @@ class Store:
         """Open for reading. Raises NoLedger, or LedgerError with a sentence."""
         if not path.exists():
             raise NoLedger(f"no ledger yet at {path}: no call of a program under costspan has been booked in it")
+        if path.is_dir():
+            raise LedgerError(f"{path} is a directory, and no ledger: name a file, such as {path / 'ledger.db'}")
         try:
             return cls(_reader(path, patience_s), path)
         except (sqlite3.Error, OSError) as fault:

@@ -105,9 +105,8 @@ class LedgerWriter:
         try:
             if self._store is not None:
                 intake.take_in(self._store, path, self._count)
-        except _FILE_FAULTS as fault:  # it stays, for the next who looks
-            sentence = "costspan: the side file %s cannot be booked yet (%s)"
-            guard.tell_once(f"side file:{path}:{fault}", sentence, path, fault)
+        except _FILE_FAULTS as fault:
+            intake.not_yet(path, fault)
 
     def _count(self, written: int, nano_usd: int) -> None:
         self.written += written
@@ -119,6 +118,8 @@ class LedgerWriter:
         with self.lock:
             if self._waiting and not self._put_down():
                 self._lose(self._waiting, "the program ended")
+                sentence = "costspan: %d calls could not be kept in the ledger %s and are lost (%s)"
+                guard.tell_once(f"lost:{self.path}", sentence, len(self._waiting), self.path, self.fault)
             self._waiting = []
             self.release()
 

@@ -123,8 +123,9 @@ def host_of(address: str | None) -> str | None:
 def _whose(address: str | None) -> str:
     place = address or "host"
     return (
-        f"nobody said whose prices count at {place}: OTEL_COSTSPAN_HOSTS={place}=provider, or a rule with "
-        f'match: {{host: "{place}"}} in your prices'
+        f"nobody said whose prices count at {place}. If it passes calls on to the vendor of the client library: "
+        f"OTEL_COSTSPAN_HOSTS={place}=vendor; else name the provider there, such as openai, instead of vendor. "
+        f'Rates of your own: a rule with match: {{host: "{place}"}} in OTEL_COSTSPAN_PRICES'
     )
 
 

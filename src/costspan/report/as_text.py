@@ -136,6 +136,7 @@ def notes(report: Report) -> Iterator[str]:
             f"{number(total.unpriced_tokens, 'token')} ({_unpriced(report)}). {_all_of_them(report)}"
             "Give the model a price: docs/pricing.md."
         )
+    yield from (f"Without a price: {harmless(sentence)}." for sentence in report.unknown_sellers)
     if total.incomplete_nano_usd:
         yield (
             f"A lower bound: {_portion(total.incomplete_nano_usd, report)} is of calls with a unit that has no price."

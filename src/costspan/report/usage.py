@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone, tzinfo
 from typing import Final, NamedTuple
 
+from costspan.facts.money import UNKNOWN_SELLER
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.store import Store
 from costspan.report import period, words
@@ -20,6 +21,7 @@ NOTHING: Final = "nothing_in_filters"
 STATES: Final = (OK, NO_LEDGER, NO_RECORDS, NOTHING)
 
 _NS: Final = 1_000_000_000
+_HOSTS_NAMED: Final = 3
 _UNPRICED: Final = "unpriced_reason IS NOT NULL"
 _TOKENS: Final = "COALESCE(input_tokens, 0) + COALESCE(output_tokens, 0)"
 _SUMS: Final = (
@@ -137,6 +139,8 @@ class Report:
     now_s: float = 0.0
     days: int = 0
     unpriced: list[Unpriced] = field(default_factory=list[Unpriced])
+    #: For hosts of which nobody said whose prices count: the sentence that says how to say it.
+    unknown_sellers: list[str] = field(default_factory=list[str])
     lost_records: int = 0
     lost_nano_usd: int = 0
     #: Sentences on calls that are not in this ledger.
@@ -159,6 +163,7 @@ def ask(store: Store, question: Question, now_s: float) -> Report:
         report.days = _days(report)
         if report.total.unpriced_requests:
             report.unpriced = _unpriced(store, question)
+            report.unknown_sellers = _unknown_sellers(store, question)
         report.lost_records, report.lost_nano_usd = _losses(store, question.period)
     return report
 
@@ -227,6 +232,17 @@ def _unpriced(store: Store, question: Question) -> list[Unpriced]:
         condition.values,
     )
     return [Unpriced(*values) for values in found]
+
+
+def _unknown_sellers(store: Store, question: Question) -> list[str]:
+    """A sentence for each host, those with the most tokens first."""
+    condition = words.conditions(question.filters, question.period)
+    found = store.select(
+        f"SELECT MAX(unpriced_detail) FROM calls WHERE {condition.sql} AND unpriced_reason = '{UNKNOWN_SELLER}'"  # noqa: S608
+        f" AND unpriced_detail IS NOT NULL GROUP BY host ORDER BY TOTAL({_TOKENS}) DESC, host LIMIT {_HOSTS_NAMED}",
+        condition.values,
+    )
+    return [detail for (detail,) in found]
 
 
 def _losses(store: Store, asked: period.Period) -> tuple[int, int]:
