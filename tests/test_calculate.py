@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from costspan.facts import usage as u
 from costspan.facts.call import Answer
-from costspan.facts.money import Cost, Unpriced
+from costspan.facts.money import Cost, Unpriced, nano_from_pico
 from costspan.facts.usage import Usage
 from costspan.pricing import Prices
 from costspan.pricing.calculate import careful, half_even, quick
@@ -153,6 +153,15 @@ def test_a_portion_without_a_price_makes_the_sum_incomplete() -> None:
     parts = ((None, Usage(input=1_000)), ("someone-new", Usage(input=1_000)))
     cost = price("openai", Answer(Usage(input=2_000), "gpt-4o", parts=parts))
     assert cost == Cost(2_500_000, "incomplete", "local", PRICES.version)
+
+
+@pytest.mark.parametrize(
+    ("dividend", "rounded"), [(0, 0), (1, 0), (4, 0), (5, 0), (6, 1), (14, 1), (15, 2), (16, 2), (25, 2), (35, 4)]
+)
+def test_a_tie_is_rounded_to_the_even_number(dividend: int, rounded: int) -> None:
+    """Of tenths: 0.5 is 0, 1.5 is 2, 2.5 is 2. The same wherever money is rounded."""
+    assert half_even(dividend, 10) == rounded
+    assert nano_from_pico(dividend * 100) == rounded
 
 
 def test_an_explanation_adds_up_to_the_price_and_names_what_is_missing() -> None:

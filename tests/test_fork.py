@@ -87,6 +87,45 @@ def test_one_that_fails_stops_no_other(when: str, monkeypatch: pytest.MonkeyPatc
     assert told == ["one rests", "two rests", "two goes on", "one goes on"]
 
 
+def test_all_together_rest_until_one_moment() -> None:
+    """However many they are, a fork waits no longer."""
+    moments_s: list[float] = []
+
+    def before(give_up_s: float) -> bool:
+        moments_s.append(give_up_s)
+        time.sleep(0.002)
+        return False
+
+    part = Participant("fork.noting", lambda: None, before)
+    with watching(part, part, part):
+        assert in_child() == 0
+    assert len(moments_s) == 3
+    assert len(set(moments_s)) == 1
+
+
+def test_a_child_has_no_fork_under_way() -> None:
+    """Not its own, nor that of a thread which is not there: it can fork at once."""
+    is_held, is_over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with fork._one_fork:
+            is_held.set()
+            is_over.wait()
+
+    def check() -> None:
+        assert fork._resting == {}
+        assert fork._one_fork.acquire(blocking=False)
+
+    holder = threading.Thread(target=hold)
+    with watching(noting([], "one")):
+        holder.start()
+        assert is_held.wait(60)
+        status = in_child(check)
+        is_over.set()
+        holder.join()
+    assert status == 0
+
+
 def test_a_fork_that_began_before_costspan_is_let_be() -> None:
     """Installed by one thread while another forks, only the second half of the protocol runs there."""
     told: list[str] = []
