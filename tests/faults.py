@@ -24,7 +24,7 @@ IN_THE_WAY = frozenset({
     "Refusable.__exit__", "Refusable.__init__", "is_refused",
     "Family.responded", "Family._taken_later",
     "_events", "AsyncEvents.__aiter__", "AsyncEvents.__anext__", "AsyncEvents.aclose",
-    "StreamWatch.is_ours", "StreamWatch.meets", "AsyncEvents._is_ours",
+    "StreamWatch.is_ours", "StreamWatch.meets",
     "_Wire.__iter__", "_Wire.close", "_AsyncWire.__aiter__", "_AsyncWire.aclose", "_passing",
     "_AsyncPassing.__init__", "_AsyncPassing.__aiter__", "_AsyncPassing.__anext__", "_AsyncPassing.aclose",
     "Decoder.decode", "Decoder.flush", "Decoder._seen", "Decoder._one",

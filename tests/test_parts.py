@@ -124,6 +124,7 @@ AT_WORK: Final[list[tuple[Any, str, set[str]]]] = [
     (pricer.Pricer, "price", {"price"}),
     (session_points.SessionPoints, "backlog", {"sessions"}),
     (rider.Rider, "_of_durations", {"durations"}),
+    (rider.scraped, "identity", {"durations", "sessions"}),
     (writer.LedgerWriter, "take", {"ledger"}),
     (writer.LedgerWriter, "__init__", {"ledger"}),
 ]

@@ -13,7 +13,6 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from operator import attrgetter
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 _NS_PER_S: Final = 1e9
 _FIRST_REFUSAL: Final = 300
-_USAGE: Final = attrgetter("usage")
 _ABANDONING: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
 
 
@@ -46,6 +44,10 @@ _settling = threading.Lock()
 #: How long a flush waits for a thread that is finishing calls just now.
 LATE_PATIENCE_S: Final = 1.0
 _live: Final[dict[int, weakref.ref[StreamWatch]]] = {}
+
+
+#: Asked of an event of a stream before the caller gets it: True where he is not to get it.
+Look = Callable[[Any], "bool | None"]
 
 
 def new_id(started_ns: int) -> str:
@@ -227,8 +229,8 @@ class StreamWatch(Watch):
             self.digest()
 
     @guard.guarded_positional("calls.event")
-    def digest(self) -> int:
-        """Keep what may be needed of the recent events; how many may pass before the next time."""
+    def digest(self) -> None:
+        """Keep what may be needed of the recent events."""
         recent, former = self.recent, self.count
         fresh = recent[self.known :]
         del recent[: -self.TAIL]
@@ -236,32 +238,33 @@ class StreamWatch(Watch):
         self.count = former + len(fresh)
         if not former:
             self.first_ns = perf_counter_ns()
-        self.kinds.update(zip(map(type, fresh), fresh, strict=True))
+        if not self.is_chat:
+            self.kinds.update(zip(map(type, fresh), fresh, strict=True))
         self.sample += fresh[-former % self.stride :: self.stride]
         while len(self.sample) >= self.SAMPLE:
             del self.sample[1::2]
             self.stride *= 2
-        if self.is_chat:
-            self._take_carriers(fresh)
-        return self.BATCH
 
-    def _take_carriers(self, fresh: list[Any]) -> None:
-        try:
-            said = list(map(_USAGE, fresh))
-        except AttributeError:  # no objects of a library that knows of usage
-            return
-        if said.count(None) < len(said):
-            self.carriers.extend([event for event, usage in zip(fresh, said, strict=True) if usage is not None])
+    def look(self) -> Look | None:
+        """What each event is asked before the caller gets it, if anything."""
+        if self.native:
+            return self.meets
+        return self.is_ours if self.is_chat else None
 
     def is_ours(self, event: Any) -> bool:
-        """Whether this event came because we asked. Who is asked for usage says in the others that it is none yet."""
+        """Look at an event of a chat stream: keep the one that reports usage. Whether it came because we asked.
+
+        Who is asked for usage says in the other events that it is none yet: that is taken out again.
+        """
         try:
-            if event.usage is not None:
-                return not event.choices and not getattr(event, "error", None)
-            event.__pydantic_fields_set__.discard("usage")
+            is_report = event.usage is not None
+            if not is_report and self.asked:
+                event.__pydantic_fields_set__.discard("usage")
         except AttributeError:  # no object of a library that knows of usage
             return False
-        return False
+        if is_report:
+            self.carriers.append(event)
+        return is_report and self.asked and not getattr(event, "choices", True) and not getattr(event, "error", None)
 
     def meets(self, event: Any) -> None:
         """Within a span of the library's own, a stream is over for us with its last usage: the span ends any moment."""

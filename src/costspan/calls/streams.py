@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import AsyncIterator, Iterator
+from itertools import chain, filterfalse, islice
 from typing import Any
 
 from costspan import guard
 from costspan.calls import wires
-from costspan.calls.engine import StreamWatch, Watch
+from costspan.calls.engine import Look, StreamWatch, Watch
 
 
 def follow(watch: Watch, stream: Any) -> Any:
@@ -22,7 +23,9 @@ def follow(watch: Watch, stream: Any) -> Any:
         return _follow_each(watch, stream)
     followed = StreamWatch.following(watch)
     source = stream._iterator
-    events: Any = AsyncEvents(followed, source) if hasattr(source, "__anext__") else _events(followed, source)
+    events: Any = (
+        AsyncEvents(followed, source) if hasattr(source, "__anext__") else _events(followed, source, followed.look())
+    )
     stream._iterator = events
     followed.reader = weakref.ref(events)
     response = getattr(stream, "response", None) or getattr(stream, "http_response", None)
@@ -31,19 +34,24 @@ def follow(watch: Watch, stream: Any) -> Any:
     return stream
 
 
-def _events(watch: StreamWatch, source: Iterator[Any]) -> Iterator[Any]:
+def _events(watch: StreamWatch, source: Iterator[Any], look: Look | None) -> Iterator[Any]:
     """The library's events, without the one that nobody but we asked for."""
-    recent, asked, native, limit = watch.recent, watch.asked, watch.native, 1
-    keep = recent.append
+    noted = filterfalse(watch.recent.append, source)  # `append` answers None: each event is noted, and passes
+    is_each = watch.asked or watch.native
     try:
-        for event in source:
-            keep(event)
-            if native:
-                watch.meets(event)
-            if len(recent) >= limit:
-                limit = watch.digest() or limit
-            if not (asked and watch.is_ours(event)):
-                yield event
+        for first in noted:
+            watch.digest()
+            batch = chain((first,), islice(noted, watch.BATCH))
+            if look is None:
+                yield from batch
+                continue
+            for event in batch:
+                try:  # a call for each event would cost as much as all the rest
+                    is_plain = not is_each and event.usage is None
+                except AttributeError:
+                    is_plain = False
+                if is_plain or not look(event):
+                    yield event
     except GeneratorExit:
         watch.dropped()
         raise
@@ -80,12 +88,13 @@ class AsyncEvents:
     never get to it.
     """
 
-    def __init__(self, watch: StreamWatch, source: AsyncIterator[Any]) -> None:
+    def __init__(self, watch: StreamWatch, source: Any) -> None:
         self._watch = watch
         self._source = source
         self._recent = watch.recent
         self._limit = 1
-        self._looks = watch.asked or watch.native
+        self._look = watch.look()
+        self._is_each = watch.asked or watch.native
         self._next = source.__anext__
 
     @property
@@ -102,10 +111,17 @@ class AsyncEvents:
             while True:
                 event = await self._next()
                 recent.append(event)
-                is_ours = self._looks and self._is_ours(event)
                 if len(recent) >= self._limit:
-                    self._limit = self._watch.digest() or self._limit
-                if not is_ours:
+                    self._watch.digest()
+                    self._limit = len(recent) + self._watch.BATCH
+                look = self._look
+                if look is None:
+                    return event
+                try:
+                    is_plain = not self._is_each and event.usage is None
+                except AttributeError:
+                    is_plain = False
+                if is_plain or not look(event):
                     return event
         except StopAsyncIteration:
             self._watch.ended()
@@ -114,12 +130,6 @@ class AsyncEvents:
             self._watch.broken(error)
             raise
 
-    def _is_ours(self, event: Any) -> bool:
-        watch = self._watch
-        if watch.native:
-            watch.meets(event)
-        return watch.asked and watch.is_ours(event)
-
     async def aclose(self) -> None:
         """Close the library's iterator, as the caller would have."""
         self._watch.closed()
@@ -127,8 +137,16 @@ class AsyncEvents:
         if close is not None:
             await close()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)
+    # As an asynchronous generator has them; a `__getattr__` would make each look at an attribute five times as dear.
+    @property
+    def ag_running(self) -> bool:
+        return self.gi_running
+
+    def asend(self, value: Any) -> Any:
+        return self._source.asend(value)
+
+    def athrow(self, *fault: Any) -> Any:
+        return self._source.athrow(*fault)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self._source.__reduce_ex__(protocol)
