@@ -2,8 +2,8 @@
 
     COSTSPAN_CORPUS=../shared/corpus python scripts/measure_estimates.py
 
-Prints the table of docs/estimates.md: the estimate of every recorded prompt and of every whole recorded stream, divided by
-what the provider counted.
+Prints the tables of docs/estimates.md: the estimate of every recorded prompt and of every whole recorded stream, divided by
+what the provider counted; and how far off the estimates are of all streams of all providers, cut at half and at the last event.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from costspan.calls.estimating import input_tokens, output_tokens
+from costspan.calls.estimating import input_tokens, output_tokens, text_bytes
 from pages import ROOT, table
 
 CORPUS = Path(os.environ.get("COSTSPAN_CORPUS", ROOT / "../shared/corpus"))
@@ -44,6 +44,45 @@ def events(body: str) -> list[Any]:
     """The events of a stream."""
     texts = [line.removeprefix("data:").strip() for line in body.splitlines() if line.startswith("data:")]
     return [json.loads(text) for text in texts if text.startswith("{")]
+
+
+def factors(pairs: list[tuple[float, float]]) -> tuple[str, str, str]:
+    """How many, and the factor that estimates are off by, up or down: the median and the 90th percentile."""
+    found = sorted(max(estimated, counted) / max(1e-3, min(estimated, counted)) for estimated, counted in pairs)
+    if len(found) < FEWEST:
+        return str(len(found)), "", ""
+    return str(len(found)), f"{found[len(found) // 2]:.2f}", f"{found[len(found) * 9 // 10]:.2f}"
+
+
+def is_shown(body: dict[str, Any], api: str) -> bool:
+    """Whether the request shows what the model is given: no server's tools, no conversation stored elsewhere."""
+    tools = [tool for tool in body.get("tools") or [] if isinstance(tool, dict)]
+    own = all(tool.get("type", "function") in {"function", "custom"} or "input_schema" in tool for tool in tools)
+    return own and not body.get("previous_response_id") and not api.startswith("cohere")
+
+
+def cut_streams() -> Iterator[tuple[str, float, float]]:
+    """What is estimated at a cut, what it is, and what was counted of it: by the share of text that had come."""
+    for path in sorted(CORPUS.glob("*.jsonl")):
+        if not path.stem.endswith(("chat", "responses", "messages", "completions")):
+            continue
+        for exchange in exchanges(path.stem):
+            if exchange["response"]["stream"] != "sse":
+                continue
+            counted, body = exchange["expected"]["usage"], exchange["request"]["json"]
+            seen = events(exchange["response"]["body"])
+            if counted["input_total"]:
+                yield "input", input_tokens(body), counted["input_total"]
+                if is_shown(body, path.stem):
+                    yield "input, all of it in the request", input_tokens(body), counted["input_total"]
+            whole = output_tokens(seen, len(seen))
+            for name, cut in (("half", seen[: len(seen) // 2]), ("the last event", seen[:-1])):
+                if not (cut and whole and counted["output_total"]):
+                    continue
+                due = counted["output_total"] * text_bytes(cut) / max(1, text_bytes(seen))
+                if due >= 1:
+                    hidden = ", with hidden or shown reasoning" if counted["reasoning"] else ""
+                    yield f"output at {name}{hidden}", output_tokens(cut, len(cut)), due
 
 
 FEWEST = 4  # for quartiles
@@ -78,6 +117,16 @@ def main() -> None:
     if not CORPUS.is_dir():
         sys.exit(f"measure_estimates: no recorded traffic at {CORPUS}: say where it lies by COSTSPAN_CORPUS")
     rows = [(f"`{api}`", *spread(prompts), *spread(streams)) for api in APIS for prompts, streams in [pairs(api)]]
+    kinds: dict[str, list[tuple[float, float]]] = {}
+    for kind, estimated, counted in cut_streams():
+        kinds.setdefault(kind, []).append((estimated, counted))
+    print(
+        table(
+            ("estimate", "streams", "median factor", "90th percentile"),
+            [(k, *factors(kinds[k])) for k in sorted(kinds)],
+        )
+    )
+    print()
     print(table(("API", "prompts", "quartiles", "sum", "streams", "quartiles", "sum"), rows))
 
 

@@ -7,22 +7,48 @@ is over recorded traffic stands in docs/estimates.md, and so does where the cons
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from costspan.calls.messages import NOTHING, fields
+from costspan.calls.messages import NOTHING, fields, listed
 
 _BYTES_PER_TOKEN: Final = 4
 #: What a picture costs, roughly; its base64 text says nothing about that.
 _TOKENS_PER_PICTURE: Final = 800
 #: What stands around each message of a conversation, and around the whole.
 _TOKENS_AROUND: Final = 4
-#: Schemas are given to the model in a form that is shorter than their JSON.
-_BYTES_PER_SCHEMA_TOKEN: Final = 5
+#: OpenAI's and Google's models are given schemas in a form that is shorter than their JSON.
+_SHORT_SCHEMAS: Final = re.compile(r"(^|/)(gpt-\d|chatgpt|o\d|gemini)")
+_BYTES_PER_SHORT_SCHEMA_TOKEN: Final = 5
+#: Mistral's marks tools by single tokens.
+_TOLD_NOTHING: Final = re.compile(r"mistral|ministral|magistral|codestral|pixtral|voxtral")
+#: All others get them in full, and are told how to call tools: by Anthropic's own system prompt for it (its documentation
+#: says how long it is), or by the chat templates of open models.
+_TOKENS_AROUND_CLAUDE_TOOLS: Final = 346
+_TOKENS_AROUND_TOOLS: Final = 130
+#: What stands around a call of a tool, besides its name and its arguments; Anthropic's models write more of it.
+_TOKENS_AROUND_CALL: Final = 8
+_AROUND_CALL: Final[Mapping[Any, int]] = {"tool_use": 32}
+#: Where the event that begins such a call has it, by the type of the event.
+_CALL_BEGINS: Final[Mapping[Any, str]] = {"response.output_item.added": "item", "content_block_start": "content_block"}
 _PROMPT_KEYS: Final = ("messages", "input", "system", "instructions", "prompt")
 _SCHEMA_KEYS: Final = ("tools", "functions", "response_format", "text")
 _NOT_TEXT: Final = frozenset(
-    {"role", "type", "id", "index", "name", "signature", "media_type", "logprobs", "call_id", "stop_reason"}
+    {
+        "role",
+        "type",
+        "id",
+        "index",
+        "name",
+        "signature",
+        "media_type",
+        "logprobs",
+        "call_id",
+        "stop_reason",
+        "reasoning_details",
+        "provider_metadata",
+    }
 )
 _BASE64_FROM: Final = 2_000
 _DEEPEST: Final = 12
@@ -32,7 +58,18 @@ def input_tokens(body: Mapping[str, Any]) -> int:
     """The tokens of a request's prompt, with what stands around its messages, and of its schemas."""
     spoken = _tokens(*_measure([body.get(key) for key in _PROMPT_KEYS], 0))
     schemas = sum(_json_bytes(body[key]) for key in _SCHEMA_KEYS if body.get(key))
-    return spoken + _around(body) * _TOKENS_AROUND + schemas // _BYTES_PER_SCHEMA_TOKEN
+    bytes_per_token, around_tools = _way_of_tools(str(body.get("model") or ""))
+    around = _around(body) * _TOKENS_AROUND + (around_tools if body.get("tools") else 0)
+    return spoken + around + schemas // bytes_per_token
+
+
+def _way_of_tools(model: str) -> tuple[int, int]:
+    """How many bytes of schemas make a token, and how many tokens tell the model how tools are called."""
+    if not model or _SHORT_SCHEMAS.search(model):
+        return _BYTES_PER_SHORT_SCHEMA_TOKEN, 0
+    if _TOLD_NOTHING.search(model):
+        return _BYTES_PER_TOKEN, 0
+    return _BYTES_PER_TOKEN, _TOKENS_AROUND_CLAUDE_TOOLS if "claude" in model else _TOKENS_AROUND_TOOLS
 
 
 def output_tokens(events: Sequence[Any], count: int, passed_bytes: int = 0) -> int:
@@ -40,11 +77,18 @@ def output_tokens(events: Sequence[Any], count: int, passed_bytes: int = 0) -> i
 
     `passed_bytes` are those of events that nobody kept.
     """
-    spoken = [length for event in events if (length := _measure(_delta(event), 0)[0])]
-    if not spoken:
+    said = [fields(event) for event in events]
+    spoken = [length for each in said if (length := _measure(_delta(each), 0)[0])]
+    called = sum(_call_tokens(call) for each in said for call in _calls(each))
+    found = max(len(spoken), sum(spoken) / _BYTES_PER_TOKEN) + called
+    if not found:
         return passed_bytes // _BYTES_PER_TOKEN
-    in_all = count / len(events)
-    return max(1, round(max(len(spoken), sum(spoken) / _BYTES_PER_TOKEN) * in_all)) + passed_bytes // _BYTES_PER_TOKEN
+    return max(1, round(found * count / len(events))) + passed_bytes // _BYTES_PER_TOKEN
+
+
+def text_bytes(events: Sequence[Any]) -> int:
+    """The bytes of text in stream events."""
+    return sum(_measure(_delta(fields(event)), 0)[0] for event in events)
 
 
 def _around(body: Mapping[str, Any]) -> int:
@@ -62,12 +106,29 @@ def _tokens(length: int, pictures: int) -> int:
     return -(-length // _BYTES_PER_TOKEN) + pictures * _TOKENS_PER_PICTURE
 
 
-def _delta(event: Any) -> Any:
-    said = fields(event)
-    choices = said.get("choices")
-    if isinstance(choices, list):
-        return [fields(choice).get("delta") or fields(choice).get("text") for choice in choices]  # pyright: ignore[reportUnknownVariableType]
+def _delta(said: Mapping[str, Any]) -> Any:
+    if listed(said.get("choices")):
+        return [fields(choice).get("delta") or fields(choice).get("text") for choice in said["choices"]]
     return said.get("delta")
+
+
+def _calls(said: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The calls of tools that begin with this event: they have a name, which the model says, too."""
+    kind = said.get("type")
+    if kind in _CALL_BEGINS:
+        yield fields(said.get(_CALL_BEGINS[kind]))
+    for choice in listed(said.get("choices")):
+        for call in listed(fields(fields(choice).get("delta")).get("tool_calls")):
+            yield fields(fields(call).get("function"))
+
+
+def _call_tokens(call: Mapping[str, Any]) -> int:
+    name = call.get("name")
+    if not isinstance(name, str) or not name:
+        return 0
+    return len(name.encode("utf-8", "surrogatepass")) // _BYTES_PER_TOKEN + _AROUND_CALL.get(
+        call.get("type"), _TOKENS_AROUND_CALL
+    )
 
 
 def _measure(value: Any, depth: int) -> tuple[int, int]:
