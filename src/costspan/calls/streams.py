@@ -140,12 +140,15 @@ class AsyncEvents:
     # As an asynchronous generator has them; a `__getattr__` would make each look at an attribute five times as dear.
     @property
     def ag_running(self) -> bool:
+        """The same by the name that it has in an asynchronous generator."""
         return self.gi_running
 
     def asend(self, value: Any) -> Any:
+        """Send a value into the library's iterator."""
         return self._source.asend(value)
 
     def athrow(self, *fault: Any) -> Any:
+        """Raise a fault in the library's iterator."""
         return self._source.athrow(*fault)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
