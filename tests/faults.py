@@ -20,6 +20,7 @@ _ROOT = str(Path(costspan.__file__).parent) + "/"
 _PARTS = ("calls/", "clients/", "emit/", "pricing/", "scope/", "ledger/", "facts/", "names.py")
 #: In these the library's own code runs: they are the caller's call itself, and hold nothing else that could fail.
 IN_THE_WAY = frozenset({
+    "_sync", "_async",
     "Family.request", "Family.request_async", "Family._asked", "Family._asked_async", "Family._made", "Family._made_async", "Refusable.__enter__",
     "Refusable.__exit__", "Refusable.__init__", "is_refused",
     "Family.responded", "Family._taken_later",

@@ -82,7 +82,7 @@ SCENARIOS = {
 TAKES_OUT = frozenset({
     "_look", "of", "_take_stream", "_take_raw", "follow", "following", "__init__", "_read_along", "take_decoded",
     "_take_asked", "_is_ours", "_message", "_event", "_is_usage_alone", "note", "digest", "look",
-    "feed", "_take", "_hold", "<listcomp>", "fields", "parsed", "attach", "_watch_closing",
+    "feed", "_take", "_hold", "<listcomp>", "fields", "parsed", "attach", "_watch_closing", "_in_lines",
 })  # fmt: skip
 CASES = [f"{name}, {mode}" for mode in ("sync", "async") for name in SCENARIOS if (name, mode) != ("first", "async")]
 LINE_CASES = [case for case in CASES if not case.startswith("first")]
