@@ -14,7 +14,7 @@ import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from costspan.calls.estimating import input_tokens, output_tokens, text_bytes
 from pages import ROOT, table
@@ -56,7 +56,8 @@ def factors(pairs: list[tuple[float, float]]) -> tuple[str, str, str]:
 
 def is_shown(body: dict[str, Any], api: str) -> bool:
     """Whether the request shows what the model is given: no server's tools, no conversation stored elsewhere."""
-    tools = [tool for tool in body.get("tools") or [] if isinstance(tool, dict)]
+    given: list[Any] = body.get("tools") or []
+    tools = [cast("dict[str, Any]", tool) for tool in given if isinstance(tool, dict)]
     own = all(tool.get("type", "function") in {"function", "custom"} or "input_schema" in tool for tool in tools)
     return own and not body.get("previous_response_id") and not api.startswith("cohere")
 

@@ -38,7 +38,10 @@ def test_what_was_shown_is_counted(case: str) -> None:
     assert fewest <= output_tokens(events, len(events)) <= most
 
 
-TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}},
+}
 MODELS = {"gpt-4o": 0, "openai/o4-mini": 0, "gemini-2.5-pro": 0, "": 0, "mistral-large-latest": 0, "claude-sonnet-4-5": 346, "qwen3-32b": 130, "openai/gpt-oss-20b": 130}  # fmt: skip
 
 
@@ -46,7 +49,8 @@ MODELS = {"gpt-4o": 0, "openai/o4-mini": 0, "gemini-2.5-pro": 0, "": 0, "mistral
 def test_tools_count_as_the_model_is_given_them(model: str) -> None:
     """Who is told how to call tools pays for it in every request that has some."""
     messages = [{"role": "user", "content": "x" * 40}]
-    without, given = (input_tokens({"model": model, "messages": messages, **more}) for more in ({}, {"tools": [TOOL]}))
+    asked: dict[str, Any] = {"model": model, "messages": messages}
+    without, given = input_tokens(asked), input_tokens({**asked, "tools": [TOOL]})
     assert MODELS[model] < given - without < MODELS[model] + 40
 
 
