@@ -130,12 +130,13 @@ def test_with_an_endpoint_the_ledger_is_a_setting(app: str, address: str) -> Non
 
 
 def test_counters_arrive_on_the_console(app: str, address: str) -> None:
-    """OTEL_METRICS_EXPORTER=console prints them as JSON when the program ends."""
+    """OTEL_METRICS_EXPORTER=console prints them as JSON when the program ends: totals first, then the sessions."""
     none = {"OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
     printed = start_app(app, address, OTEL_METRICS_EXPORTER="console", **none)
     tokens = sum(
         point["value"]
-        for resource in json.loads(printed)["resource_metrics"]
+        for message in printed.replace("}\n{", "}\0{").split("\0")
+        for resource in json.loads(message)["resource_metrics"]
         for scope in resource["scope_metrics"]
         for metric in scope["metrics"]
         if metric["name"] == names.INPUT_TOKENS.name

@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from time import perf_counter_ns, time_ns
+from time import monotonic, perf_counter_ns, sleep, time_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from costspan import guard
@@ -40,9 +40,9 @@ _ABANDONING: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, 
 late: Final[deque[tuple[StreamWatch, str, int]]] = deque()
 #: Threads that are finishing a call just now. What a finalizer ends in the middle of that is finished afterwards.
 _finishing: Final[set[int]] = set()
-_settling = threading.Lock()
-#: How long a flush waits for a thread that is finishing calls just now.
-LATE_PATIENCE_S: Final = 1.0
+#: How long a flush waits for other threads that are finishing calls just now, and how often it looks.
+_PATIENCE_S: Final = 1.0
+_PAUSE_S: Final = 0.001
 _live: Final[dict[int, weakref.ref[StreamWatch]]] = {}
 
 
@@ -430,22 +430,32 @@ def _is_whole(usage: Usage | None) -> bool:
 
 
 @guard.guarded("calls.finish_late")
-def finish_late(wait_s: float = 0) -> None:
-    """Finish the calls that ended in finalizers; not in the middle of finishing another, which goes on to do so.
-
-    One thread at a time. Where another one is at it, `wait_s` is how long to wait for it to be done.
-    """
+def finish_late() -> None:
+    """Finish the calls that ended in finalizers; not in the middle of finishing another, which goes on to do so."""
     me = threading.get_ident()
-    if me in _finishing or not _settling.acquire(timeout=wait_s):
+    if me in _finishing:
         return
     _finishing.add(me)
     try:
         while late:
             watch, outcome, ended = late.popleft()
             watch.settle_now(outcome, ended)
+    except IndexError:  # somebody else took the last one
+        return
     finally:
         _finishing.discard(me)
-        _settling.release()
+
+
+@guard.guarded("calls.finish_all")
+def finish_all() -> None:
+    """The same, and wait for other threads that have calls in hand, at most a second: for a flush or an end.
+
+    No lock: a fault or a signal between taking one and letting go of it would shut it for ever.
+    """
+    finish_late()
+    me, give_up_s = threading.get_ident(), monotonic() + _PATIENCE_S
+    while _finishing - {me} and monotonic() < give_up_s:
+        sleep(_PAUSE_S)
 
 
 @guard.guarded("calls.finish_live")
@@ -453,7 +463,7 @@ def finish_live() -> None:
     """Finish the streams that are still open: the process ends."""
     for watch in _still_live():
         watch.closed()
-    finish_late(LATE_PATIENCE_S)
+    finish_all()
 
 
 def _still_live() -> list[StreamWatch]:
@@ -461,9 +471,7 @@ def _still_live() -> list[StreamWatch]:
 
 
 def forget_all() -> None:
-    """In a forked child: the calls under way are the parent's, and so is the thread that was finishing some."""
-    global _settling  # noqa: PLW0603
-    _settling = threading.Lock()
+    """In a forked child: the calls under way are the parent's."""
     late.clear()
     _finishing.clear()
     for watch in _still_live():

@@ -118,7 +118,7 @@ class Pipeline:
 
     def flush(self) -> None:
         """Pass on everything that has finished. Returns when ledger and SDK have it."""
-        engine.finish_late(engine.LATE_PATIENCE_S)
+        engine.finish_all()
         self.clerk.drain()
         if self.ledger is not None:
             self.ledger.flush()
