@@ -52,7 +52,7 @@ class Received:
 
     def points(self, name: str) -> list[Point]:
         """The last point of every series of a metric."""
-        return [point for key, point in list(self._series.items()) if key[0] == name]
+        return [point for key, point in self._series.copy().items() if key[0] == name]
 
     def total(self, name: str) -> float:
         """The sum over all series of a metric."""
