@@ -21,6 +21,7 @@ from costspan.emit.bookkeeper import Bookkeeper
 from costspan.emit.clerk import Taker
 from costspan.emit.pipeline import Ledger, Pipeline
 from costspan.emit.pricer import Pricer
+from costspan.emit.reach import silent_here
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
 from costspan.ledger import notes
@@ -117,8 +118,6 @@ class _Reach:
         if self._is_settled:
             return
         self._is_settled = True
-        from costspan.emit.reach import silent_here
-
         silent = silent_here(os.environ)
         if silent:
             guard.tell_once(
