@@ -22,7 +22,7 @@ from tests.panel_queries import Query, ask, filled, queries
 from tests.promtools import ROOT, program, prometheus
 
 from costspan import names
-from costspan.budgets.series import BUDGET_LABEL, EVERY_LABEL, PERIOD_LABEL, RECORDED, WEEKDAY_LABEL, WINDOW_LABEL
+from costspan.alerting.series import BUDGET_LABEL, EVERY_LABEL, PERIOD_LABEL, RECORDED, WEEKDAY_LABEL, WINDOW_LABEL
 from costspan.names import DURATION_BUCKETS_S, METRICS, Metric, prometheus_label
 
 _DAYS: Final = 30

@@ -33,14 +33,14 @@ TESTS: Final = {
     "pricing/plan.py": ("test_calculate.py", "test_catalog.py"),
     "facts/money.py": ("test_calculate.py", "test_hostile.py"),
     "facts/usage.py": ("test_numbers.py", "test_unread.py", "test_calculate.py"),
-    "emit/cells.py": ("test_labels.py", "test_long_life.py"),
-    "emit/sessions.py": ("test_sessions.py",),
-    "emit/session_points.py": ("test_sessions.py",),
-    "emit/days.py": ("test_long_life.py",),
-    "emit/retiring.py": ("test_long_life.py",),
+    "metrics/totals.py": ("test_labels.py", "test_long_life.py"),
+    "metrics/sessions.py": ("test_sessions.py",),
+    "metrics/session_points.py": ("test_sessions.py",),
+    "metrics/days.py": ("test_long_life.py",),
+    "sdk/expire_series.py": ("test_long_life.py",),
     "calls/merging.py": ("test_merging.py",),
-    "budgets/spend.py": ("test_spend.py", "test_rules.py"),
-    "budgets/rules.py": ("test_rules.py", "test_spend.py"),
+    "alerting/spend.py": ("test_spend.py", "test_rules.py"),
+    "alerting/rules.py": ("test_rules.py", "test_spend.py"),
 }
 
 _COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {

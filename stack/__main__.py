@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-from costspan.budgets import compiled
+from costspan.alerting import compiled
 from stack import MissingProgramError, Stack, allow_list, routes
 from stack.binaries import families, program
 from stack.compose import ROOT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from costspan.budgets import compiled
+from costspan.alerting import compiled
 from costspan.budgets.policy import load, receivers
 from stack.compose import ROOT
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from caller import KINDS, Caller
 from costspan import names
-from costspan.emit.numbers import integer
 from costspan.facts.call import Call
 from costspan.facts.money import Cost
+from costspan.metrics.numbers import integer
 from provider import Provider
 from watching import Watched
 

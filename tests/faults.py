@@ -17,15 +17,15 @@ from typing_extensions import Self
 import costspan
 
 _ROOT = str(Path(costspan.__file__).parent) + "/"
-_PARTS = ("calls/", "clients/", "emit/", "pricing/", "scope/", "ledger/", "facts/", "names.py")
+_PARTS = ("calls/", "clients/", "emit/", "pricing/", "scope/", "ledger/", "metrics/", "sdk/", "facts/", "names.py")
 #: In these the library's own code runs: they are the caller's call itself, and hold nothing else that could fail.
 IN_THE_WAY = frozenset({
     "_sync", "_async",
-    "Family.request", "Family.request_async", "Family._asked", "Family._asked_async", "Family._made", "Family._made_async", "Refusable.__enter__",
+    "PatchedClient.request", "PatchedClient.request_async", "PatchedClient._asked", "PatchedClient._asked_async", "PatchedClient._made", "PatchedClient._made_async", "Refusable.__enter__",
     "Refusable.__exit__", "Refusable.__init__", "is_refused",
-    "Family.responded", "Family._taken_later",
+    "PatchedClient.responded", "PatchedClient._taken_later",
     "_events", "AsyncEvents.__aiter__", "AsyncEvents.__anext__", "AsyncEvents.aclose",
-    "StreamWatch.is_ours", "StreamWatch.meets",
+    "ObservedStream.is_ours", "ObservedStream.meets",
     "_Wire.__iter__", "_Wire.close", "_AsyncWire.__aiter__", "_AsyncWire.aclose", "_passing",
     "_AsyncPassing.__init__", "_AsyncPassing.__aiter__", "_AsyncPassing.__anext__", "_AsyncPassing.aclose",
     "Decoder.decode", "Decoder.flush", "Decoder._seen", "Decoder._one",

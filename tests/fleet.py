@@ -1,6 +1,6 @@
 """A simulated fleet whose spend is known to the cent: what its processes export, and what they truly spent.
 
-The sums are made by the process's own accumulator (emit/cells.py), under a clock of the simulation.
+The sums are made by the process's own accumulator (metrics/totals.py), under a clock of the simulation.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from datetime import datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from costspan.emit.cells import Cells
-from costspan.emit.metrics import day_costs
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import NS_PER_S, Periods
+from costspan.metrics.instruments import day_costs
+from costspan.metrics.totals import Totals
 from costspan.names import COST_USD, DAY_COST_USD, PERIOD, WEEKDAY, prometheus_label
 from ledger_calls import COST, call
 
@@ -93,23 +93,23 @@ class Fleet:
     def exported(self, process: Process) -> Iterator[tuple[int, dict[str, float], dict[str, float]]]:
         """What a process exports, in the order of its doing: the time on its clock, sums by month and by weekday."""
         now_s = float(process.start_s)
-        cells = Cells(50, steady=lambda: now_s)
+        totals = Totals(50, steady=lambda: now_s)
         calls, counted = sorted(process.calls, key=lambda call: call.counted_s), 0
         for moment_s in process.exports_s:
             while counted < len(calls) and calls[counted].counted_s <= moment_s:
                 now_s = float(calls[counted].counted_s)
-                self._add(cells, process, calls[counted])
+                self._add(totals, process, calls[counted])
                 counted += 1
             now_s, shown_s = float(moment_s), process.shown_s(moment_s)
-            months = {cell.labels[PERIOD]: sum(cell.cost.values()) / NANO_PER_USD for cell in cells.cells.values()}
+            months = {cell.labels[PERIOD]: sum(cell.cost.values()) / NANO_PER_USD for cell in totals.by_labels.values()}
             today = self.periods.day(shown_s * NS_PER_S)
-            yield shown_s, months, {labels[WEEKDAY]: usd for usd, labels in day_costs(cells, today)}
-            cells.let_go(now_s)
+            yield shown_s, months, {labels[WEEKDAY]: usd for usd, labels in day_costs(totals, today)}
+            totals.let_go(now_s)
 
-    def _add(self, cells: Cells, process: Process, spend: Spend) -> None:
+    def _add(self, totals: Totals, process: Process, spend: Spend) -> None:
         began_ns = process.shown_s(spend.began_s) * NS_PER_S
         made = call(started_ns=began_ns, price=COST._replace(nano_usd=round(spend.usd * NANO_PER_USD)))
-        cells.add(made, self.periods.month(began_ns), self.periods.day(began_ns))
+        totals.add(made, self.periods.month(began_ns), self.periods.day(began_ns))
 
     @cached_property
     def _booked(self) -> list[tuple[Process, Spend, str, str]]:

@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import Final
 
 from costspan import names
-from costspan.emit.days import told_on
 from costspan.facts.call import ERROR, OK
 from costspan.facts.periods import NS_PER_S, Periods
+from costspan.metrics.days import told_on
 from costspan.names import DURATION_BUCKETS_S, Metric, prometheus_label
 
 _DAY_S: Final = 86_400

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from grafana.source.__main__ import dashboards
 
-from costspan.budgets import compiled
+from costspan.alerting import compiled
 from costspan.budgets.policy import load
 from panel_fleet import Call, Fleet, Process
 from panel_queries import Query, ask, filled, queries

@@ -14,7 +14,7 @@ import pytest
 from grafana.source.__main__ import main
 
 from costspan import names
-from costspan.budgets.series import FOREIGN_LABELS, FOREIGN_METRICS, RECORDED
+from costspan.alerting.series import FOREIGN_LABELS, FOREIGN_METRICS, RECORDED
 from costspan.names import METRICS, prometheus_label
 from panel_queries import Query, filters, queries
 from promtools import ROOT

@@ -19,7 +19,7 @@ from costspan.cli import destinations, doctor, watching
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
 from costspan.clients import CLIENTS
 from costspan.facts.periods import Periods
-from costspan.ledger.condition import examine, has_room
+from costspan.ledger.inspection import examine, has_room
 from costspan.ledger.store import Store
 from costspan.settings import Settings
 from ledger_calls import NOON_NS, at_ns, call, write

@@ -14,7 +14,7 @@ import ways
 from answers import CUT, chat_chunks, error, events
 from caller import KINDS, Caller
 from costspan import guard, instrumentor, names
-from costspan.emit.pricer import Pricer
+from costspan.pricing.opener import LazyPrices
 from faults import Fault, Site, sites
 from provider import Provider
 from watching import Watched
@@ -108,7 +108,7 @@ class Bench:
         return seen
 
     def watched(self) -> Watched:
-        """A process with costspan, whose clerk works when he is called and not before."""
+        """A process with costspan, whose dispatcher works when he is called and not before."""
         is_first = self.name == "first"
         return _Still(ledger=str(self.ledger) if is_first else "off", prices_are_loaded=not is_first)
 
@@ -154,7 +154,7 @@ def _without_usage(seen: list[Any]) -> str:
 
 
 class _Still(Watched):
-    loaded = Pricer()
+    loaded = LazyPrices()
 
     def __init__(self, *, prices_are_loaded: bool, **settings: Any) -> None:
         super().__init__(**settings)
@@ -163,10 +163,10 @@ class _Still(Watched):
     def __enter__(self) -> Watched:
         super().__enter__()
         assert instrumentor.pipeline is not None
-        monkeypatched: Any = instrumentor.pipeline.clerk
+        monkeypatched: Any = instrumentor.pipeline.dispatcher
         monkeypatched._begin = lambda: None
         if self.prices_are_loaded:
-            instrumentor.pipeline.fanout.prices = self.loaded
+            instrumentor.pipeline.recorder.prices = self.loaded
         return self
 
 

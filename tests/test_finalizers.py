@@ -15,9 +15,9 @@ from answers import chat_chunks, events
 from caller import KINDS, Caller
 from costspan import guard, instrumentor, names
 from costspan.calls import engine
-from costspan.emit.pricer import Pricer
 from costspan.facts.call import ABANDONED
 from costspan.facts.money import Cost
+from costspan.pricing.opener import LazyPrices
 from provider import Provider
 from watching import Watched
 
@@ -86,7 +86,7 @@ def test_a_flush_waits_for_the_thread_that_finishes_late_calls(
     with Watched() as watched:
         found = _holders(provider, "sync", 1)
         assert instrumentor.pipeline is not None
-        prices = instrumentor.pipeline.fanout.prices
+        prices = instrumentor.pipeline.recorder.prices
         price = prices.price
 
         def slow(*args: Any) -> Any:
@@ -122,14 +122,14 @@ def test_streams_collected_while_the_prices_load_are_priced(
 ) -> None:
     """Whoever loads the table may be interrupted by the collector anywhere in it."""
     held: list[Any] = []
-    load: Any = vars(Pricer)["_load"]
+    load: Any = vars(LazyPrices)["_load"]
 
-    def interrupted(self: Pricer) -> Any:
+    def interrupted(self: LazyPrices) -> Any:
         held.clear()
         gc.collect()
         return load(self)
 
-    monkeypatch.setattr(Pricer, "_load", interrupted)
+    monkeypatch.setattr(LazyPrices, "_load", interrupted)
     with Watched() as watched:
         gc.disable()
         try:
@@ -150,9 +150,9 @@ def test_a_stream_closed_by_a_finalizer_within_the_end_of_a_call_comes_after_it(
     """A program's own object may close its stream when it is collected, in the middle of our work."""
     with Watched() as watched:
         assert instrumentor.pipeline is not None
-        fanout = instrumentor.pipeline.fanout
+        recorder = instrumentor.pipeline.recorder
         order: list[str] = []
-        finished = fanout.finished
+        finished = recorder.finished
 
         def noting(watch: Any) -> None:
             order.append("begins")
@@ -162,7 +162,7 @@ def test_a_stream_closed_by_a_finalizer_within_the_end_of_a_call_comes_after_it(
             order.append("ends")
 
         held: list[Any] = []
-        fanout.finished = noting  # type: ignore[method-assign]
+        recorder.finished = noting  # type: ignore[method-assign]
 
         async def way(c: Caller) -> None:
             held.extend([await c.create(stream=True) for _ in range(3)])

@@ -12,9 +12,9 @@ import ways
 from answers import chat_chunks, completion, events, message_events, whole
 from caller import KINDS, Caller
 from costspan import attribution, names
-from costspan.emit.labels import Capped
 from costspan.facts import foreign
 from costspan.ledger.store import Store
+from costspan.metrics.cardinality import CardinalityLimit
 from provider import Provider
 from watching import Watched
 
@@ -104,7 +104,7 @@ def test_an_error_has_a_short_word_or_none(said: object, kept: str | None) -> No
 
 def test_a_label_is_kept_like_every_text() -> None:
     """Whatever comes to a counter by another way is cleaned at its cap."""
-    cap = Capped(10)
+    cap = CardinalityLimit(10)
     assert cap.value("a\nb") == "a b"
     assert len(cap.value(_HUGE)) <= foreign.LONGEST
     assert cap.value(None) == cap.value("") == cap.value("\n") == names.UNKNOWN

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from costspan import guard
-from costspan.emit.clerk import Clerk
+from costspan.emit.dispatcher import CallDispatcher
 from costspan.facts.call import Call
 from costspan.process import fork
 from costspan.process.fork import Participant, unwatch_forks, watch_forks
@@ -189,26 +189,26 @@ def timed(work: Callable[[], object]) -> float:
     return time.monotonic() - began_s
 
 
-def slow_batch(is_under_way: threading.Event, is_over: threading.Event, refuse: Any = None) -> Clerk:
+def slow_batch(is_under_way: threading.Event, is_over: threading.Event, refuse: Any = None) -> CallDispatcher:
     """Another thread passes a batch on, which takes as long as it takes."""
 
     def take(_: object) -> None:
         is_under_way.set()
         is_over.wait()
 
-    clerk = Clerk([("slow", take)], refuse)
-    clerk.put(call())
+    dispatcher = CallDispatcher([("slow", take)], refuse)
+    dispatcher.put(call())
     assert is_under_way.wait(60)
-    return clerk
+    return dispatcher
 
 
 @pytest.mark.parametrize("forks", [1, 3])
 def test_a_fork_waits_for_a_slow_batch_no_longer_than_said(forks: int) -> None:
     """Whoever holds a lock of costspan's, for however long, and however many threads fork at once."""
     is_under_way, is_over = threading.Event(), threading.Event()
-    clerk = slow_batch(is_under_way, is_over)
+    dispatcher = slow_batch(is_under_way, is_over)
     took_s: list[float] = []
-    part = Participant("fork.clerk", clerk.forget, clerk.before_fork, clerk.after_fork_in_parent)
+    part = Participant("fork.dispatcher", dispatcher.forget, dispatcher.before_fork, dispatcher.after_fork_in_parent)
     with watching(part):
         before_s = timed(fork._before)
         fork._after_in_parent()
@@ -218,7 +218,7 @@ def test_a_fork_waits_for_a_slow_batch_no_longer_than_said(forks: int) -> None:
         for thread in threads:
             thread.join()
     is_over.set()
-    clerk.close()
+    dispatcher.close()
     assert fork.PATIENCE_S <= before_s < AT_MOST_S
     assert len(took_s) == forks
 
@@ -231,17 +231,17 @@ def test_a_caller_waits_no_longer_than_said(monkeypatch: pytest.MonkeyPatch) -> 
     def refuse(calls: Sequence[Call], _: str) -> None:
         refused.extend(calls)
 
-    clerk = slow_batch(is_under_way, is_over, refuse)
-    monkeypatch.setattr("costspan.emit.clerk._MOST_WAITING", 100)
-    monkeypatch.setattr("costspan.emit.clerk._MOST_KEPT", 110)
-    clerk._most_waiting = 100
-    took_s = [timed(lambda: clerk.put(call())) for _ in range(120)]
+    dispatcher = slow_batch(is_under_way, is_over, refuse)
+    monkeypatch.setattr("costspan.emit.dispatcher._MOST_WAITING", 100)
+    monkeypatch.setattr("costspan.emit.dispatcher._MOST_KEPT", 110)
+    dispatcher._most_waiting = 100
+    took_s = [timed(lambda: dispatcher.put(call())) for _ in range(120)]
     assert max(took_s[:100]) < 0.01 or sorted(took_s[:100])[90] < 0.01
-    assert (len(clerk._waiting), len(refused)) == (110, 10)
+    assert (len(dispatcher._waiting), len(refused)) == (110, 10)
     assert sorted(took_s[100:])[10] < 0.1
     is_over.set()
-    clerk.close()
-    assert len(clerk._waiting) == 0
+    dispatcher.close()
+    assert len(dispatcher._waiting) == 0
 
 
 def test_a_fork_comes_between_two_batches() -> None:
@@ -252,19 +252,19 @@ def test_a_fork_comes_between_two_batches() -> None:
         batches.append(len(calls))
         time.sleep(0.001)
 
-    clerk = Clerk([("slow", take)])
+    dispatcher = CallDispatcher([("slow", take)])
     for _ in range(100_000):
-        clerk._waiting.append(call())
-    clerk.put(call())
+        dispatcher._waiting.append(call())
+    dispatcher.put(call())
     while not batches:
         time.sleep(0.001)
-    assert clerk.before_fork(time.monotonic() + 60)
+    assert dispatcher.before_fork(time.monotonic() + 60)
     taken = len(batches)
     time.sleep(0.05)
     assert (len(batches), sum(batches) < 100_000) == (taken, True)
-    clerk.after_fork_in_parent()
-    clerk._waiting.clear()
-    clerk.close()
+    dispatcher.after_fork_in_parent()
+    dispatcher._waiting.clear()
+    dispatcher.close()
 
 
 def test_forks_under_load(tmp_path: Path) -> None:

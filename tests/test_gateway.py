@@ -31,7 +31,7 @@ from stack.chaos.provider import Bill, serving
 from stack.compose import ROOT, Mount, Service
 
 from costspan import names
-from costspan.budgets.series import FOREIGN_METRICS
+from costspan.alerting.series import FOREIGN_METRICS
 from costspan.names import COST_USD
 from otlp_receiver import Received, attributes, over_http
 from stack_clients import needing_programs, new_job, program, request

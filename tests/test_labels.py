@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from costspan import names
-from costspan.emit.cells import Cells
-from costspan.emit.labels import Capped
 from costspan.facts import foreign
 from costspan.facts.money import Cost
+from costspan.metrics.cardinality import CardinalityLimit
+from costspan.metrics.totals import Totals
 from ledger_calls import COST, USAGE, call
 from watching import Watched
 
@@ -28,57 +28,57 @@ _SDK_LIMIT = 2_000
 )
 def test_a_value_becomes_a_label(text: str | None, label: str) -> None:
     """Nothing said is `unknown`; a long one is cut; what cannot be sent is replaced."""
-    assert Capped(50).value(text) == label
+    assert CardinalityLimit(50).value(text) == label
 
 
 def test_the_first_values_keep_their_names() -> None:
     """What comes above the limit is `other`, and counted; what was known before stays known."""
-    capped = Capped(3)
+    capped = CardinalityLimit(3)
     assert [capped.value(text) for text in "abcdeabc"] == ["a", "b", "c", "other", "other", "a", "b", "c"]
-    assert capped.folded == 2
+    assert capped.overflowed == 2
 
 
-def _fill(cells: Cells, numbers: range) -> int:
+def _fill(totals: Totals, numbers: range) -> int:
     made = [
         call(request_model=f"model-{n}", task_type=f"task-{n % 97}", team=f"team-{n % 53}", source=f"source-{n % 7}")
         for n in numbers
     ]
     for one in made:
-        cells.add(one, f"2026{1 + one.started_ns % 12:02}", "20261120")
+        totals.add(one, f"2026{1 + one.started_ns % 12:02}", "20261120")
     return len(made)
 
 
 def test_the_number_of_sets_is_bounded_and_the_totals_are_exact() -> None:
     """Ten thousand models, a hundred task types and fifty teams: no set is lost to the SDK's limit, no token either."""
-    cells = Cells(50)
-    count = _fill(cells, range(10_000))
-    assert len(cells.cells) <= _SDK_LIMIT / 6  # qualities of the cost
-    assert len(cells.days) <= _SDK_LIMIT
-    assert sum(sum(cell.outcomes.values()) for cell in cells.cells.values()) == count
-    assert sum(sum(cell.cost.values()) for cell in cells.cells.values()) == count * COST.nano_usd
-    assert sum(day.nano_usd for day in cells.days.values()) == count * COST.nano_usd
-    assert sum(day.input for day in cells.days.values()) == count * USAGE.get("input")
-    assert cells.folded > 0
+    totals = Totals(50)
+    count = _fill(totals, range(10_000))
+    assert len(totals.by_labels) <= _SDK_LIMIT / 6  # qualities of the cost
+    assert len(totals.days) <= _SDK_LIMIT
+    assert sum(sum(cell.outcomes.values()) for cell in totals.by_labels.values()) == count
+    assert sum(sum(cell.cost.values()) for cell in totals.by_labels.values()) == count * COST.nano_usd
+    assert sum(day.nano_usd for day in totals.days.values()) == count * COST.nano_usd
+    assert sum(day.input for day in totals.days.values()) == count * USAGE.get("input")
+    assert totals.overflowed > 0
 
 
 def test_what_was_there_first_is_not_disturbed_by_what_comes_after() -> None:
     """The flood goes to `other`; the models of before keep their own series."""
-    cells = Cells(50)
+    totals = Totals(50)
     for _ in range(3):
-        cells.add(call(request_model="mine"), "202611", "20261120")
-    _fill(cells, range(5_000))
-    cells.add(call(request_model="mine"), "202611", "20261120")
-    (mine,) = [cell for cell in cells.cells.values() if cell.labels[names.REQUEST_MODEL] == "mine"]
+        totals.add(call(request_model="mine"), "202611", "20261120")
+    _fill(totals, range(5_000))
+    totals.add(call(request_model="mine"), "202611", "20261120")
+    (mine,) = [cell for cell in totals.by_labels.values() if cell.labels[names.REQUEST_MODEL] == "mine"]
     assert mine.outcomes == {"ok": 4}
 
 
 @pytest.mark.parametrize("with_account", [False, True])
 def test_the_account_is_a_label_only_where_it_is_asked_for(*, with_account: bool) -> None:
     """It is unbounded by nature: by opt-in, and within the cap."""
-    cells = Cells(3, with_account=with_account)
+    totals = Totals(3, with_account=with_account)
     for number in range(10):
-        cells.add(call(account=f"account-{number}"), "202611", "20261120")
-    accounts = {cell.labels.get(names.ACCOUNT) for cell in cells.cells.values()}
+        totals.add(call(account=f"account-{number}"), "202611", "20261120")
+    accounts = {cell.labels.get(names.ACCOUNT) for cell in totals.by_labels.values()}
     assert accounts == ({"account-0", "account-1", "account-2", "other"} if with_account else {None})
 
 
@@ -88,7 +88,7 @@ def test_every_metric_stays_within_the_limit_of_the_sdk() -> None:
         from costspan import instrumentor
 
         assert instrumentor.pipeline is not None
-        count = _fill(instrumentor.pipeline.cells, range(4_000))
+        count = _fill(instrumentor.pipeline.totals, range(4_000))
         total = sum(one.nano_usd for one in [COST] * count)
         points = watched.points(names.COST_USD)
         assert len(points) < _SDK_LIMIT
@@ -101,9 +101,9 @@ def test_every_metric_stays_within_the_limit_of_the_sdk() -> None:
 
 def test_a_call_of_no_price_adds_no_cost() -> None:
     """Unpriced is counted apart; the sum of the cost is untouched."""
-    cells = Cells(50)
-    cells.add(call(), "202611", "20261120")
-    cells.add(call(price=None), "202611", "20261120")
-    (cell,) = cells.cells.values()
+    totals = Totals(50)
+    totals.add(call(), "202611", "20261120")
+    totals.add(call(price=None), "202611", "20261120")
+    (cell,) = totals.by_labels.values()
     assert isinstance(COST, Cost)
     assert cell.cost == {"exact": COST.nano_usd}

@@ -21,13 +21,13 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.metrics.view import View
 
 from costspan import instrumentor, names
-from costspan.emit import metrics
-from costspan.emit.cells import Cells
-from costspan.emit.days import told_on
-from costspan.emit.metrics import day_costs, observe_cells
-from costspan.emit.retiring import Retiring
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import NS_PER_S, Periods
+from costspan.metrics import instruments
+from costspan.metrics.days import told_on
+from costspan.metrics.instruments import day_costs, observe_totals
+from costspan.metrics.totals import Totals
+from costspan.sdk.expire_series import SeriesExpiry
 from fleet import moment_s
 from ledger_calls import COST, call
 from watching import Watched
@@ -43,7 +43,7 @@ class Life:
     def __init__(self) -> None:
         self.now_s = float(_FRIDAY_S)
         self.steady_s = 0.0
-        self.cells = Cells(50, steady=lambda: self.steady_s)
+        self.totals = Totals(50, steady=lambda: self.steady_s)
         self.periods = Periods()
 
     def goes_on(self, seconds: float) -> None:
@@ -58,11 +58,11 @@ class Life:
     def spends(self, **labels: Any) -> None:
         """One call, now."""
         now_ns = round(self.now_s * NS_PER_S)
-        self.cells.add(call(started_ns=now_ns, **labels), self.periods.month(now_ns), self.today())
+        self.totals.add(call(started_ns=now_ns, **labels), self.periods.month(now_ns), self.today())
 
     def told(self) -> dict[str, float]:
         """Its day counter: dollars by weekday."""
-        return {labels[names.WEEKDAY]: usd / _USD for usd, labels in day_costs(self.cells, self.today())}
+        return {labels[names.WEEKDAY]: usd / _USD for usd, labels in day_costs(self.totals, self.today())}
 
 
 # -- days -------------------------------------------------------------------------------------------------------------
@@ -86,11 +86,11 @@ def test_no_two_days_that_are_told_together_have_the_same_weekday() -> None:
     life = Life()
     for _ in range(60):
         life.spends()
-        told = day_costs(life.cells, life.today())
+        told = day_costs(life.totals, life.today())
         assert len({labels[names.WEEKDAY] for _, labels in told}) == len(told) <= 4
         assert {usd / _USD for usd, _ in told} == {1.0}
         life.goes_on(_DAY_S)
-    assert len(life.cells.days) <= 10
+    assert len(life.totals.days) <= 10
 
 
 def test_a_late_call_is_added_to_the_day_on_which_it_began() -> None:
@@ -99,7 +99,7 @@ def test_a_late_call_is_added_to_the_day_on_which_it_began() -> None:
     life.spends()
     began_ns = round(life.now_s * NS_PER_S)
     life.goes_on(2 * _DAY_S)
-    life.cells.add(call(started_ns=began_ns), "202611", life.periods.day(began_ns))
+    life.totals.add(call(started_ns=began_ns), "202611", life.periods.day(began_ns))
     assert life.told() == {"5": 2.0}
 
 
@@ -115,7 +115,7 @@ def test_a_clock_that_is_wrong_for_an_hour_takes_nothing_away(days: int) -> None
     life.now_s -= days * _DAY_S
     life.spends()
     assert life.told()["5"] == 2.0
-    assert [cell.outcomes for cell in life.cells.cells.values()] == [{"ok": 2}]
+    assert [cell.outcomes for cell in life.totals.by_labels.values()] == [{"ok": 2}]
 
 
 def test_the_told_dates_cross_the_ends_of_month_and_year() -> None:
@@ -129,11 +129,11 @@ def test_too_many_sets_of_a_day_are_folded_and_counted() -> None:
     life = Life()
     for number in range(250):
         life.spends(team=f"team-{number % 50}", source=f"source-{number % 47}")
-    points = day_costs(life.cells, life.today())
+    points = day_costs(life.totals, life.today())
     assert len(points) * 2 * 7 < 2_000
     assert sum(usd for usd, _ in points) == pytest.approx(250 * _USD)
     assert {labels[names.TEAM] for _, labels in points} >= {"team-0", "other"}
-    assert life.cells.folded > 0
+    assert life.totals.overflowed > 0
 
 
 # -- months -----------------------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def test_too_many_sets_of_a_day_are_folded_and_counted() -> None:
 
 def months(life: Life) -> list[str]:
     """The months that it tells."""
-    return sorted(cell.labels[names.PERIOD] for cell in life.cells.cells.values())
+    return sorted(cell.labels[names.PERIOD] for cell in life.totals.by_labels.values())
 
 
 def test_a_month_is_let_go_when_it_has_been_still_for_32_days_and_was_delivered() -> None:
@@ -149,14 +149,14 @@ def test_a_month_is_let_go_when_it_has_been_still_for_32_days_and_was_delivered(
     life = Life()
     for _ in range(400):
         life.spends()
-        life.cells.let_go(life.steady_s)
+        life.totals.let_go(life.steady_s)
         assert len(months(life)) <= 3
         life.goes_on(_DAY_S)
     assert months(life) == ["202711", "202712"]
-    kept = sum(sum(cell.cost.values()) for cell in life.cells.cells.values())
-    assert kept + life.cells.retired_nano_usd == 400 * COST.nano_usd
+    kept = sum(sum(cell.cost.values()) for cell in life.totals.by_labels.values())
+    assert kept + life.totals.retired_nano_usd == 400 * COST.nano_usd
     life.spends()
-    assert sum(sum(cell.cost.values()) for cell in life.cells.cells.values()) == kept + COST.nano_usd
+    assert sum(sum(cell.cost.values()) for cell in life.totals.by_labels.values()) == kept + COST.nano_usd
 
 
 def test_what_could_not_be_delivered_is_kept() -> None:
@@ -164,13 +164,13 @@ def test_what_could_not_be_delivered_is_kept() -> None:
     life = Life()
     for _ in range(180):
         life.spends()
-        life.cells.let_go(10.0 * _DAY_S)
+        life.totals.let_go(10.0 * _DAY_S)
         life.goes_on(_DAY_S)
     assert months(life)[0] == "202611"
     assert len(months(life)) == 7
     for _ in range(2):
         life.goes_on(3_601)
-        life.cells.let_go(life.steady_s)
+        life.totals.let_go(life.steady_s)
     assert len(months(life)) == 2
 
 
@@ -180,7 +180,7 @@ def test_the_newest_month_is_kept_however_idle_the_process_is() -> None:
     life.spends()
     for _ in range(100):
         life.goes_on(_DAY_S)
-        life.cells.let_go(life.steady_s)
+        life.totals.let_go(life.steady_s)
     assert months(life) == ["202611"]
 
 
@@ -196,9 +196,9 @@ class Program(Life):
         super().__init__()
         self.reader = reader
         self.provider = MeterProvider([reader], views=views, shutdown_on_exit=False)
-        monkeypatch.setattr(metrics, "time_ns", lambda: round(self.now_s * NS_PER_S))
-        observe_cells(self.provider.get_meter(names.SCOPE), self.cells, self.periods)
-        self.retiring = Retiring(self.cells, lambda: self.provider, lambda: self.steady_s)
+        monkeypatch.setattr(instruments, "time_ns", lambda: round(self.now_s * NS_PER_S))
+        observe_totals(self.provider.get_meter(names.SCOPE), self.totals, self.periods)
+        self.retiring = SeriesExpiry(self.totals, lambda: self.provider, lambda: self.steady_s)
 
     def exports(self) -> dict[str, list[Any]]:
         """The points of each metric; delivered."""
@@ -263,12 +263,12 @@ def test_an_sdk_that_keeps_its_series_otherwise_is_left_alone(
     program.spends()
     program.exports()
     meters = program.provider if what is None else _without(program.provider, what)
-    retiring = Retiring(program.cells, lambda: meters, lambda: program.steady_s)
+    retiring = SeriesExpiry(program.totals, lambda: meters, lambda: program.steady_s)
     for _ in range(4):
         program.goes_on(32 * _DAY_S)
         program.spends()
         retiring.after_delivery()
-    assert (program.cells.retired_nano_usd > 0) == (what is None)
+    assert (program.totals.retired_nano_usd > 0) == (what is None)
 
 
 def test_a_view_that_takes_the_month_away_sees_no_sum_fall(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,7 +326,7 @@ def test_only_an_export_that_succeeded_counts_as_delivered() -> None:
     with watched:
         pipeline = instrumentor.pipeline
         assert pipeline is not None
-        pipeline.clerk.put(call())
+        pipeline.dispatcher.put(call())
         watched.calls()
         delivered, begun = list[float](), list[float]()
         for result in (MetricExportResult.FAILURE, MetricExportResult.SUCCESS, MetricExportResult.FAILURE):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from stack import Stack, routes
 
-from costspan.budgets import compiled, series
+from costspan.alerting import compiled, series
 from costspan.budgets.policy import load
 from costspan.names import COST_USD
 from stack_clients import needing_programs, post, request

@@ -8,8 +8,8 @@ import pytest
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
 from costspan import guard, instrumentor, names
-from costspan.emit import numbers
 from costspan.facts.usage import Usage
+from costspan.metrics import numbers
 from ledger_calls import COST, call
 from watching import Watched
 
@@ -46,9 +46,9 @@ def test_sums_without_bounds_leave_every_metric_alive() -> None:
         assert pipeline.sessions is not None
         huge = call(usage=Usage({"input": 2**70, "output": 10**400}), price=COST._replace(nano_usd=10**400))
         for made in (huge, huge, call(team="other")):
-            pipeline.cells.add(made, "202611", "20261129")
+            pipeline.totals.add(made, "202611", "20261129")
             pipeline.sessions.add(made)
-        pipeline.clerk.put(call(session=None))
+        pipeline.dispatcher.put(call(session=None))
         watched.calls()
         data = watched.reader.get_metrics_data()
         assert data is not None

@@ -21,9 +21,9 @@ from stack.places import free_port
 from stack.processes import Running, until
 
 from costspan import guard, instrumentor, names
-from costspan.emit import batches, session_points
 from costspan.emit.pipeline import Pipeline
 from costspan.facts.call import Call
+from costspan.metrics import batches, session_points
 from ledger_calls import COST, USAGE, call
 from otlp_receiver import Received, over_grpc, over_http
 from stack_clients import needing_programs
@@ -46,7 +46,7 @@ class _Process:
     def call(self, finished: Call) -> None:
         """Count one finished call."""
         self.called += 1
-        self.pipeline.cells.add(finished, _MONTH, _DATE)
+        self.pipeline.totals.add(finished, _MONTH, _DATE)
         assert self.pipeline.sessions is not None
         self.pipeline.sessions.add(finished)
 
@@ -84,7 +84,7 @@ def _process(
         with watched:
             pipeline = instrumentor.pipeline
             assert pipeline is not None
-            pipeline.clerk.put(call(session=None))  # a taker joins readers with the first batch
+            pipeline.dispatcher.put(call(session=None))  # a sink joins readers with the first batch
             watched.calls()
             yield _Process(watched.meter_provider, received, pipeline)
         watched.meter_provider.shutdown()
@@ -137,7 +137,7 @@ def test_an_hour_without_a_receiver_costs_no_total(receiver: _Receiver) -> None:
         process.export()
         assert process.totals_are_right()
         assert process.sessions() == 2 * 4_096
-        assert guard.faults["emit.sessions.limit"] == process.called - 2 * 4_096
+        assert guard.faults["metrics.sessions.limit"] == process.called - 2 * 4_096
 
 
 def test_a_receiver_that_takes_less_gets_smaller_pieces(receiver: _Receiver) -> None:
@@ -164,7 +164,7 @@ def test_a_session_that_is_never_taken_is_passed_over_and_told(
             process.export()
             assert process.totals_are_right()
         assert process.sessions() == 2
-        assert guard.faults == {"emit.sessions.refused": 1}
+        assert guard.faults == {"metrics.sessions.refused": 1}
 
 
 def test_every_label_of_a_session_point_is_capped() -> None:

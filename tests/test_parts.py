@@ -16,10 +16,12 @@ from caller import KINDS, Caller
 from costspan import assembly, attribution, guard, instrumentor, names, scope
 from costspan.calls.ratelimits import RateLimits
 from costspan.cli.commands import costspan
-from costspan.emit import cells, durations, events, fanout, pipeline, pricer, rider, session_points, sessions, spans
+from costspan.emit import events, pipeline, recorder, spans
 from costspan.facts.money import FAULT, Cost, Unpriced
 from costspan.ledger import writer
-from costspan.pricing import Prices
+from costspan.metrics import durations, session_points, sessions, totals
+from costspan.pricing import Prices, opener
+from costspan.sdk import export_extra
 from provider import Provider
 from watching import Watched
 
@@ -75,10 +77,10 @@ SET_UP: Final[list[tuple[Any, str, str, set[str]]]] = [
     (pipeline, "Durations", "durations", {"durations"}),
     (pipeline, "Events", "events", {"events"}),
     (pipeline, "Spans", "spans", {"spans"}),
-    (pipeline, "observe_cells", "metrics", {"metrics"}),
+    (pipeline, "observe_totals", "metrics", {"metrics"}),
     (pipeline, "observe_health", "health", set()),
     (pipeline, "observe_rate_limits", "rate limits", {"rate limits"}),
-    (assembly, "Bookkeeper", "ledger", {"ledger"}),
+    (assembly, "LazyLedger", "ledger", {"ledger"}),
     (instrumentor, "watch_exits", "exits", set()),
     (instrumentor, "_prices_file", "prices", set()),
     (scope, "defaults", "attribution", set()),
@@ -114,17 +116,17 @@ def degraded_points() -> set[str]:
 #: Broken at each call: whose method, and what is lost with it.
 AT_WORK: Final[list[tuple[Any, str, set[str]]]] = [
     (sessions.Sessions, "add", {"sessions"}),
-    (cells.Cells, "add", {"metrics"}),
+    (totals.Totals, "add", {"metrics"}),
     (durations.Durations, "take", {"durations"}),
     (events.Events, "take", {"events"}),
     (spans.Spans, "began", {"spans"}),
     (spans.Spans, "ended", {"spans"}),
-    (fanout.scope, "current", {"attribution", "sessions"}),
+    (recorder.scope, "current", {"attribution", "sessions"}),
     (RateLimits, "take", {"rate limits"}),
-    (pricer.Pricer, "price", {"price"}),
+    (opener.LazyPrices, "price", {"price"}),
     (session_points.SessionPoints, "backlog", {"sessions"}),
-    (rider.Rider, "_of_durations", {"durations"}),
-    (rider.scraped, "identity", {"durations", "sessions"}),
+    (export_extra.ExportExtra, "_of_durations", {"durations"}),
+    (export_extra.scraped, "identity", {"durations", "sessions"}),
     (writer.LedgerWriter, "take", {"ledger"}),
     (writer.LedgerWriter, "__init__", {"ledger"}),
 ]

@@ -14,7 +14,7 @@ import ways
 from caller import KINDS, Caller
 from costspan import guard, instrumentor, names
 from costspan.calls import patching
-from costspan.calls.requests import Family
+from costspan.calls.requests import PatchedClient
 from costspan.clients import CLIENTS
 from provider import Provider
 from watching import Watched
@@ -212,6 +212,6 @@ def test_a_disabled_costspan_touches_nothing(first: str, second: str, provider: 
 
 def test_a_family_that_was_removed_watches_no_more() -> None:
     """What still holds its wrapper passes everything through."""
-    family = Family(CLIENTS[0], None)  # type: ignore[arg-type]  # it is asked for nothing
+    family = PatchedClient(CLIENTS[0], None)  # type: ignore[arg-type]  # it is asked for nothing
     family.is_active = False
     assert family.request(lambda *_, **__: "the answer", None, (), {}) == "the answer"

@@ -15,9 +15,9 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costspan.budgets import as_yaml, clock, compiled, series
+from costspan.alerting import as_yaml, calendar, compiled, series
+from costspan.alerting.rule import BUDGET_COMPONENT, METER_COMPONENT
 from costspan.budgets.policy import Policy, load
-from costspan.budgets.rule import BUDGET_COMPONENT, METER_COMPONENT
 from costspan.cli import commands
 from costspan.names import DURATION_S, HISTOGRAM, METRICS, prometheus_label
 from promtools import ROOT, has_real_dates, program, prometheus, promtool
@@ -207,7 +207,7 @@ def test_the_end_of_the_clock_is_told_half_a_year_before(tmp_path: Path) -> None
     """The alert begins 180 days before the rules know no more (by the clock on the wall, in July)."""
     rules = {rule.get("alert") or rule["record"]: rule["expr"] for rule in rules_of(made(MONTHLY, tmp_path) / "rules")}
     ends = rules["LlmBudgetClockEnds"].replace(series.LOCAL_TIME.name, f"({rules[series.LOCAL_TIME.name]})")
-    half_a_year_before_s = clock.TABLE_END.timestamp() - 180 * 86_400
+    half_a_year_before_s = calendar.TABLE_END.timestamp() - 180 * 86_400
     with prometheus(tmp_path / "server") as server:
         assert server.query(ends, half_a_year_before_s - 7_201) == {}
         assert len(server.query(ends, half_a_year_before_s + 1)) == 1

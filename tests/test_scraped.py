@@ -10,8 +10,8 @@ from typing import Final
 import pytest
 
 from costspan import names
-from costspan.budgets.series import CURRENT_MONTH
-from costspan.budgets.spend import this_month
+from costspan.alerting.series import CURRENT_MONTH
+from costspan.alerting.spend import this_month
 from costspan.cli import destinations
 from exits.running import run
 from promtools import prometheus

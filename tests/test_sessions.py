@@ -18,8 +18,8 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from costspan import attribution, guard, instrumentor, names
-from costspan.emit.session_points import SessionPoints
-from costspan.emit.sessions import Sessions
+from costspan.metrics.session_points import SessionPoints
+from costspan.metrics.sessions import Sessions
 from ledger_calls import COST, USAGE, call
 from watching import Watched
 
@@ -102,7 +102,7 @@ def test_memory_is_bounded_however_many_sessions_come(
         sessions.add(call(session=f"session-{number}"))
     assert len(sessions.active) == 100
     assert len(sessions.departed) == 100
-    assert guard.faults == ({"emit.sessions.limit": 4_800} if has_reader else {})
+    assert guard.faults == ({"metrics.sessions.limit": 4_800} if has_reader else {})
     assert ("OTEL_COSTSPAN_SESSION_LIMIT" in caplog.text) == has_reader
     guard.faults.clear()
 
@@ -172,7 +172,7 @@ def test_what_could_not_be_delivered_is_told_again(temporality: AggregationTempo
         assert pipeline.sessions is not None
         for session in ("gone", "quiet"):
             pipeline.sessions.add(call(session=session))
-        pipeline.clerk.put(call(session=None))  # a taker joins readers with the first batch
+        pipeline.dispatcher.put(call(session=None))  # a sink joins readers with the first batch
         watched.calls()
         watched.meter_provider.force_flush()
         exporter.fails = False
@@ -195,7 +195,7 @@ def test_what_an_exporter_gets_adds_up(temporality: AggregationTemporality) -> N
         for turn in range(6):
             for number in range(4):
                 pipeline.sessions.add(call(session=f"session-{turn // 2 + number}"))
-            pipeline.clerk.put(call(session=None))  # a taker joins readers with the first batch
+            pipeline.dispatcher.put(call(session=None))  # a sink joins readers with the first batch
             for point in watched.points(names.SESSION_COST_USD):
                 session = str(point.attributes[names.SESSION])
                 is_delta = temporality is AggregationTemporality.DELTA
@@ -214,7 +214,7 @@ def test_session_counters_reach_the_reader_of_the_program(*, is_on: bool) -> Non
         made = call(session="s-1")
         if pipeline.sessions is not None:
             pipeline.sessions.add(made)
-        pipeline.clerk.put(made)
+        pipeline.dispatcher.put(made)
         points = watched.points(names.SESSION_COST_USD)
         if pipeline.sessions is not None:
             pipeline.sessions.add(made)  # what has not changed is not told again

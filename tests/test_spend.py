@@ -11,10 +11,9 @@ from typing import Any, cast
 import pytest
 from grafana.source.promql import RANGE, grown
 
-from costspan.budgets import clock
-from costspan.budgets.policy import Policy
-from costspan.budgets.rules import budget_rules
-from costspan.budgets.series import (
+from costspan.alerting import calendar
+from costspan.alerting.rules import budget_rules
+from costspan.alerting.series import (
     CURRENT_DAY,
     CURRENT_MONTH,
     CURRENT_WEEKDAY,
@@ -23,7 +22,8 @@ from costspan.budgets.series import (
     SPEND_MONTH,
     Series,
 )
-from costspan.budgets.spend import window
+from costspan.alerting.spend import window
+from costspan.budgets.policy import Policy
 from costspan.facts.periods import NS_PER_S, Periods, zone
 from costspan.names import COST_USD
 from fleet import Fleet, Process, Spend, busy_fleet, moment_s
@@ -64,7 +64,7 @@ def borders_s(time_zone: str) -> list[int]:
     days = [dt.date(2026, 1, 1) + dt.timedelta(days=number) for number in range(730)]
     months = [dt.date(year, month, 1) for year in range(2025, 2041) for month in range(1, 13)]
     starts = [moment_s(time_zone, day.year, day.month, day.day) for day in [*days[::3], *months]]
-    return sorted({*starts, *(change.at_s for change in clock.changes(zone(time_zone)))})
+    return sorted({*starts, *(change.at_s for change in calendar.changes(zone(time_zone)))})
 
 
 @pytest.mark.parametrize("time_zone", ZONES)
@@ -75,7 +75,7 @@ def test_promql_knows_the_day_in_every_second_around_every_boundary(time_zone: s
     wrong: list[tuple[int, object, object]] = []
     for border in borders_s(time_zone):
         for second in (border - 1, border):
-            if not clock.TABLE_START.timestamp() <= second < clock.TABLE_END.timestamp():
+            if not calendar.TABLE_START.timestamp() <= second < calendar.TABLE_END.timestamp():
                 continue
             ns = second * NS_PER_S
             told = {labels[0][1] for labels in empty.query(words, second)}
@@ -86,7 +86,7 @@ def test_promql_knows_the_day_in_every_second_around_every_boundary(time_zone: s
 
 def test_after_the_last_known_change_the_clock_is_absent_rather_than_wrong(empty: Server) -> None:
     """The table of changes ends; a zone without changes goes on."""
-    end_s = round(clock.TABLE_END.timestamp())
+    end_s = round(calendar.TABLE_END.timestamp())
     berlin = whole(LOCAL_TIME, recorded("Europe/Berlin"))
     assert empty.query(berlin, end_s - 1)
     assert empty.query(berlin, end_s) == {}

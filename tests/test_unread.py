@@ -15,7 +15,7 @@ from costspan.facts.call import Answer
 from costspan.facts.money import INCOMPLETE, REPORTED, Cost, Unpriced
 from costspan.facts.usage import MOST_NAMES, ODD_NAME, Usage, bounded_names
 from costspan.ledger import migrations
-from costspan.ledger.condition import examine
+from costspan.ledger.inspection import examine
 from costspan.ledger.store import Store
 from costspan.pricing import Prices
 from costspan.settings import Settings

@@ -22,10 +22,10 @@ import pytest
 
 from costspan import guard
 from costspan.facts.usage import Usage
-from costspan.ledger import condition, sidefile
-from costspan.ledger.aside import move_aside
+from costspan.ledger import inspection, sidefile
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.intake import read
+from costspan.ledger.quarantine import move_aside
 from costspan.ledger.store import Store
 from costspan.ledger.writer import LedgerWriter
 from costspan.process.fork import Participant, unwatch_forks, watch_forks
@@ -392,7 +392,7 @@ def test_a_directory_is_no_ledger(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         read(place)
     assert "cannot be booked yet" in caplog.text
     assert len(sidefile.waiting(place)) == 1
-    assert "is a directory" in condition.has_room(place)
+    assert "is a directory" in inspection.has_room(place)
 
 
 def test_many_processes_write_one_file(path: Path) -> None:
@@ -463,34 +463,34 @@ FORKING_UNDER_LOAD = """
 import os, sys, threading
 from pathlib import Path
 from ledger_calls import call
-from costspan.emit.clerk import Clerk
+from costspan.emit.dispatcher import CallDispatcher
 from costspan.ledger.writer import LedgerWriter
 from costspan.process.fork import Participant, watch_forks
 
 writer = LedgerWriter(Path(sys.argv[1]), patience_s=60)
-clerk = Clerk([("ledger", writer.take)])
-watch_forks(lambda: [Participant("p", p.forget, p.before_fork, p.after_fork_in_parent) for p in (clerk, writer)])
+dispatcher = CallDispatcher([("ledger", writer.take)])
+watch_forks(lambda: [Participant("p", p.forget, p.before_fork, p.after_fork_in_parent) for p in (dispatcher, writer)])
 stop = threading.Event()
 
 def work():
     while not stop.is_set():
         for _ in range(20):
-            clerk.put(call())
-        clerk.drain()
+            dispatcher.put(call())
+        dispatcher.drain()
 
 thread = threading.Thread(target=work)
 thread.start()
 for number in range(25):
     pid = os.fork()
     if pid == 0:
-        clerk.put(call(session=f"child {number}"))
-        clerk.close()
+        dispatcher.put(call(session=f"child {number}"))
+        dispatcher.close()
         writer.close()
         os._exit(writer.lost)
     assert os.waitpid(pid, 0)[1] == 0
 stop.set()
 thread.join()
-clerk.close()
+dispatcher.close()
 writer.close()
 print(writer.written, writer.lost)
 """

@@ -51,7 +51,7 @@ class Watched:
         )
         pipeline = instrumentor.connect()
         assert pipeline is not None
-        pipeline.clerk._takers.append(("test", self._calls.extend))
+        pipeline.dispatcher._sinks.append(("test", self._calls.extend))
         return self
 
     def __exit__(

@@ -46,9 +46,9 @@ def main_in_worker() -> None:
     import openai  # noqa: F401
 
     from costspan import assembly  # noqa: F401
-    from costspan.emit.pricer import Pricer
+    from costspan.pricing.opener import LazyPrices
 
-    pricer = Pricer()
+    pricer = LazyPrices()
     began = time.process_time()
     _pricing(pricer, *CALLS["a chat call"])()
     loaded_s = time.process_time() - began

@@ -46,7 +46,7 @@ def keep_the_work_in_this_thread() -> None:
     """Costspan's thread does not start: draining does its work here, where the profiler sees it."""
     from costspan import instrumentor
 
-    instrumentor.pipeline.clerk._begin = lambda: True  # type: ignore[union-attr, method-assign]
+    instrumentor.pipeline.dispatcher._begin = lambda: True  # type: ignore[union-attr, method-assign]
 
 
 def main() -> None:

@@ -88,10 +88,10 @@ def hold_back_costspan() -> None:
     It is not otherwise known to callgrind when a thread works: on a busy machine it would find the calls one by one.
     """
     if "costspan" in sys.modules:
-        from costspan.emit import clerk
+        from costspan.emit import dispatcher
 
-        assert clerk._LINGER_S < 60  # type: ignore[has-type]
-        clerk._LINGER_S = 3_600.0  # type: ignore[misc]
+        assert dispatcher._LINGER_S < 60  # type: ignore[has-type]
+        dispatcher._LINGER_S = 3_600.0  # type: ignore[misc]
 
 
 def _shim(path: str) -> ctypes.CDLL:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from grafana.source import budgets, health, reading, sessions, usage
 
-from costspan.budgets.compiled import stale, write
+from costspan.alerting.compiled import stale, write
 
 GRAFANA: Final = Path(__file__).parent.parent
 _BUDGETS: Final = GRAFANA.parent / "prometheus" / "budgets.json"

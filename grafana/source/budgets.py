@@ -10,8 +10,8 @@ from grafana.source.dashboard import Dashboard, Row
 from grafana.source.panels import BLUE, GREEN, RED, YELLOW, Look, figure, gauge, lines, table
 from grafana.source.signals import COUNT, PLAIN, SHARE, Signal
 
+from costspan.alerting.series import BUDGET_LABEL, EVERY_LABEL, WINDOW_LABEL
 from costspan.budgets.policy import DIMENSIONS, USD
-from costspan.budgets.series import BUDGET_LABEL, EVERY_LABEL, WINDOW_LABEL
 from costspan.names import prometheus_label
 
 _NO_RULES: Final = "no spend yet, or no rules: see docs/budgets.md"

@@ -1,7 +1,7 @@
 """The words in which panels ask Prometheus: exact growth, by day, by step, shares.
 
 Money never goes through `increase()` or `rate()`: they guess at the edges of their window. Here the highest value of a
-series less that at the start is what it grew by, because no series of ours resets (see costspan/budgets/spend.py).
+series less that at the start is what it grew by, because no series of ours resets (see costspan/alerting/spend.py).
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Final
 
-from costspan.budgets import clock
+from costspan.alerting import calendar
+from costspan.alerting.series import WEEKDAY_LABEL
+from costspan.alerting.spend import growth, indented
 from costspan.budgets.policy import DIMENSIONS
-from costspan.budgets.series import WEEKDAY_LABEL
-from costspan.budgets.spend import growth, indented
 from costspan.facts.periods import zone
 from costspan.names import UNKNOWN, WEEKDAY, Metric, prometheus_label
 
@@ -28,7 +28,7 @@ _LONGEST_SILENCE: Final = "8d"
 #: How long a session may have been idle and still be the same one. Its counters are sent only when they change.
 LONGEST_IDLE: Final = "30d"
 
-# A day is told for three days after its end (costspan/emit/days.py). Those in which it is told, and a day before, for a
+# A day is told for three days after its end (costspan/metrics/days.py). Those in which it is told, and a day before, for a
 # reader who is hours away from the budget time zone: the same weekday is not told in them for any other day.
 _DAY: Final = "[5d] offset -4d"
 _NOON_S: Final = 12 * 3_600
@@ -103,12 +103,12 @@ def in_days(metric: Metric, filters: Filters, *by: str, time_zone: str) -> str:
         raise ValueError(f"{metric.name} has no {WEEKDAY}: it cannot be shown by day")
     reached = f"max_over_time({selector(metric, filters)}{_DAY})"
     noon = f"vector(time() + {_NOON_S + _ahead_s(time_zone)})"
-    return total(f"{reached}\nand on ({WEEKDAY_LABEL}) {clock.weekday(noon)}", *by)
+    return total(f"{reached}\nand on ({WEEKDAY_LABEL}) {calendar.weekday(noon)}", *by)
 
 
 def _ahead_s(time_zone: str) -> int:
     """By how much the zone is ahead of UTC; an hour more or less in summer does not matter at noon."""
-    return clock.offset_s(zone(time_zone), round(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()))
+    return calendar.offset_s(zone(time_zone), round(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()))
 
 
 def share(part: str, whole: str) -> str:

@@ -23,7 +23,7 @@ from grafana.source.promql import (
     share,
 )
 
-from costspan.budgets.series import (
+from costspan.alerting.series import (
     BUDGET_BURN,
     BUDGET_PROJECTED,
     BUDGET_USED,
@@ -38,7 +38,7 @@ from costspan.budgets.series import (
     SPEND_WINDOW,
     WINDOW_LABEL,
 )
-from costspan.budgets.spend import growth, scraped_growth
+from costspan.alerting.spend import growth, scraped_growth
 from costspan.facts.call import ABANDONED, ERROR
 from costspan.facts.money import ESTIMATED, INCOMPLETE
 from costspan.names import (

@@ -15,18 +15,18 @@ from opentelemetry.metrics import get_meter_provider
 
 from costspan import guard, unwatched
 from costspan.calls import patching
-from costspan.calls.requests import Family
+from costspan.calls.requests import PatchedClient
 from costspan.clients import WAITED_FOR, described
-from costspan.emit.bookkeeper import Bookkeeper
-from costspan.emit.clerk import Taker
+from costspan.emit.dispatcher import Sink
 from costspan.emit.pipeline import Ledger, Pipeline
-from costspan.emit.pricer import Pricer
 from costspan.emit.reach import silent_here
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
 from costspan.ledger import notes
 from costspan.ledger.claims import Claims
+from costspan.ledger.opener import LazyLedger
 from costspan.ledger.place import NoHome, path_of
+from costspan.pricing.opener import LazyPrices
 from costspan.settings import AUTO, OFF, ON, Settings, has_otlp_endpoint, otlp_endpoint
 
 _log: Final = logging.getLogger("costspan")
@@ -38,7 +38,7 @@ def assembled(settings: Settings, prices: Path | None, providers: Mapping[str, A
     path = guard.part("ledger", lambda: _ledger_path(settings, meters))
     return Pipeline(
         settings,
-        prices=Pricer(prices),
+        prices=LazyPrices(prices),
         ledger=guard.part("ledger", lambda: _ledger(path, settings)),
         tracer_provider=providers.get("tracer_provider"),
         meter_provider=providers.get("meter_provider"),
@@ -48,9 +48,9 @@ def assembled(settings: Settings, prices: Path | None, providers: Mapping[str, A
     )
 
 
-def _notices(ledger: Path | None, settings: Settings) -> list[tuple[str, Taker]]:
+def _notices(ledger: Path | None, settings: Settings) -> list[tuple[str, Sink]]:
     """Who tells the user something with the first calls, off the caller's thread."""
-    found: list[tuple[str, Taker]] = []
+    found: list[tuple[str, Sink]] = []
     if "opentelemetry.instrumentation.auto_instrumentation" in sys.modules:  # the exporters are the environment's
         found.append(("reach", _Reach().take))
     where = Whereabouts.of(ledger, settings)
@@ -62,7 +62,7 @@ def _notices(ledger: Path | None, settings: Settings) -> list[tuple[str, Taker]]
 def watch(name: str, pipeline: Pipeline, settings: Settings) -> None:
     """Watch the client library that the file of this name describes."""
     client = described(name)
-    patching.install(Family(client, pipeline.fanout, settings.hosts, settings.ask_usage))
+    patching.install(PatchedClient(client, pipeline.recorder, settings.hosts, settings.ask_usage))
     if client.name in patching.degraded:
         unwatched.degraded(client.name, patching.degraded[client.name])
 
@@ -95,7 +95,7 @@ def _claims(settings: Settings) -> Claims | None:
 
 
 def _ledger(path: Path | None, settings: Settings) -> Ledger | None:
-    return None if path is None else Bookkeeper(path, Periods(settings.time_zone))
+    return None if path is None else LazyLedger(path, Periods(settings.time_zone))
 
 
 _WAY_OUT_DEFAULT: Final = (

@@ -41,8 +41,8 @@ class _Setup(NamedTuple):
 #: Parts that enter the SDK, by what they enter: loaded as soon as that is, and never by the thread that passes calls
 #: on. A fork while a thread imports leaves the child with a module that it can never import.
 _PARTS_OF_SDK: Final = {
-    "opentelemetry.sdk.trace": "costspan.emit.slim",
-    "opentelemetry.sdk.metrics": "costspan.emit.rider",
+    "opentelemetry.sdk.trace": "costspan.sdk.fast_span",
+    "opentelemetry.sdk.metrics": "costspan.sdk.export_extra",
 }
 
 _setup: _Setup | None = None
@@ -211,7 +211,7 @@ class _Ends:
             pipeline.close()
 
     def ask(self, errand: Callable[[], object]) -> bool:
-        return pipeline is not None and pipeline.clerk.ask(errand)
+        return pipeline is not None and pipeline.dispatcher.ask(errand)
 
     def deliver(self) -> None:
         if pipeline is not None:

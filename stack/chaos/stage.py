@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from costspan.budgets import compiled
+from costspan.alerting import compiled
 from costspan.budgets.policy import load
 from costspan.facts.money import NANO_PER_USD
 from stack import HASTE, Stack, routes

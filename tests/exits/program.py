@@ -254,7 +254,7 @@ def sigterm_while_locked() -> None:
     call()
     pipeline = instrumentor.pipeline
     assert pipeline is not None
-    with pipeline.cells.lock:
+    with pipeline.totals.lock:
         os.kill(os.getpid(), signal.SIGTERM)
     while True:
         signal.pause()

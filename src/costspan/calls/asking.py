@@ -17,7 +17,7 @@ from costspan.calls.messages import NOTHING
 from costspan.facts.sellers import seller_at
 
 if TYPE_CHECKING:
-    from costspan.calls.engine import Watch
+    from costspan.calls.engine import ObservedCall
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _OPTIONS: Final = "stream_options"
@@ -94,8 +94,8 @@ class Refusable:
 
     __slots__ = ("_watch",)
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, observed: ObservedCall) -> None:
+        self._watch = observed
 
     def __enter__(self) -> None:
         """Nothing."""
@@ -105,11 +105,11 @@ class Refusable:
         return not self._watch.asked
 
 
-def is_refused(watch: Watch, error: BaseException) -> bool:
+def is_refused(observed: ObservedCall, error: BaseException) -> bool:
     """Whether the server refuses what we added to a request, which is then asked no more; if we fail to say, it does."""
-    if watch.asked and getattr(error, "status_code", None) in _REFUSALS:
-        watch.asked = names_our_question(error, watch.body) is False
-        return not watch.asked
+    if observed.asked and getattr(error, "status_code", None) in _REFUSALS:
+        observed.asked = names_our_question(error, observed.body) is False
+        return not observed.asked
     return False
 
 

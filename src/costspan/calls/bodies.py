@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from costspan import guard
 from costspan.calls import framing, wires
-from costspan.calls.engine import StreamWatch, Watch
+from costspan.calls.engine import ObservedCall, ObservedStream
 from costspan.calls.messages import compacted, fields, parsed
 
 _REPORTS: Final = re.compile(rb'"usage"\s*:\s*\{')
@@ -27,13 +27,13 @@ _LARGE: Final = 64 * 1024
 _END: Final = 256 * 1024
 
 
-def follow(watch: Watch, response: Any) -> None:
+def follow(observed: ObservedCall, response: Any) -> None:
     """Watch an httpx response until its body is known."""
-    watch.response = None
-    if watch.endpoint.request_usage is not None:
-        watch.answered(None)
+    observed.response = None
+    if observed.endpoint.request_usage is not None:
+        observed.answered(None)
         return
-    tap = Tap(StreamWatch.following(watch), response.headers.get("content-type", ""))
+    tap = Tap(ObservedStream.following(observed), response.headers.get("content-type", ""))
     if hasattr(response, "_content"):
         tap.take_decoded(response.content)
         tap.end_decoded()
@@ -55,8 +55,8 @@ class Tap:
     Where we asked for usage, an event is passed on when it is complete: it may be the one that is ours alone.
     """
 
-    def __init__(self, watch: StreamWatch, content_type: str) -> None:
-        self.watch = watch
+    def __init__(self, observed: ObservedStream, content_type: str) -> None:
+        self.observed = observed
         self.is_running = False  # the response is at work for the caller, and may close itself
         self.held = b""  # what he has not got yet: the beginning of an event that may be ours alone
         self.is_encoded = False  # compressed: what passes is looked at when it has been decoded
@@ -64,9 +64,9 @@ class Tap:
         self._framing: framing.Framing | None = None
         self._only: bytes | None = None  # the message of a body that has had no other so far
         self._is_within = False  # the beginning of this event has been passed on
-        watch.call.is_stream = False
-        if watch.endpoint.each:
-            watch.claim()  # every message is a call of its own
+        observed.call.is_stream = False
+        if observed.endpoint.each:
+            observed.claim()  # every message is a call of its own
 
     def take(self, chunk: bytes) -> bytes | None:
         """A piece passes by. What the caller gets now, if it is not just what is held back and this."""
@@ -95,8 +95,8 @@ class Tap:
             return None
         if self._framing is None:
             self._framing = framing.of(self._content_type, chunk)
-            self.watch.call.is_stream = self._framing.is_stream
-        if self.watch.asked and self._framing.is_stream:
+            self.observed.call.is_stream = self._framing.is_stream
+        if self.observed.asked and self._framing.is_stream:
             return self._take_asked(self._framing, chunk)
         for message in self._framing.feed(chunk):
             self._message(message)
@@ -131,47 +131,47 @@ class Tap:
             for message in self._framing.rest():
                 self._message(message)
         if self._only is not None:
-            self.watch.answered(self.watch.endpoint.read(parsed(self._only)))
-        elif self.watch.call.is_stream:
-            self.watch.ended()
+            self.observed.answered(self.observed.endpoint.read(parsed(self._only)))
+        elif self.observed.call.is_stream:
+            self.observed.ended()
         else:
-            self.watch.answered(None)
+            self.observed.answered(None)
 
     @guard.guarded_positional("calls.close")
     def close(self) -> None:
         """The response is closed."""
         if wires.is_dropped():
-            self.watch.dropped()
+            self.observed.dropped()
         elif not self.is_running:
-            self.watch.closed()
+            self.observed.closed()
 
     def _message(self, message: bytes) -> None:
-        if self.watch.endpoint.each:
-            self.watch.item(parsed(message))
-        elif self.watch.call.is_stream:
+        if self.observed.endpoint.each:
+            self.observed.item(parsed(message))
+        elif self.observed.call.is_stream:
             self._event(message)
         elif self._only is None:
             self._only = message
         else:  # several messages: a stream of them
-            self.watch.call.is_stream = True
+            self.observed.call.is_stream = True
             only, self._only = self._only, None
             self._event(only)
             self._event(message)
 
     def _event(self, data: bytes) -> None:
-        watch = self.watch
+        observed = self.observed
         if data.startswith(b"{"):
             reports = _REPORTS.search(data, max(0, len(data) - _END)) is not None
             if len(data) > _LARGE:
                 data = compacted(data)
             if len(data) > _LARGE and not reports:
-                watch.pass_by(len(data))
+                observed.pass_by(len(data))
                 return
-            watch.note(data)
+            observed.note(data)
             if reports:
-                watch.carriers.append(data)
+                observed.carriers.append(data)
         elif data == b"[DONE]":
-            watch.ended()
+            observed.ended()
 
 
 def _in_lines(event: bytes) -> bytes:

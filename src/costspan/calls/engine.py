@@ -1,6 +1,6 @@
 """One watched call: it begins, the answer is looked at for what it is, and it finishes exactly once.
 
-Nothing here knows a provider, a price or a metric: a client file says how to read an answer, and one listener is
+Nothing here knows a provider, a price or a metric: a client file says how to read an answer, and one recorder is
 told when a call begins, answers and has finished.
 """
 
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from costspan import guard
 from costspan.calls import estimating, gateways
-from costspan.calls.listener import Listener
 from costspan.calls.messages import NOTHING, opened, parsed, text
+from costspan.calls.recorder import Recorder
 from costspan.facts import call as outcomes
 from costspan.facts import foreign
 from costspan.facts import usage as units
@@ -36,14 +36,14 @@ _ABANDONING: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, 
 
 
 #: Calls that ended in a finalizer. A finalizer may run within any line of code, ours included, so it only leaves
-#: its watch here; whoever comes by next finishes it (`finish_late`).
-late: Final[deque[tuple[StreamWatch, str, int]]] = deque()
+#: its call here; whoever comes by next finishes it (`finish_late`).
+late: Final[deque[tuple[ObservedStream, str, int]]] = deque()
 #: Threads that are finishing a call just now. What a finalizer ends in the middle of that is finished afterwards.
 _finishing: Final[set[int]] = set()
 #: How long a flush waits for other threads that are finishing calls just now, and how often it looks.
 _PATIENCE_S: Final = 1.0
 _PAUSE_S: Final = 0.001
-_live: Final[dict[int, weakref.ref[StreamWatch]]] = {}
+_live: Final[dict[int, weakref.ref[ObservedStream]]] = {}
 
 
 #: Asked of an event of a stream before the caller gets it: True where he is not to get it.
@@ -66,16 +66,30 @@ class Seller(Protocol):
     def port(self) -> int | None: ...
 
 
-class Watch:
+class ObservedCall:
     """One call under way."""
 
     __slots__ = (
-        "_open", "asked", "at_end", "body", "borrowed", "call", "endpoint", "headers", "is_direct", "listener", "native",
-        "response", "span", "start", "taken", "token",
+        "_open",
+        "asked",
+        "at_end",
+        "body",
+        "borrowed",
+        "call",
+        "endpoint",
+        "headers",
+        "is_direct",
+        "native",
+        "recorder",
+        "response",
+        "span",
+        "start",
+        "taken",
+        "token",
     )  # fmt: skip
 
-    def __init__(self, listener: Listener, call: Call, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
-        self.listener = listener
+    def __init__(self, recorder: Recorder, call: Call, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
+        self.recorder = recorder
         self.call = call
         self.endpoint = endpoint
         self.body = body
@@ -122,11 +136,11 @@ class Watch:
         self.response = None
         me = threading.get_ident()
         if me in _finishing:
-            self.listener.finished(self)
+            self.recorder.finished(self)
             return
         _finishing.add(me)
         try:
-            self.listener.finished(self)
+            self.recorder.finished(self)
         finally:
             _finishing.discard(me)
         if late:
@@ -139,12 +153,12 @@ class Watch:
         if answer is None or answer.usage is None:
             return
         call = self.call
-        watch = begin(
-            self.listener, self.endpoint, call.client, call, NOTHING, model=answer.model, attribution=call.attribution
+        observed = begin(
+            self.recorder, self.endpoint, call.client, call, NOTHING, model=answer.model, attribution=call.attribution
         )
-        self.listener.began(watch)
-        self.listener.left(watch)
-        watch.answered(answer)
+        self.recorder.began(observed)
+        self.recorder.left(observed)
+        observed.answered(answer)
 
     @guard.guarded("calls.money")
     def _take_money(self) -> None:
@@ -186,7 +200,7 @@ class Watch:
             self.headers = getattr(response, "headers", None)
 
 
-class StreamWatch(Watch):
+class ObservedStream(ObservedCall):
     """A call whose answer comes in events. Of these it keeps what may be needed, and counts the others.
 
     Usage stands in the last event with most providers, in the first with Anthropic, and may be followed by any number
@@ -205,8 +219,8 @@ class StreamWatch(Watch):
     #: the garbage collector: an event that is let go of at once never does.
     BATCH: Final = 24
 
-    def __init__(self, listener: Listener, call: Call, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
-        super().__init__(listener, call, endpoint, body)
+    def __init__(self, recorder: Recorder, call: Call, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
+        super().__init__(recorder, call, endpoint, body)
         self.recent: list[Any] = []  # the last events
         self.known = 0  # how many of them have been looked at
         self.kinds: dict[type, Any] = {}
@@ -289,17 +303,17 @@ class StreamWatch(Watch):
         return super().claim()
 
     @classmethod
-    def following(cls, watch: Watch) -> StreamWatch:
-        """The same call, now that it turned out to be streamed. It keeps no response: that one may keep the watch."""
-        watch.response = None
-        if isinstance(watch, StreamWatch):
-            return watch
-        stream = cls(watch.listener, watch.call, watch.endpoint, watch.body)
+    def following(cls, observed: ObservedCall) -> ObservedStream:
+        """The same call, now that it turned out to be streamed. It keeps no response: that one may keep the call alive."""
+        observed.response = None
+        if isinstance(observed, ObservedStream):
+            return observed
+        stream = cls(observed.recorder, observed.call, observed.endpoint, observed.body)
         for name in (
             "asked", "at_end", "native", "borrowed", "taken", "headers", "is_direct", "response", "span", "token", "start",
             "_open",
         ):  # fmt: skip
-            setattr(stream, name, getattr(watch, name))
+            setattr(stream, name, getattr(observed, name))
         return stream
 
     @guard.guarded_positional("calls.finish")
@@ -438,8 +452,8 @@ def finish_late() -> None:
     _finishing.add(me)
     try:
         while late:
-            watch, outcome, ended = late.popleft()
-            watch.settle_now(outcome, ended)
+            observed, outcome, ended = late.popleft()
+            observed.settle_now(outcome, ended)
     except IndexError:  # somebody else took the last one
         return
     finally:
@@ -461,35 +475,35 @@ def finish_all() -> None:
 @guard.guarded("calls.finish_live")
 def finish_live() -> None:
     """Finish the streams that are still open: the process ends."""
-    for watch in _still_live():
-        watch.closed()
+    for observed in _still_live():
+        observed.closed()
     finish_all()
 
 
-def _still_live() -> list[StreamWatch]:
-    return [watch for reference in list(_live.values()) if (watch := reference()) is not None]
+def _still_live() -> list[ObservedStream]:
+    return [observed for reference in list(_live.values()) if (observed := reference()) is not None]
 
 
 def forget_all() -> None:
     """In a forked child: the calls under way are the parent's."""
     late.clear()
     _finishing.clear()
-    for watch in _still_live():
-        watch.claim()
+    for observed in _still_live():
+        observed.claim()
     _live.clear()
 
 
 def begin(
-    listener: Listener, endpoint: Endpoint, client: str, seller: Seller, body: Mapping[str, Any],
-    kind: type[Watch] = Watch, model: str | None = None, attribution: Attribution = NOBODY,
-) -> Watch:  # fmt: skip
-    """A watch over a call: the one place where a call is made, however it came about.
+    recorder: Recorder, endpoint: Endpoint, client: str, seller: Seller, body: Mapping[str, Any],
+    kind: type[ObservedCall] = ObservedCall, model: str | None = None, attribution: Attribution = NOBODY,
+) -> ObservedCall:  # fmt: skip
+    """An observed call: the one place where a call is made, however it came about.
 
-    `attribution` is who it is for where the scope that it begins in does not say (`Listener.began`).
+    `attribution` is who it is for where the scope that it begins in does not say (`Recorder.began`).
     """
     call = Call(
         "", client, seller.provider, endpoint.operation, time_ns(), model or text(body.get("model")), seller.host,
         seller.port, attribution,
     )  # fmt: skip
     call.is_fetchable = endpoint.fetches or endpoint.each or body.get("background") is True
-    return kind(listener, call, endpoint, body)
+    return kind(recorder, call, endpoint, body)

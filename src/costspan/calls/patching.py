@@ -1,12 +1,7 @@
-"""Putting the watch into a client library that has been imported, taking it out again, never twice.
+"""Putting wrappers into a client library that has been imported, taking it out again, never twice.
 
-<<<<<<< HEAD
-Post-import hooks: starting costspan imports no client library. Whoever wrapped `request` before us does not hide it
-from us. A library whose methods have moved is left alone, and said to be so (`degraded`).
-=======
 The entry point waits for the import: starting costspan imports no client library. A library whose methods have moved is
 left alone, and said to be so (`degraded`).
->>>>>>> c300f90 (Remove what nothing uses)
 """
 
 from __future__ import annotations
@@ -21,7 +16,7 @@ import wrapt
 
 from costspan import guard
 from costspan.calls import inmost
-from costspan.calls.requests import Family
+from costspan.calls.requests import PatchedClient
 
 _CLASSES: Final = ("SyncAPIClient", "AsyncAPIClient")
 
@@ -29,21 +24,21 @@ _CLASSES: Final = ("SyncAPIClient", "AsyncAPIClient")
 patched: Final[dict[str, list[tuple[str, str, str]]]] = {}
 degraded: Final[dict[str, str]] = {}
 
-_active: Final[dict[str, Family]] = {}
+_active: Final[dict[str, PatchedClient]] = {}
 _taken: Final[dict[str, list[FunctionType]]] = {}
 
 
-def install(family: Family) -> None:
+def install(patched_client: PatchedClient) -> None:
     """Watch a client library, which has been imported, from now on."""
-    _active[family.client.name] = family
-    _patch(family, sys.modules[family.client.module])
+    _active[patched_client.client.name] = patched_client
+    _patch(patched_client, sys.modules[patched_client.client.module])
 
 
 def remove(name: str) -> None:
     """Stop watching. What callers hold of the library keeps working: bound methods pass through."""
-    family = _active.pop(name, None)
-    if family is not None:
-        family.is_active = False
+    patched_client = _active.pop(name, None)
+    if patched_client is not None:
+        patched_client.is_active = False
     for function in _taken.pop(name, []):
         inmost.give_back(function)
     for module, kind, method in patched.pop(name, []):
@@ -54,8 +49,8 @@ def remove(name: str) -> None:
 
 
 @guard.guarded("calls.patch")
-def _patch(family: Family, module: Any) -> None:
-    name = family.client.name
+def _patch(patched_client: PatchedClient, module: Any) -> None:
+    name = patched_client.client.name
     if name in patched:
         return
     missing = [fault for kind in _CLASSES if (fault := _fault(getattr(module, kind, None), kind)) is not None]
@@ -72,8 +67,8 @@ def _patch(family: Family, module: Any) -> None:
     for kind in _CLASSES:
         holder = getattr(module, kind)
         is_async = inspect.iscoroutinefunction(inspect.unwrap(holder.request))
-        _take(name, module, holder, "request", family.request_async if is_async else family.request)
-        _wrap(name, module, holder, "_process_response", family.responded)
+        _take(name, module, holder, "request", patched_client.request_async if is_async else patched_client.request)
+        _wrap(name, module, holder, "_process_response", patched_client.responded)
 
 
 def _fault(holder: Any, kind: str) -> str | None:

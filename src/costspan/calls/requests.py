@@ -18,9 +18,9 @@ from costspan import guard
 from costspan.calls import asking, gateways, shapes
 from costspan.calls.asking import Asking, Refusable, is_refused
 from costspan.calls.description import Client, Endpoint
-from costspan.calls.engine import StreamWatch, Watch, begin
-from costspan.calls.listener import Listener
+from costspan.calls.engine import ObservedCall, ObservedStream, begin
 from costspan.calls.messages import NOTHING
+from costspan.calls.recorder import Recorder
 from costspan.facts.sellers import VENDOR, Seller, is_at, seller_at
 
 _MOST_HOSTS: Final = 256
@@ -40,98 +40,98 @@ class Server:
 
 
 @dataclass(slots=True)
-class Family:
-    """One client library, watched on behalf of a listener."""
+class PatchedClient:
+    """One client library, watched on behalf of a recorder."""
 
     client: Client
-    listener: Listener
+    recorder: Recorder
     own_hosts: tuple[tuple[str, str], ...] = ()
     ask_usage: str = "known"
     is_active: bool = True
     asking: Asking = field(init=False)
     _servers: dict[tuple[int | str, type], Server] = field(default_factory=dict)
-    _shapes: dict[type, Callable[[Watch, Any], Any]] = field(default_factory=dict)
+    _shapes: dict[type, Callable[[ObservedCall, Any], Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.asking = Asking(self.ask_usage)
 
     def request(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """In place of `SyncAPIClient.request`."""
-        watch, sent = self._begin(instance, args, kwargs) or (None, args)
-        if watch is None:
+        observed, sent = self._begin(instance, args, kwargs) or (None, args)
+        if observed is None:
             return wrapped(*args, **kwargs)
-        if watch.asked:
-            return self._asked(watch, wrapped, instance, (args, sent), kwargs)
+        if observed.asked:
+            return self._asked(observed, wrapped, instance, (args, sent), kwargs)
         try:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
-            self._left(watch, error)
+            self._left(observed, error)
             raise
-        self._left(watch)
-        self._take(watch, result)
+        self._left(observed)
+        self._take(observed, result)
         return result
 
-    def _asked(self, watch: Watch, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    def _asked(self, observed: ObservedCall, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """With our question in it; and if the server refuses that, as the caller wrote it: he must not notice."""
         plain, asking_too = args
-        with Refusable(watch):
-            return self._made(watch, wrapped, asking_too, kwargs)
-        result = self._made(watch, wrapped, plain, kwargs)
-        self._note_refusal(watch, instance, plain[1])
+        with Refusable(observed):
+            return self._made(observed, wrapped, asking_too, kwargs)
+        result = self._made(observed, wrapped, plain, kwargs)
+        self._note_refusal(observed, instance, plain[1])
         return result
 
-    def _made(self, watch: Watch, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    def _made(self, observed: ObservedCall, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         try:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
-            if not is_refused(watch, error):
-                self._left(watch, error)
+            if not is_refused(observed, error):
+                self._left(observed, error)
             raise
-        self._left(watch)
-        self._take(watch, result)
+        self._left(observed)
+        self._take(observed, result)
         return result
 
     async def request_async(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """In place of `AsyncAPIClient.request`."""
-        watch, sent = self._begin(instance, args, kwargs) or (None, args)
-        if watch is None:
+        observed, sent = self._begin(instance, args, kwargs) or (None, args)
+        if observed is None:
             return await wrapped(*args, **kwargs)
-        if watch.asked:
-            return await self._asked_async(watch, wrapped, instance, (args, sent), kwargs)
+        if observed.asked:
+            return await self._asked_async(observed, wrapped, instance, (args, sent), kwargs)
         try:
             result = await wrapped(*args, **kwargs)
         except BaseException as error:
-            self._left(watch, error)
+            self._left(observed, error)
             raise
-        self._left(watch)
-        self._take(watch, result)
+        self._left(observed)
+        self._take(observed, result)
         return result
 
     async def _asked_async(
-        self, watch: Watch, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
+        self, observed: ObservedCall, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
     ) -> Any:
         plain, asking_too = args
-        with Refusable(watch):
-            return await self._made_async(watch, wrapped, asking_too, kwargs)
-        result = await self._made_async(watch, wrapped, plain, kwargs)
-        self._note_refusal(watch, instance, plain[1])
+        with Refusable(observed):
+            return await self._made_async(observed, wrapped, asking_too, kwargs)
+        result = await self._made_async(observed, wrapped, plain, kwargs)
+        self._note_refusal(observed, instance, plain[1])
         return result
 
-    async def _made_async(self, watch: Watch, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    async def _made_async(self, observed: ObservedCall, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         try:
             result = await wrapped(*args, **kwargs)
         except BaseException as error:
-            if not is_refused(watch, error):
-                self._left(watch, error)
+            if not is_refused(observed, error):
+                self._left(observed, error)
             raise
-        self._left(watch)
-        self._take(watch, result)
+        self._left(observed)
+        self._take(observed, result)
         return result
 
     @guard.guarded_positional("calls.begin")
     def _begin(
         self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Watch, tuple[Any, ...]] | None:
+    ) -> tuple[ObservedCall, tuple[Any, ...]] | None:
         if not self.is_active:
             return None
         options = args[1] if len(args) > 1 else kwargs["options"]
@@ -139,34 +139,34 @@ class Family:
         if endpoint is None:
             return None
         server = self._server(instance, options.url)
-        watch = self._watch(endpoint, server, options, kwargs)
+        observed = self._watch(endpoint, server, options, kwargs)
         if self.client.native_tracer is not None:
-            watch.native = getattr(instance, self.client.native_tracer, None) is not None
-        if endpoint.asks_usage and watch.call.is_stream and len(args) > 1 and server.is_asked is not False:
-            args = self._asking(watch, server, args, options)
-        self.listener.began(watch)
-        return watch, args
+            observed.native = getattr(instance, self.client.native_tracer, None) is not None
+        if endpoint.asks_usage and observed.call.is_stream and len(args) > 1 and server.is_asked is not False:
+            args = self._asking(observed, server, args, options)
+        self.recorder.began(observed)
+        return observed, args
 
-    def _watch(self, endpoint: Endpoint, server: Server, options: Any, kwargs: dict[str, Any]) -> Watch:
+    def _watch(self, endpoint: Endpoint, server: Server, options: Any, kwargs: dict[str, Any]) -> ObservedCall:
         body = options.json_data
         if type(body) is not dict and not isinstance(body, Mapping):
             body = NOTHING
-        kind = StreamWatch if kwargs.get("stream") else Watch
-        watch = begin(self.listener, endpoint, self.client.name, server, body, kind)
-        watch.is_direct = server.is_direct
-        return watch
+        kind = ObservedStream if kwargs.get("stream") else ObservedCall
+        observed = begin(self.recorder, endpoint, self.client.name, server, body, kind)
+        observed.is_direct = server.is_direct
+        return observed
 
-    def _asking(self, watch: Watch, server: Server, args: tuple[Any, ...], options: Any) -> tuple[Any, ...]:
-        place = (server.base, watch.call.request_model)
+    def _asking(self, observed: ObservedCall, server: Server, args: tuple[Any, ...], options: Any) -> tuple[Any, ...]:
+        place = (server.base, observed.call.request_model)
         is_asked = self.asking.is_asked(place, known=server.is_asked)
-        if is_asked is False or asking.has_own_word(watch.body, getattr(options, "extra_json", None)):
+        if is_asked is False or asking.has_own_word(observed.body, getattr(options, "extra_json", None)):
             return args
         if is_asked is None:
-            watch.at_end = functools.partial(self._note_end, place)
+            observed.at_end = functools.partial(self._note_end, place)
             return args
         asked = copy.copy(options)
-        asked.json_data = asking.asking(watch.body)
-        watch.asked = True
+        asked.json_data = asking.asking(observed.body)
+        observed.asked = True
         return (args[0], asked, *args[2:])
 
     def _note_end(self, place: asking.Place, *, is_reported: bool) -> None:
@@ -174,9 +174,9 @@ class Family:
         self.asking.learn(place, is_asked=not is_reported)
 
     @guard.guarded_positional("calls.refused")
-    def _note_refusal(self, watch: Watch, instance: Any, options: Any) -> None:
+    def _note_refusal(self, observed: ObservedCall, instance: Any, options: Any) -> None:
         server = self._server(instance, options.url)
-        self.asking.refused((server.base, watch.call.request_model), server.host)
+        self.asking.refused((server.base, observed.call.request_model), server.host)
 
     def _server(self, instance: Any, asked: str = "") -> Server:
         """Who answers at the client's base URL, or at an address that is asked for in full."""
@@ -211,84 +211,84 @@ class Family:
         return of_class or (self.client.provider if told else seller.provider)
 
     @guard.guarded_positional("calls.left")
-    def _left(self, watch: Watch, error: BaseException | None = None) -> None:
+    def _left(self, observed: ObservedCall, error: BaseException | None = None) -> None:
         if error is not None:
-            watch.failed(error)
-        self.listener.left(watch)
+            observed.failed(error)
+        self.recorder.left(observed)
 
     @guard.guarded_positional("calls.answer")
-    def _take(self, watch: Watch, result: Any) -> None:
+    def _take(self, observed: ObservedCall, result: Any) -> None:
         """Look at what came back, and follow it if it is not over yet."""
-        if not watch.taken:
-            watch.taken = True
-            if self._look(watch, result) is None:  # we failed to read it: it was answered all the same
-                watch.answered(None)
-                if watch.asked:  # and what we asked for stays in it: never again
+        if not observed.taken:
+            observed.taken = True
+            if self._look(observed, result) is None:  # we failed to read it: it was answered all the same
+                observed.answered(None)
+                if observed.asked:  # and what we asked for stays in it: never again
                     self.asking.stop()
 
     @guard.guarded_positional("calls.answer")
-    def _look(self, watch: Watch, result: Any) -> bool:
+    def _look(self, observed: ObservedCall, result: Any) -> bool:
         kind = type(result)
         take = self._shapes.get(kind)
         if take is None:
             take = self._shapes[kind] = shapes.of(kind)
-        take(watch, result)
+        take(observed, result)
         return True
 
     def responded(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-        """In place of `_process_response`: the watch of this call learns of the headers."""
-        watch = self._note_response(instance, kwargs)
-        if watch is None:
+        """In place of `_process_response`: the observed call learns of the headers."""
+        observed = self._note_response(instance, kwargs)
+        if observed is None:
             return wrapped(*args, **kwargs)
         try:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
-            watch.failed(error)
+            observed.failed(error)
             raise
         if hasattr(result, "__await__"):
-            return self._taken_later(watch, result)
-        self._take(watch, result)
+            return self._taken_later(observed, result)
+        self._take(observed, result)
         return result
 
-    async def _taken_later(self, watch: Watch, awaited: Any) -> Any:
+    async def _taken_later(self, observed: ObservedCall, awaited: Any) -> Any:
         try:
             result = await awaited
         except BaseException as error:
-            watch.failed(error)
+            observed.failed(error)
             raise
-        self._take(watch, result)
+        self._take(observed, result)
         return result
 
     @guard.guarded_positional("calls.headers")
-    def _note_response(self, instance: Any, kwargs: dict[str, Any]) -> Watch | None:
-        """Take the headers; the watch, if what comes back is to be looked at here and not after `request`."""
+    def _note_response(self, instance: Any, kwargs: dict[str, Any]) -> ObservedCall | None:
+        """Take the headers; the observed call, if what comes back is to be looked at here and not after `request`."""
         if not self.is_active:
             return None
-        watch = self.listener.current()
-        if watch is None or watch.call.client != self.client.name:
-            watch = self._begin_late(instance, kwargs)
-            if watch is not None:
-                _note(watch, kwargs.get("response"))
-            return watch
-        _note(watch, kwargs.get("response"))
-        if not watch.native:
+        observed = self.recorder.current()
+        if observed is None or observed.call.client != self.client.name:
+            observed = self._begin_late(instance, kwargs)
+            if observed is not None:
+                _note(observed, kwargs.get("response"))
+            return observed
+        _note(observed, kwargs.get("response"))
+        if not observed.native:
             return None
         # The library's own span ends before `request` returns: what it is told, it is told here.
-        self.listener.adopted(watch)
-        return watch
+        self.recorder.adopted(observed)
+        return observed
 
-    def _begin_late(self, instance: Any, kwargs: dict[str, Any]) -> Watch | None:
-        """A watch for a call that did not come by `request`: whose place could not be taken, and others hide it."""
+    def _begin_late(self, instance: Any, kwargs: dict[str, Any]) -> ObservedCall | None:
+        """An observed call for one that did not come by `request`: whose place could not be taken, and others hide it."""
         options = kwargs["options"]
         endpoint = self.client.endpoint(options.url, options.method)
         if endpoint is None:
             return None
-        watch = self._watch(endpoint, self._server(instance, options.url), options, kwargs)
-        self.listener.began(watch)
-        self.listener.left(watch)
-        return watch
+        observed = self._watch(endpoint, self._server(instance, options.url), options, kwargs)
+        self.recorder.began(observed)
+        self.recorder.left(observed)
+        return observed
 
 
-def _note(watch: Watch, response: Any) -> None:
-    watch.response = response
-    watch.headers = getattr(response, "headers", None)
+def _note(observed: ObservedCall, response: Any) -> None:
+    observed.response = response
+    observed.headers = getattr(response, "headers", None)

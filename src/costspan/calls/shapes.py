@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from costspan.calls import bodies, streams
-from costspan.calls.engine import Watch
+from costspan.calls.engine import ObservedCall
 from costspan.facts import call as outcomes
 
 
-def of(kind: type) -> Callable[[Watch, Any], Any]:
+def of(kind: type) -> Callable[[ObservedCall, Any], Any]:
     """How to look at a value of this type."""
     if hasattr(kind, "__stream__") or hasattr(kind, "__decode__"):
         return _take_stream
@@ -25,18 +25,18 @@ def of(kind: type) -> Callable[[Watch, Any], Any]:
     return _take_whole
 
 
-def _take_stream(watch: Watch, stream: Any) -> None:
-    streams.follow(watch, stream)
+def _take_stream(observed: ObservedCall, stream: Any) -> None:
+    streams.follow(observed, stream)
 
 
-def _take_raw(watch: Watch, raw: Any) -> None:
-    bodies.follow(watch, raw.http_response)
+def _take_raw(observed: ObservedCall, raw: Any) -> None:
+    bodies.follow(observed, raw.http_response)
 
 
-def _take_bytes(watch: Watch, _: Any) -> None:
-    watch.answered(None)
+def _take_bytes(observed: ObservedCall, _: Any) -> None:
+    observed.answered(None)
 
 
-def _take_whole(watch: Watch, message: Any) -> None:
-    answer = watch.endpoint.read(message)
-    watch.answered(answer, outcomes.OK)
+def _take_whole(observed: ObservedCall, message: Any) -> None:
+    answer = observed.endpoint.read(message)
+    observed.answered(answer, outcomes.OK)

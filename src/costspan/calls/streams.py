@@ -1,6 +1,6 @@
 """Streams: an iterator of ours in front of the library's own, so that the caller keeps the library's object.
 
-Per event: count it and keep what may be needed (`StreamWatch.digest`). Nothing is read before the stream is over.
+Per event: count it and keep what may be needed (`ObservedStream.digest`). Nothing is read before the stream is over.
 """
 # pyright: basic
 # Proxies of foreign objects fight strict checking.
@@ -14,14 +14,14 @@ from typing import Any
 
 from costspan import guard
 from costspan.calls import wires
-from costspan.calls.engine import Look, StreamWatch, Watch
+from costspan.calls.engine import Look, ObservedCall, ObservedStream
 
 
-def follow(watch: Watch, stream: Any) -> Any:
+def follow(observed: ObservedCall, stream: Any) -> Any:
     """The same stream, watched."""
-    if watch.endpoint.each:
-        return _follow_each(watch, stream)
-    followed = StreamWatch.following(watch)
+    if observed.endpoint.each:
+        return _follow_each(observed, stream)
+    followed = ObservedStream.following(observed)
     source = stream._iterator
     events: Any = (
         AsyncEvents(followed, source) if hasattr(source, "__anext__") else _events(followed, source, followed.look())
@@ -34,14 +34,14 @@ def follow(watch: Watch, stream: Any) -> Any:
     return stream
 
 
-def _events(watch: StreamWatch, source: Iterator[Any], look: Look | None) -> Iterator[Any]:
+def _events(observed: ObservedStream, source: Iterator[Any], look: Look | None) -> Iterator[Any]:
     """The library's events, without the one that nobody but we asked for."""
-    noted = filterfalse(watch.recent.append, source)  # `append` answers None: each event is noted, and passes
-    is_each = watch.asked or watch.native
+    noted = filterfalse(observed.recent.append, source)  # `append` answers None: each event is noted, and passes
+    is_each = observed.asked or observed.native
     try:
         for first in noted:
-            watch.digest()
-            batch = chain((first,), islice(noted, watch.BATCH))
+            observed.digest()
+            batch = chain((first,), islice(noted, observed.BATCH))
             if look is None:
                 yield from batch
                 continue
@@ -53,31 +53,31 @@ def _events(watch: StreamWatch, source: Iterator[Any], look: Look | None) -> Ite
                 if is_plain or not look(event):
                     yield event
     except GeneratorExit:
-        watch.dropped()
+        observed.dropped()
         raise
     except BaseException as error:
-        watch.broken(error)
+        observed.broken(error)
         raise
-    watch.ended()
+    observed.ended()
 
 
-def _follow_each(watch: Watch, stream: Any) -> Any:
+def _follow_each(observed: ObservedCall, stream: Any) -> Any:
     """A list of answers, sent as a stream (the results of a batch): every item is a call of its own."""
-    watch.claim()
+    observed.claim()
     source = stream._iterator
-    stream._iterator = _async_items(watch, source) if hasattr(source, "__anext__") else _items(watch, source)
+    stream._iterator = _async_items(observed, source) if hasattr(source, "__anext__") else _items(observed, source)
     return stream
 
 
-def _items(watch: Watch, source: Iterator[Any]) -> Iterator[Any]:
+def _items(observed: ObservedCall, source: Iterator[Any]) -> Iterator[Any]:
     for item in source:
-        watch.item(item)
+        observed.item(item)
         yield item
 
 
-async def _async_items(watch: Watch, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _async_items(observed: ObservedCall, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
     async for item in source:
-        watch.item(item)
+        observed.item(item)
         yield item
 
 
@@ -88,13 +88,13 @@ class AsyncEvents:
     never get to it.
     """
 
-    def __init__(self, watch: StreamWatch, source: Any) -> None:
-        self._watch = watch
+    def __init__(self, observed: ObservedStream, source: Any) -> None:
+        self._watch = observed
         self._source = source
-        self._recent = watch.recent
+        self._recent = observed.recent
         self._limit = 1
-        self._look = watch.look()
-        self._is_each = watch.asked or watch.native
+        self._look = observed.look()
+        self._is_each = observed.asked or observed.native
         self._next = source.__anext__
 
     @property
@@ -155,12 +155,12 @@ class AsyncEvents:
         return self._source.__reduce_ex__(protocol)
 
 
-def _watch_closing(watch: StreamWatch, response: Any) -> None:
+def _watch_closing(observed: ObservedStream, response: Any) -> None:
     """Learn of a response that is closed from outside, while our iterator is not running.
 
-    Weak references only: an abandoned stream must not be kept alive by its watch.
+    Weak references only: an abandoned stream must not be kept alive by its observed.
     """
-    watching = weakref.ref(watch)
+    watching = weakref.ref(observed)
 
     @guard.guarded_positional("calls.close")
     def closing() -> None:

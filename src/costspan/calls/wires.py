@@ -12,13 +12,13 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Protocol
 
-from costspan.calls.engine import StreamWatch
+from costspan.calls.engine import ObservedStream
 
 
 class Reader(Protocol):
     """Who looks at what passes. Its methods never raise."""
 
-    watch: StreamWatch
+    observed: ObservedStream
     is_running: bool
 
     def take(self, chunk: bytes) -> bytes | None:
@@ -97,10 +97,10 @@ def _passing(reader: Reader, source: Iterator[bytes]) -> Iterator[bytes]:
                 yield passed
             reader.is_running = True
     except GeneratorExit:
-        reader.watch.dropped()
+        reader.observed.dropped()
         raise
     except BaseException as error:
-        reader.watch.broken(error)
+        reader.observed.broken(error)
         raise
     finally:
         reader.is_running = False
@@ -137,7 +137,7 @@ class _AsyncPassing:
                 raise
             except BaseException as error:
                 reader.is_running = False
-                reader.watch.broken(error)
+                reader.observed.broken(error)
                 raise
             reader.is_running = False
             passed = reader.take(chunk)

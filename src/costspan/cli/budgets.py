@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from costspan.budgets import compiled as files
+from costspan.alerting import compiled as files
+from costspan.alerting.rules import told
 from costspan.budgets.policy import TOKENS, Policy, PolicyError, load, receivers
-from costspan.budgets.rules import told
 from costspan.budgets.status import Standing, standings
 from costspan.cli import options
 from costspan.facts.money import NANO_PER_USD

@@ -17,7 +17,7 @@ import click
 from costspan import guard
 from costspan.cli import destinations, notices, options, watching
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
-from costspan.ledger.condition import Condition, examine, has_room
+from costspan.ledger.inspection import Inspection, examine, has_room
 from costspan.ledger.place import NoHome, path_of
 from costspan.pricing import Prices
 from costspan.pricing.overrides import OverrideError
@@ -126,7 +126,7 @@ def left_behind(chosen: Path | None, set_: Settings, environ: Mapping[str, str],
             yield Finding("not counted", NOTE, sentence.removesuffix("."))
 
 
-def the_ledger(found: Condition, set_: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+def the_ledger(found: Inspection, set_: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Whether the ledger is written, where it lies, its health and its losses."""
     topic = "ledger"
     if set_.ledger == OFF:
@@ -155,7 +155,7 @@ def the_ledger(found: Condition, set_: Settings, environ: Mapping[str, str]) -> 
         yield Finding(topic, NOTE, f"a corrupt ledger was moved aside to {path}: its records are in no report")
 
 
-def _health(found: Condition) -> Iterator[Finding]:
+def _health(found: Inspection) -> Iterator[Finding]:
     last = "none"
     if found.last_ns is not None:
         last = datetime.fromtimestamp(found.last_ns // 10**9, timezone.utc).isoformat(sep=" ")

@@ -15,12 +15,12 @@ from packaging.specifiers import SpecifierSet
 from costspan import guard
 from costspan.calls import patching
 from costspan.calls.description import Client
-from costspan.calls.requests import Family
+from costspan.calls.requests import PatchedClient
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
 from costspan.clients import CLIENTS
 from costspan.clients.libraries import NOT_WATCHED, REMARKS
 from costspan.emit.pipeline import Pipeline
-from costspan.emit.pricer import Pricer
+from costspan.pricing.opener import LazyPrices
 from costspan.settings import Settings
 
 _LAUNCHER: Final = "opentelemetry-instrument"
@@ -57,7 +57,7 @@ def parts(settings: Settings) -> Iterator[Finding]:
     pipeline = guard.part(
         "pipeline",
         lambda: Pipeline(
-            settings, prices=Pricer(), ledger=None, tracer_provider=None, meter_provider=None, logger_provider=None
+            settings, prices=LazyPrices(), ledger=None, tracer_provider=None, meter_provider=None, logger_provider=None
         ),
     )
     if pipeline is not None:
@@ -176,7 +176,7 @@ def _fault(client: Client) -> str:
     if not _import(client.module):
         return f"its module {client.module} cannot be imported"
     # Nobody listens: no LLM is called here.
-    patching.install(Family(client, cast("Any", None)))
+    patching.install(PatchedClient(client, cast("Any", None)))
     if client.name in patching.patched:
         return ""
     return patching.degraded.get(client.name, "its methods are not where they were expected")

@@ -14,6 +14,7 @@ from costspan import names
 from costspan.emit import spans
 from costspan.facts.call import Call
 from costspan.facts.money import Cost
+from costspan.sdk import fast_span
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 # Not empty: for an empty context the API takes the current one.
@@ -35,13 +36,11 @@ class Events:
             emit(made(self._logger, record) if made else record)
 
     def _made_by(self) -> Any:
-        """What makes the SDK's record around ours the cheap way, where the SDK is known; see emit/slim.py."""
+        """What makes the SDK's record around ours the cheap way, where the SDK is known; see sdk/fast_span.py."""
         if self._slim is None:
             self._slim = False
             if "opentelemetry.sdk._logs" in sys.modules:
-                from costspan.emit import slim
-
-                self._slim = slim.written if slim.is_known_logger(self._logger) else False
+                self._slim = fast_span.written if fast_span.is_known_logger(self._logger) else False
         return self._slim
 
 

@@ -12,22 +12,22 @@ from opentelemetry._logs import get_logger_provider
 from costspan import guard, names
 from costspan.calls import engine
 from costspan.calls.ratelimits import RateLimits
-from costspan.emit.cells import Cells
-from costspan.emit.clerk import Clerk, Taker
-from costspan.emit.durations import Durations, is_default
+from costspan.emit.dispatcher import CallDispatcher, Sink
 from costspan.emit.events import Events
-from costspan.emit.fanout import Fanout
-from costspan.emit.health import LedgerHealth, observe_health, observe_rate_limits
-from costspan.emit.inherited import disown, readers_of
-from costspan.emit.metrics import observe_cells
-from costspan.emit.pricer import Pricer
-from costspan.emit.retiring import Retiring
-from costspan.emit.sessions import Sessions
+from costspan.emit.recorder import CallRecorder
 from costspan.emit.spans import Spans
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
 from costspan.ledger.claims import Claims
+from costspan.metrics.durations import Durations, is_default
+from costspan.metrics.health import LedgerHealth, observe_health, observe_rate_limits
+from costspan.metrics.instruments import observe_totals
+from costspan.metrics.sessions import Sessions
+from costspan.metrics.totals import Totals
+from costspan.pricing.opener import LazyPrices
 from costspan.process.fork import Participant
+from costspan.sdk.after_fork import disown, readers_of
+from costspan.sdk.expire_series import SeriesExpiry
 from costspan.settings import Settings
 
 _PATIENCE_MS: Final = 8_000
@@ -49,47 +49,47 @@ class Pipeline:
     """Everything that hears of a call. One for a process."""
 
     def __init__(
-        self, settings: Settings, *, prices: Pricer, ledger: Ledger | None,
+        self, settings: Settings, *, prices: LazyPrices, ledger: Ledger | None,
         tracer_provider: trace.TracerProvider | None, meter_provider: otel_metrics.MeterProvider | None,
-        logger_provider: Any, claims: Claims | None = None, notices: Sequence[tuple[str, Taker]] = (),
+        logger_provider: Any, claims: Claims | None = None, notices: Sequence[tuple[str, Sink]] = (),
     ) -> None:  # fmt: skip
         self._providers = (tracer_provider, meter_provider, logger_provider)
         self.ledger = ledger
-        self.cells = Cells(settings.label_limit, with_account=settings.account_metrics)
+        self.totals = Totals(settings.label_limit, with_account=settings.account_metrics)
         self.sessions = guard.part("sessions", lambda: _sessions(settings))
         self.rate_limits = RateLimits()
         periods = guard.part("time zone", lambda: Periods(settings.time_zone)) or Periods()
         meter = guard.part("metrics", lambda: otel_metrics.get_meter(names.SCOPE, meter_provider=meter_provider))
         self._observe(meter or otel_metrics.NoOpMeter(names.SCOPE), periods)
         self._ridden: dict[int, Any] = {}
-        self._retiring = Retiring(self.cells, self._meters, self.delivered_s)
-        takers = [*self._takers(settings, logger_provider), *notices]
-        self.clerk = Clerk(takers, ledger.lose if ledger is not None else None)
-        self.fanout = Fanout(
-            prices=prices, periods=periods, cells=self.cells, sessions=self.sessions,
-            spans=guard.part("spans", lambda: _spans(settings, tracer_provider)), clerk=self.clerk,
+        self._retiring = SeriesExpiry(self.totals, self._meters, self.delivered_s)
+        sinks = [*self._sinks(settings, logger_provider), *notices]
+        self.dispatcher = CallDispatcher(sinks, ledger.lose if ledger is not None else None)
+        self.recorder = CallRecorder(
+            prices=prices, periods=periods, totals=self.totals, sessions=self.sessions,
+            spans=guard.part("spans", lambda: _spans(settings, tracer_provider)), dispatcher=self.dispatcher,
             rate_limits=self.rate_limits, claims=claims,
         )  # fmt: skip
 
     def _observe(self, meter: otel_metrics.Meter, periods: Periods) -> None:
         """Have what this process sums read at each collection; what cannot be, fails alone."""
-        guard.part("metrics", lambda: observe_cells(meter, self.cells, periods))
+        guard.part("metrics", lambda: observe_totals(meter, self.totals, periods))
         guard.part("health", lambda: observe_health(meter, self.ledger))
         guard.part("rate limits", lambda: observe_rate_limits(meter, self.rate_limits))
-        self.durations = guard.part("durations", lambda: Durations(meter, self.cells, self._may_ride))
+        self.durations = guard.part("durations", lambda: Durations(meter, self.totals, self._may_ride))
 
-    def _takers(self, settings: Settings, logger_provider: Any) -> list[tuple[str, Any]]:
-        takers: list[tuple[str, Any]] = []
+    def _sinks(self, settings: Settings, logger_provider: Any) -> list[tuple[str, Any]]:
+        sinks: list[tuple[str, Any]] = []
         if self.ledger is not None:
-            takers.append(("ledger", self.ledger.take))  # before telemetry: it is the book
-        takers.append(("emit.ride", self._ride))
+            sinks.append(("ledger", self.ledger.take))  # before telemetry: it is the book
+        sinks.append(("sdk.export_extra", self._ride))
         if self.durations is not None:
-            takers.append(("emit.durations", self.durations.take))
+            sinks.append(("metrics.durations", self.durations.take))
         if settings.events:
             events = guard.part("events", lambda: Events(logger_provider or get_logger_provider()))
             if events is not None:
-                takers.append(("emit.events", events.take))
-        return takers
+                sinks.append(("emit.events", events.take))
+        return sinks
 
     def _ride(self, _: Sequence[Call]) -> None:
         """Join metric readers that have appeared since: a program may set its providers up after costspan."""
@@ -98,9 +98,11 @@ class Pipeline:
             return
         for reader in readers:
             if id(reader) not in self._ridden:
-                from costspan.emit.rider import Rider
+                from costspan.sdk.export_extra import ExportExtra
 
-                self._ridden[id(reader)] = Rider(self.sessions, self.durations, reader, self._retiring.after_delivery)
+                self._ridden[id(reader)] = ExportExtra(
+                    self.sessions, self.durations, reader, self._retiring.after_delivery
+                )
 
     def _meters(self) -> Any:
         return self._providers[1] or otel_metrics.get_meter_provider()
@@ -119,15 +121,15 @@ class Pipeline:
     def flush(self) -> None:
         """Pass on everything that has finished. Returns when ledger and SDK have it."""
         engine.finish_all()
-        self.clerk.drain()
+        self.dispatcher.drain()
         if self.ledger is not None:
             self.ledger.flush()
 
     def close(self) -> None:
         """Finish what is open and pass on everything."""
         engine.finish_live()
-        self.fanout.book_pending()
-        self.clerk.close()
+        self.recorder.book_pending()
+        self.dispatcher.close()
         if self.ledger is not None:
             self.ledger.close()
 
@@ -139,7 +141,7 @@ class Pipeline:
     def send(self) -> None:
         """Have the SDK's providers send what they hold: counters first, and those only where there was a call."""
         meters, tracers, loggers = self._own_providers()
-        for provider in (meters if self.cells.cells else None, tracers, loggers):
+        for provider in (meters if self.totals.by_labels else None, tracers, loggers):
             flush = getattr(provider, "force_flush", None)
             # Python 3.13 runs the exit handlers that were registered in a child of multiprocessing: the SDK's go first.
             if flush is not None and not getattr(provider, "_shutdown", False):
@@ -150,26 +152,26 @@ class Pipeline:
 
         In the child each begins anew: the parent's sums, queue, file and calls under way are the parent's.
         """
-        clerk, ledger, sessions, durations = self.clerk, self.ledger, self.sessions, self.durations
+        dispatcher, ledger, sessions, durations = self.dispatcher, self.ledger, self.sessions, self.durations
         found = [
             Participant("fork.guard", guard.forget),
             Participant("fork.calls", engine.forget_all),
-            Participant("fork.clerk", clerk.forget, clerk.before_fork, clerk.after_fork_in_parent),
+            Participant("fork.dispatcher", dispatcher.forget, dispatcher.before_fork, dispatcher.after_fork_in_parent),
         ]
         if ledger is not None:
             found.append(Participant("fork.ledger", ledger.forget, ledger.before_fork, ledger.after_fork_in_parent))
-        if self.fanout.claims is not None:
-            found.append(Participant("fork.claims", self.fanout.claims.forget))
+        if self.recorder.claims is not None:
+            found.append(Participant("fork.claims", self.recorder.claims.forget))
         if sessions is not None:
             found.append(Participant("fork.sessions", sessions.clear))
         if durations is not None:
             found.append(Participant("fork.durations", durations.forget))
         return [
             *found,
-            Participant("fork.cells", self.cells.clear),
+            Participant("fork.totals", self.totals.clear),
             Participant("fork.ratelimits", self.rate_limits.forget),
-            Participant("fork.pending", self.fanout.pending.clear),
-            Participant("fork.prices", self.fanout.prices.forget),
+            Participant("fork.pending", self.recorder.pending.clear),
+            Participant("fork.prices", self.recorder.prices.forget),
             *(Participant("fork.ride", rider.forget) for rider in self._ridden.values()),
             Participant("fork.sdk", lambda: disown(*self._own_providers())),
         ]

@@ -11,13 +11,14 @@ from opentelemetry import trace
 from opentelemetry.trace import NoOpTracer, ProxyTracer, Span, SpanKind, Status, StatusCode, Tracer
 
 from costspan import names
-from costspan.calls.engine import Watch
+from costspan.calls.engine import ObservedCall
 from costspan.facts import usage as units
 from costspan.facts.attribution import Attribution
 from costspan.facts.call import ERROR, Call
 from costspan.facts.money import NANO_PER_USD, Cost
 from costspan.facts.recent import Recent
 from costspan.facts.usage import Usage
+from costspan.sdk import fast_span
 
 _INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings", "inference"})
 _SUPPRESSED: Final = "suppress_instrumentation"  # by the API's own convention
@@ -51,17 +52,17 @@ class Spans:
         self._tracer = tracer
         self._slim: Any = None  # the module that makes spans for this tracer, False where none does
 
-    def began(self, watch: Watch, context: otel_context.Context) -> Span | None:
+    def began(self, observed: ObservedCall, context: otel_context.Context) -> Span | None:
         """The span of a call that begins: a new one, or None where another's will be used or none is wanted."""
         current = trace.get_current_span(context)
         if current.is_recording() and is_inference(current):
-            watch.borrowed = True  # also where its owner wants no further spans, as Logfire does
-            watch.span = current
+            observed.borrowed = True  # also where its owner wants no further spans, as Logfire does
+            observed.span = current
             return None
         if context.get(_SUPPRESSED):
             return None
-        name, attributes = start(watch.call)
-        started_ns = watch.call.started_ns
+        name, attributes = start(observed.call)
+        started_ns = observed.call.started_ns
         if self._slim is None:
             self._choose()
         if self._slim:
@@ -78,38 +79,36 @@ class Spans:
             self._tracer = tracer
         self._slim = False
         if "opentelemetry.sdk.trace" in sys.modules:
-            from costspan.emit import slim
+            self._slim = fast_span if fast_span.is_known(tracer) else False
 
-            self._slim = slim if slim.is_known(tracer) else False
-
-    def _own_beneath(self, watch: Watch, former: Span) -> Span:
+    def _own_beneath(self, observed: ObservedCall, former: Span) -> Span:
         """A span of ours for a stream whose span, somebody else's, has ended before it: the cost has to stand somewhere."""
-        name, attributes = start(watch.call)
-        call = watch.call
+        name, attributes = start(observed.call)
+        call = observed.call
         above = trace.set_span_in_context(former)
         span = self._tracer.start_span(name, above, SpanKind.CLIENT, attributes, start_time=call.started_ns)
-        watch.span, watch.borrowed = span, False
+        observed.span, observed.borrowed = span, False
         call.span_id = span.get_span_context().span_id
         return span
 
-    def ended(self, watch: Watch) -> None:
+    def ended(self, observed: ObservedCall) -> None:
         """Fill the span of a finished call, and end it if it is ours."""
-        span, call = watch.span, watch.call
+        span, call = observed.span, observed.call
         if span is None:
             return
-        if watch.borrowed and call.is_stream and not watch.native and not span.is_recording():
-            span = self._own_beneath(watch, span)
+        if observed.borrowed and call.is_stream and not observed.native and not span.is_recording():
+            span = self._own_beneath(observed, span)
         if span.is_recording():
             attributes = end_attributes(call)
             call.told = attributes
-            if watch.borrowed:
+            if observed.borrowed:
                 attributes = {**attribution_attributes(call.attribution), **attributes}
                 _add_to_former(span, attributes)
             fill = getattr(span, "fill", span.set_attributes)  # ours takes clean attributes as they are
             fill(attributes)
-            if call.outcome == ERROR and not watch.borrowed:
+            if call.outcome == ERROR and not observed.borrowed:
                 span.set_status(Status(StatusCode.ERROR, call.error_type))
-        if not watch.borrowed:
+        if not observed.borrowed:
             span.end(call.started_ns + int(call.duration_s * 1e9))
 
 

@@ -14,8 +14,8 @@ from costspan.facts.call import Call
 from costspan.facts.money import Cost
 from costspan.facts.periods import Periods
 from costspan.ledger import faults, intake, sidefile
-from costspan.ledger.aside import move_aside
 from costspan.ledger.migrations import ForeignFile
+from costspan.ledger.quarantine import move_aside
 from costspan.ledger.rows import kind, mended, record
 from costspan.ledger.sidefile import SideFile
 from costspan.ledger.store import Store

@@ -18,9 +18,9 @@ from costspan.scope.session import (
 
 if TYPE_CHECKING:
     from costspan.scope.baggage import from_baggage, install_baggage, to_baggage, uninstall_baggage
-    from costspan.scope.boundaries import install_carry, remove_carry
-    from costspan.scope.carrying import carry
+    from costspan.scope.carrier import carry
     from costspan.scope.classify import SPAN_FILLS, add_resolver, from_span, remove_resolver
+    from costspan.scope.propagation import install_carry, remove_carry
 
 __all__ = [
     "SPAN_FILLS",
@@ -46,8 +46,8 @@ __all__ = [
 
 _HOMES = {
     "baggage": ("from_baggage", "install_baggage", "to_baggage", "uninstall_baggage"),
-    "boundaries": ("install_carry", "remove_carry"),
-    "carrying": ("carry",),
+    "propagation": ("install_carry", "remove_carry"),
+    "carrier": ("carry",),
     "classify": ("SPAN_FILLS", "add_resolver", "from_span", "remove_resolver"),
 }
 

@@ -1,0 +1,52 @@
+"""The rule for "this hour is not like this hour in other weeks"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from costspan.alerting.rule import BUDGET_COMPONENT, WARNING, Alert, recording
+from costspan.alerting.series import LOCAL_TIME, SPEND_WINDOW, USUAL_SPEND, WINDOW_LABEL
+from costspan.names import TEAM, prometheus_label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from costspan.alerting.as_yaml import Content
+    from costspan.budgets.policy import Anomaly
+
+ALERT: Final = "LlmSpendAnomaly"
+
+# The median of three weeks is not moved by one bad week; two weeks give their mean, one week itself.
+_WEEKS: Final = ("1w", "2w", "3w")
+_TEAM: Final = prometheus_label(TEAM)
+
+
+def _hour(offset: str = "") -> str:
+    return f'sum by ({_TEAM}) ({SPEND_WINDOW.name}{{{WINDOW_LABEL}="1h"}}{offset})'
+
+
+def _week(offset: str) -> str:
+    """The hour of that week: zero if the team spent nothing, absent if nothing was recorded then."""
+    was_recorded = f"and on () {LOCAL_TIME.name} offset {offset}"
+    hour = f"({_hour(f' offset {offset}')} or {_hour()} * 0)\n    {was_recorded}"
+    return f'  label_replace(\n    {hour},\n    "{WINDOW_LABEL}", "{offset}", "", ""\n  )'
+
+
+def recorded() -> Iterator[Content]:
+    """The rule that records what is usual."""
+    weeks = "\n  or\n".join(_week(week) for week in _WEEKS)
+    yield recording(USUAL_SPEND, f"quantile by ({_TEAM}) (\n  0.5,\n{weeks}\n)")
+
+
+def alert(anomaly: Anomaly) -> Alert:
+    """The alert: far above the usual, and enough money to be worth a look."""
+    return Alert(
+        ALERT,
+        f"{_hour()} > {anomaly.factor:f} * {USUAL_SPEND.name}\nand {_hour()} >= {anomaly.floor_usd:f}",
+        WARNING,
+        f"Spend of the last hour is unusual{{{{ with $labels.{_TEAM} }}}} for team {{{{ . }}}}{{{{ end }}}}",
+        f"{{{{ $value | humanize }}}} USD in the last hour: more than {anomaly.factor:f} times the median of the same "
+        "hour in the last three weeks.",
+        BUDGET_COMPONENT,
+        held="10m",
+    )

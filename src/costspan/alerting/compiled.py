@@ -1,0 +1,130 @@
+"""All files that come from a budgets.yaml, written together or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from costspan.alerting import as_yaml
+from costspan.alerting.own_alerts import meter_rules
+from costspan.alerting.routes import alertmanager
+from costspan.alerting.rule_tests import budget_tests
+from costspan.alerting.rules import budget_rules, each_label, number, told
+from costspan.alerting.series import (
+    BUDGET_BURN,
+    BUDGET_LABEL,
+    BUDGET_LIMIT_TOKENS,
+    BUDGET_LIMIT_USD,
+    BUDGET_PROJECTED,
+    BUDGET_SPEND_TOKENS,
+    BUDGET_SPEND_USD,
+    BUDGET_USED,
+)
+from costspan.budgets.policy import TOKENS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from costspan.alerting.as_yaml import Content
+    from costspan.budgets.policy import Budget, Policy
+
+BUDGET_RULES: Final = "rules/budgets.yml"
+METER_RULES: Final = "rules/meter.yml"
+BUDGET_TESTS: Final = "rules-tests/budgets.yml"
+ROUTES: Final = "alertmanager-routes.yml"
+ALERTMANAGER: Final = "alertmanager.yml"
+PANELS: Final = "budgets.json"
+
+
+def compiled(policy: Policy, source: str) -> dict[str, str]:
+    """The text of every file by its path. `source` is the name of the file that they come from."""
+    title = f"Compiled by `costspan budgets compile` from {source}: edit that file and compile again."
+    return {
+        BUDGET_RULES: as_yaml.dump(budget_rules(policy), title=title),
+        METER_RULES: as_yaml.dump(meter_rules(policy), title=title),
+        BUDGET_TESTS: as_yaml.dump(budget_tests(policy, f"../{BUDGET_RULES}"), title=title),
+        ROUTES: as_yaml.dump(alertmanager(policy), title=title),
+        PANELS: json.dumps(_panels(policy), indent=2, ensure_ascii=False) + "\n",
+    }
+
+
+def with_receivers(policy: Policy, source: str, names: Sequence[str], content: str) -> str:
+    """A whole Alertmanager configuration: route and inhibition, and under them the user's receivers as they are."""
+    title = (
+        f"Compiled by `costspan budgets compile` from {source} and a file of receivers: edit those and compile again.\n"
+        "Run Alertmanager with --data.retention=768h, or a month's alert is told every five days, and with\n"
+        "--dispatch.start-delay=100s, or a restart tells what a higher threshold silences."
+    )
+    return as_yaml.dump(alertmanager(policy, names), title=title) + "\n" + content
+
+
+def _panels(policy: Policy) -> Content:
+    """What a dashboard needs to show the budgets."""
+    return {"time_zone": policy.time_zone, "budgets": [_panel(budget) for budget in policy.budgets]}
+
+
+def _panel(budget: Budget) -> Content:
+    is_tokens = budget.unit == TOKENS
+    spent, limit = (BUDGET_SPEND_TOKENS, BUDGET_LIMIT_TOKENS) if is_tokens else (BUDGET_SPEND_USD, BUDGET_LIMIT_USD)
+    series = {"spend": spent, "limit": limit, "used": BUDGET_USED, "projected": BUDGET_PROJECTED, "burn": BUDGET_BURN}
+    return {
+        "name": budget.name,
+        "title": f"{budget.name}: {told(budget)}",
+        "period": budget.period,
+        "unit": budget.unit,
+        "limit": float(budget.limit),
+        "thresholds": [number(percent) for percent in budget.thresholds],
+        "owner": budget.owner,
+        "scope": {word: list(values) for word, values in budget.scope.items()},
+        "each": budget.each,
+        "each_label": each_label(budget) or None,
+        "queries": {word: f'{one.name}{{{BUDGET_LABEL}="{budget.name}"}}' for word, one in series.items()},
+    }
+
+
+def stale(files: Mapping[str, str], folder: Path) -> list[str]:
+    """The paths whose files are missing or have another content."""
+    return [path for path, text in files.items() if _content(folder / path) != text]
+
+
+def _content(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def write(files: Mapping[str, str], folder: Path) -> None:
+    """Write the files. Each is replaced whole, and none before all of them are on the disk. Raises OSError."""
+    drafts: list[tuple[str, Path]] = []
+    try:
+        for path, text in files.items():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+            drafts.append((_draft(target, text), target))
+        for draft, target in drafts:
+            Path(draft).replace(target)
+    finally:
+        for draft, _ in drafts:
+            Path(draft).unlink(missing_ok=True)
+
+
+def _draft(target: Path, text: str) -> str:
+    """The text in a file beside its target, on the disk and readable like a file made by hand."""
+    descriptor, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            os.fsync(file.fileno())
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    return draft

@@ -1,0 +1,278 @@
+"""Alerts about the meter itself: what makes a figure wrong, incomplete or old. They do not depend on any budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from costspan.alerting.calendar import TABLE_END, changes
+from costspan.alerting.rule import CRITICAL, INFO, WARNING, Alert, group
+from costspan.alerting.rules import GROUPS
+from costspan.alerting.series import (
+    COLLECTOR_FILTERED,
+    COLLECTOR_LOSSES,
+    COLLECTOR_QUEUE_CAPACITY,
+    COLLECTOR_QUEUE_SIZE,
+    COLLECTOR_STRANGERS,
+    CURRENT_WEEKDAY,
+    ELAPSED,
+    EVERY_LABEL,
+    LOCAL_TIME,
+    NOTIFICATION_LOSSES,
+    PROMETHEUS_LOSSES,
+    SPEND_WINDOW,
+    WEEKDAY_LABEL,
+    WINDOW_LABEL,
+)
+from costspan.alerting.spend import growth, indented, scraped_growth
+from costspan.budgets.policy import DAY
+from costspan.facts.money import ESTIMATED, INCOMPLETE
+from costspan.facts.periods import zone
+from costspan.names import (
+    CLIENT,
+    COST_USD,
+    DAY_COST_USD,
+    DEGRADED,
+    DURATION_S,
+    ERROR_TYPE,
+    ERRORS,
+    FOLDED,
+    LEDGER_LOST,
+    LEDGER_LOST_USD,
+    LEDGER_WRITTEN_USD,
+    PLACE,
+    PROVIDER,
+    QUALITY,
+    REQUEST_MODEL,
+    REQUESTS,
+    RETIRED_USD,
+    TASK_TYPE,
+    TEAM,
+    UNKNOWN,
+    UNPRICED_REASON,
+    UNPRICED_REQUESTS,
+    Metric,
+    prometheus_label,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from costspan.alerting.as_yaml import Content
+    from costspan.budgets.policy import Policy
+
+_EXACT_TO: Final = "1e-10"
+_RATE_LIMITED: Final = "429|.*RateLimit.*|.*TooManyRequests.*|.*Throttl.*|ResourceExhausted"
+_CLOCK_WARNING_S: Final = 180 * 86_400
+_LAST_DAY: Final = f'{WINDOW_LABEL}="1d"'
+# A process that slept from Friday to Monday tells Friday's spend again. Not more: from the third day on, a weekday's
+# series may still be that of the week before.
+_WEEKEND: Final = "66h"
+_JOB: Final = "{{ $labels.job }}"
+_WHERE: Final = f"{_JOB} ({{{{ $labels.instance }}}})"
+
+
+def meter_rules(policy: Policy) -> Content:
+    """The rule file of the meter."""
+    alerts = [*_prices(), *_shares(), *_counters(), *_arrival(), *_pipeline(), *_own_faults(), *_calendar(policy)]
+    return {"groups": [group(GROUPS[2], [alert.rule(policy.runbooks) for alert in alerts])]}
+
+
+def _grown(metric: Metric, window: str, *by: str, chosen: str = "") -> str:
+    """PromQL: by how much a counter grew in the window, first samples included."""
+    labels = ", ".join(word if word in {"job", "instance"} else prometheus_label(word) for word in by)
+    return _sum(growth(metric.prometheus + chosen, window), labels)
+
+
+def _sum(expression: str, labels: str = "") -> str:
+    return f"sum by ({labels}) (\n{indented(expression)}\n)" if labels else f"sum (\n{indented(expression)}\n)"
+
+
+def _counted_elsewhere(*counters: str) -> str:
+    """PromQL: any of these counters of services has grown in the last 10 minutes."""
+    return "\nor\n".join(f"{_sum(scraped_growth(counter, '10m'), 'job, instance')} > 0" for counter in counters)
+
+
+def _value(attribute: str) -> str:
+    return f"{{{{ $labels.{prometheus_label(attribute)} }}}}"
+
+
+def _prices() -> Iterator[Alert]:
+    yield Alert(
+        "LlmUnpricedModel",
+        f"{_grown(UNPRICED_REQUESTS, '1h', PROVIDER, REQUEST_MODEL, UNPRICED_REASON)} > 0",
+        WARNING,
+        f"No price for {_value(REQUEST_MODEL)} of {_value(PROVIDER)}: every cost figure is a lower bound",
+        f"{{{{ $value }}}} calls without a price in the last hour ({_value(UNPRICED_REASON)}).",
+    )
+    limited = f'{{{prometheus_label(ERROR_TYPE)}=~"{_RATE_LIMITED}"}}'
+    count = DURATION_S._replace(name=f"{DURATION_S.name}_seconds_count", unit="")
+    refused = _grown(count, "15m", PROVIDER, REQUEST_MODEL, chosen=limited)
+    yield Alert(
+        "LlmRateLimitsHit",
+        f"{refused} / {_grown(count, '15m', PROVIDER, REQUEST_MODEL)} >= 0.05\nand {refused} >= 5",
+        WARNING,
+        f"{_value(PROVIDER)} refuses {{{{ $value | humanizePercentage }}}} of the calls of {_value(REQUEST_MODEL)}",
+        "Of the calls of the last 15 minutes, this share was refused because of a rate limit.",
+    )
+
+
+def _shares() -> Iterator[Alert]:
+    total = f"({_spent_in_a_day()} >= 1)"
+    guessed = _grown(COST_USD, "1d", chosen=f'{{{prometheus_label(QUALITY)}=~"{ESTIMATED}|{INCOMPLETE}"}}')
+    yield Alert(
+        "LlmEstimatedShareHigh",
+        f"round({guessed} / {total}, {_EXACT_TO}) >= 0.05",
+        WARNING,
+        "{{ $value | humanizePercentage }} of the spend of the last day is estimated or incomplete",
+        "Streams that were cut short, and units without a price of their own, are booked as estimates or lower bounds.",
+    )
+    attributed = _spent_in_a_day(*(f'{prometheus_label(word)}!~"|{UNKNOWN}"' for word in (TEAM, TASK_TYPE)))
+    yield Alert(
+        "LlmUnattributedShareHigh",
+        f"round(1 - ({attributed} or {total} * 0) / {total}, {_EXACT_TO}) >= 0.2",
+        INFO,
+        "{{ $value | humanizePercentage }} of the spend of the last day has no team or no task type",
+        "No budget with a team or task type in its scope sees this spend.",
+    )
+
+
+def _spent_in_a_day(*chosen: str) -> str:
+    return f"sum ({SPEND_WINDOW.name}{{{', '.join([_LAST_DAY, *chosen])}}})"
+
+
+def _counters() -> Iterator[Alert]:
+    yield Alert(
+        "LlmMeterBroken",
+        f"sum by (job) (resets({COST_USD.prometheus}[1h])) > 10",
+        CRITICAL,
+        f"The cost counters of {_JOB} go backwards: processes share one identity, spend is counted wrong",
+        "{{ $value }} falls in the last hour. Every process needs a service.instance.id of its own.",
+    )
+    overflow = '{otel_metric_overflow="true"}'
+    yield Alert(
+        "LlmLabelOverflow",
+        f"{_grown(FOLDED, '1h', 'job')} > 0\nor sum by (job) (last_over_time({REQUESTS.prometheus}{overflow}[1h])) > 0",
+        WARNING,
+        f"{_JOB} has more label values than fit: calls are counted without their labels",
+        "Totals are right, but budgets of single models, teams or task types miss what is counted under `other`.",
+    )
+
+
+def _arrival() -> Iterator[Alert]:
+    yield Alert(
+        "LlmTelemetryAbsent",
+        f"absent_over_time({REQUESTS.prometheus}[30m])",
+        WARNING,
+        "No telemetry of LLM calls for 30 minutes: budgets are blind",
+        "Either nothing runs, or nothing arrives. A budget that shows green now shows what was, not what is.",
+    )
+    yield Alert(
+        "LlmTelemetryStopped",
+        f"group by (job) (last_over_time({REQUESTS.prometheus}[30m] offset 30m))\n"
+        f"unless on (job) group by (job) (last_over_time({REQUESTS.prometheus}[30m]))",
+        INFO,
+        f"{_JOB} has sent no telemetry for 30 minutes",
+        "Normal for a job that has ended; otherwise its spend is not seen.",
+    )
+
+
+def _pipeline() -> Iterator[Alert]:
+    yield Alert(
+        "LlmPipelineLoss",
+        _counted_elsewhere(*COLLECTOR_LOSSES, *PROMETHEUS_LOSSES),
+        CRITICAL,
+        f"{_WHERE} loses telemetry",
+        "About {{ $value | humanize }} points were refused or thrown away in the last 10 minutes.",
+    )
+    yield Alert(
+        "LlmPointsRefused",
+        _counted_elsewhere(*COLLECTOR_FILTERED),
+        WARNING,
+        f"{_WHERE} takes points of LLM calls away: somebody sends what cannot be counted",
+        "About {{ $value | humanize }} points in the last 10 minutes were deltas, older than 45 days, or no amounts.",
+    )
+    yield Alert(
+        "LlmWrongToken",
+        _counted_elsewhere(*COLLECTOR_STRANGERS),
+        WARNING,
+        f"{_WHERE} refuses somebody who has no token, or a wrong one",
+        "About {{ $value | humanize }} requests in the last 10 minutes. If it is one of ours, its spend is not seen.",
+    )
+    yield Alert(
+        "LlmNotificationsFailed",
+        _counted_elsewhere(*NOTIFICATION_LOSSES),
+        CRITICAL,
+        f"{_WHERE} cannot send notifications: budgets may be crossed unheard",
+        "About {{ $value | humanize }} in the last 10 minutes failed for good.",
+    )
+    yield Alert(
+        "LlmPipelineQueueFull",
+        f"{COLLECTOR_QUEUE_SIZE} / {COLLECTOR_QUEUE_CAPACITY} >= 0.8",
+        WARNING,
+        "The queue of {{ $labels.exporter }} in the Collector is {{ $value | humanizePercentage }} full",
+        "The store behind it does not take what arrives. When the queue is full, programs have to wait.",
+        held="5m",
+    )
+
+
+def _own_faults() -> Iterator[Alert]:
+    per = "sum by (job, instance)"
+    cost, retired, written, lost = (
+        f"{per} ({each.prometheus})" for each in (COST_USD, RETIRED_USD, LEDGER_WRITTEN_USD, LEDGER_LOST_USD)
+    )
+    difference = f"abs({cost} + ({retired} or {cost} * 0) - ({written} + ({lost} or {written} * 0)))"
+    yield Alert(
+        "LlmLedgerMismatch",
+        f"{difference} > 0.01\nand {difference} > 0.001 * {cost}",
+        CRITICAL,
+        f"Ledger and counters of {_JOB} differ by {{{{ $value | humanize }}}} USD",
+        "Both count the same calls in the same process: one of them is wrong.",
+        held="1h",
+    )
+    yield Alert(
+        "LlmLedgerLoss",
+        f"{_grown(LEDGER_LOST, '1h', 'job', 'instance')} > 0",
+        CRITICAL,
+        f"The ledger of {_JOB} could not take {{{{ $value }}}} records",
+        "Their number and cost are counted, the records themselves are gone.",
+    )
+    yield Alert(
+        "LlmMeterFault",
+        f"{_grown(ERRORS, '1h', 'job', PLACE)} > 0",
+        WARNING,
+        f"costspan stopped a fault of its own in {_value(PLACE)} ({_JOB})",
+        "{{ $value }} faults in the last hour. The program was not harmed; a call may be missing.",
+    )
+    yield Alert(
+        "LlmClientDegraded",
+        f"max by (job, {prometheus_label(CLIENT)}, {prometheus_label(PLACE)}) (last_over_time({DEGRADED.prometheus}[15m])) > 0",
+        WARNING,
+        f"Calls of {_value(CLIENT)} are not watched as intended ({_JOB})",
+        f"The library has changed where costspan looks ({_value(PLACE)}): some calls may not be counted.",
+    )
+
+
+def _calendar(policy: Policy) -> Iterator[Alert]:
+    grown = growth(DAY_COST_USD.prometheus, "30m", _WEEKEND)
+    astray = f"(\n{indented(grown)}\n)\nunless on ({WEEKDAY_LABEL}) {CURRENT_WEEKDAY.name}"
+    # Calls that began before midnight end after it: not in the first 45 minutes of a day (3 % of it).
+    late = f'{ELAPSED.name}{{{EVERY_LABEL}="{DAY}"}} >= 0.03125'
+    yield Alert(
+        "LlmTimeZoneMismatch",
+        f"{_sum(astray, 'job')} / ({_grown(DAY_COST_USD, '30m', 'job')} > 0) > 0.5\nand on () {late}",
+        WARNING,
+        f"{_JOB} counts its calls under another day than it is in {policy.time_zone}",
+        "The process and budgets.yaml disagree about the time zone: day and month figures are shifted.",
+    )
+    if any(changes(zone(policy.time_zone))):
+        yield _clock_ends()
+
+
+def _clock_ends() -> Alert:
+    return Alert(
+        "LlmBudgetClockEnds",
+        f"{LOCAL_TIME.name} > {round(TABLE_END.timestamp()) - _CLOCK_WARNING_S}",
+        WARNING,
+        "The clock changes that the budget rules know end in half a year",
+        "Compile the rules again with a newer costspan: after that day budgets show nothing.",
+    )

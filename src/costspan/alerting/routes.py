@@ -1,0 +1,74 @@
+"""Alertmanager's part: who is told about a budget, once a crossing, and which alert makes another one needless."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from costspan.alerting.rule import BUDGET_COMPONENT
+from costspan.alerting.rules import FORECAST_ALERT, OWNER_LABEL, THRESHOLD_ALERT, THRESHOLD_LABEL, number
+from costspan.alerting.series import BUDGET_LABEL, DIMENSION_LABELS, PERIOD_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from decimal import Decimal
+
+    from costspan.alerting.as_yaml import Content
+    from costspan.budgets.policy import Policy
+
+#: The receiver of all that has no owner with a receiver of that name.
+DEFAULT_RECEIVER: Final = "default"
+
+#: What makes two alerts speak of the same budget in the same period. A label that both lack counts as equal.
+IDENTITY: Final = (BUDGET_LABEL, PERIOD_LABEL, *DIMENSION_LABELS)
+
+# Long enough that an alert still firing at the end of the longest month was told once. Alertmanager forgets what it
+# told after `--data.retention` (120h by default): it has to run with --data.retention=768h.
+_ONCE_A_PERIOD: Final = "744h"
+_FULL_PERCENT: Final = 100
+
+
+def alertmanager(policy: Policy, receivers: Sequence[str] = ()) -> dict[str, Content]:
+    """The route and the inhibition. Owners that have a receiver of their name are told by it."""
+    return {"route": _route(policy, receivers), "inhibit_rules": _inhibition(policy)}
+
+
+def _route(policy: Policy, receivers: Sequence[str]) -> Content:
+    owners = sorted({budget.owner for budget in policy.budgets} & set(receivers))
+    budgets: dict[str, Content] = {
+        "matchers": [f'component="{BUDGET_COMPONENT}"'],
+        "receiver": DEFAULT_RECEIVER,
+        # A group for each crossing: it is told after `group_wait`, not with the next round of an older group.
+        "group_by": ["alertname", THRESHOLD_LABEL, *IDENTITY],
+        "group_wait": "10s",
+        "group_interval": "1m",
+        "repeat_interval": _ONCE_A_PERIOD,
+    }
+    if owners:
+        budgets["routes"] = [{"matchers": [f'{OWNER_LABEL}="{owner}"'], "receiver": owner} for owner in owners]
+    return {
+        "receiver": DEFAULT_RECEIVER,
+        "group_by": ["alertname", "job"],
+        "group_wait": "30s",
+        "group_interval": "5m",
+        "repeat_interval": "24h",
+        "routes": [budgets],
+    }
+
+
+def _inhibition(policy: Policy) -> list[Content]:
+    """A crossed threshold silences all lower ones of its budget and period; a full budget needs no forecast."""
+    crossed = sorted({percent for budget in policy.budgets for percent in budget.thresholds}, reverse=True)
+    rules: list[Content] = []
+    for index, percent in enumerate(crossed[:-1]):
+        lower = "|".join(number(each).replace(".", r"\\.") for each in crossed[index + 1 :])
+        rules.append(_silences(percent, [f'alertname="{THRESHOLD_ALERT}"', f'{THRESHOLD_LABEL}=~"{lower}"']))
+    full = [percent for percent in crossed if percent >= _FULL_PERCENT]
+    return rules + [_silences(percent, [f'alertname="{FORECAST_ALERT}"']) for percent in full]
+
+
+def _silences(percent: Decimal, targets: list[str]) -> Content:
+    return {
+        "source_matchers": [f'alertname="{THRESHOLD_ALERT}"', f'{THRESHOLD_LABEL}="{number(percent)}"'],
+        "target_matchers": targets,
+        "equal": list(IDENTITY),
+    }

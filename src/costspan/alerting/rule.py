@@ -1,0 +1,61 @@
+"""The form of one Prometheus rule: a recorded series, or an alert with all that its reader needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from costspan.alerting.as_yaml import Content
+    from costspan.alerting.series import Series
+
+#: Severities: somebody is called now, somebody looks today, somebody may look.
+CRITICAL: Final = "critical"
+WARNING: Final = "warning"
+INFO: Final = "info"
+
+#: Components: what spends, and what measures it. Routes go by them.
+BUDGET_COMPONENT: Final = "llm-budget"
+METER_COMPONENT: Final = "llm-meter"
+
+
+class Alert(NamedTuple):
+    """One alerting rule. `held` and `kept` are `for` and `keep_firing_for`; the runbook page has the alert's name."""
+
+    name: str
+    expression: str
+    severity: str
+    summary: str
+    description: str
+    component: str = METER_COMPONENT
+    held: str = ""
+    kept: str = ""
+    labels: Mapping[str, str] = {}
+
+    def rule(self, runbooks: str) -> Content:
+        """The rule as Prometheus reads it; `runbooks` is the address of the folder of the runbook pages."""
+        written: dict[str, Content] = {"alert": self.name, "expr": self.expression}
+        if self.held:
+            written["for"] = self.held
+        if self.kept:
+            written["keep_firing_for"] = self.kept
+        written["labels"] = {"component": self.component, "severity": self.severity, **self.labels}
+        written["annotations"] = {
+            "summary": self.summary,
+            "description": self.description,
+            "runbook_url": f"{runbooks.rstrip('/')}/{self.name}.md",
+        }
+        return written
+
+
+def recording(series: Series, expression: str, labels: Mapping[str, str] | None = None) -> Content:
+    """The rule that records a series."""
+    written: dict[str, Content] = {"record": series.name, "expr": expression}
+    if labels:
+        written["labels"] = dict(labels)
+    return written
+
+
+def group(name: str, rules: list[Content]) -> Content:
+    """A group: its rules are evaluated in order, at one moment, each seeing what those before it recorded."""
+    return {"name": name, "rules": rules}

@@ -1,0 +1,273 @@
+"""From budgets to Prometheus rules: what is spent of each limit, and the alerts that watch it."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from costspan.alerting import anomaly, calendar, spend
+from costspan.alerting.rule import BUDGET_COMPONENT, CRITICAL, INFO, WARNING, Alert, group, recording
+from costspan.alerting.series import (
+    BUDGET_BURN,
+    BUDGET_LABEL,
+    BUDGET_LIMIT_TOKENS,
+    BUDGET_LIMIT_USD,
+    BUDGET_PROJECTED,
+    BUDGET_SPEND_TOKENS,
+    BUDGET_SPEND_USD,
+    BUDGET_USED,
+    CURRENT_DAY,
+    CURRENT_MONTH,
+    CURRENT_WEEKDAY,
+    ELAPSED,
+    EVERY_LABEL,
+    LOCAL_TIME,
+    PERIOD_LABEL,
+    SPEND_DAY,
+    SPEND_MONTH,
+    SPEND_WINDOW,
+    TOKENS_DAY,
+    TOKENS_MONTH,
+    TOKENS_WINDOW,
+    WINDOW_LABEL,
+    Series,
+)
+from costspan.budgets.policy import DAY, DIMENSIONS, MONTH, TOKENS, USD
+from costspan.names import COST_USD, DAY_COST_USD, DAY_TOKENS, UNKNOWN, prometheus_label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from costspan.alerting.as_yaml import Content
+    from costspan.budgets.policy import Budget, Policy
+
+#: The label that says which threshold was crossed, in percent.
+THRESHOLD_LABEL: Final = "threshold"
+#: The label that says who looks after a budget.
+OWNER_LABEL: Final = "owner"
+
+THRESHOLD_ALERT: Final = "LlmBudgetThreshold"
+#: The groups in the order in which each reads what those before it recorded.
+GROUPS: Final = ("costspan-budgets", "costspan-rates", "costspan-meter")
+
+FORECAST_ALERT: Final = "LlmBudgetForecast"
+BURN_ALERT: Final = "LlmBudgetBurnRate"
+
+# Sums of doubles are off by 1e-13 or so; rounded here, 80 % is 80 % and 79.9999999 % is not.
+_EXACT_TO: Final = "1e-10"
+_WARNING_PERCENT: Final = 80
+_FULL_PERCENT: Final = 100
+
+_READ_FROM: Final = {
+    (USD, MONTH): SPEND_MONTH, (USD, DAY): SPEND_DAY, (TOKENS, MONTH): TOKENS_MONTH, (TOKENS, DAY): TOKENS_DAY,
+}  # fmt: skip
+_SPENT: Final = {USD: BUDGET_SPEND_USD, TOKENS: BUDGET_SPEND_TOKENS}
+_LIMIT: Final = {USD: BUDGET_LIMIT_USD, TOKENS: BUDGET_LIMIT_TOKENS}
+_WINDOW: Final = {USD: SPEND_WINDOW, TOKENS: TOKENS_WINDOW}
+
+
+class Pace(NamedTuple):
+    """Spending `factor` times faster than evenly, over the long window and still in the short one."""
+
+    factor: str
+    long: str
+    short: str
+    severity: str
+
+
+# After the Google SRE workbook, chapter "Alerting on SLOs": 2 % of a month's limit in an hour, 5 % in six hours,
+# 10 % in a day. Of a day's limit: a quarter in an hour.
+PACES: Final = {
+    MONTH: (Pace("14.4", "1h", "5m", CRITICAL), Pace("6", "6h", "30m", WARNING), Pace("3", "1d", "2h", WARNING)),
+    DAY: (Pace("6", "1h", "5m", WARNING),),
+}
+_HOURS: Final = {"5m": "1 / 12", "30m": "0.5", "1h": "1", "2h": "2", "6h": "6", "1d": "24"}
+
+# How much of a period has to be over before its pace says something about its end, and how long it has to say so.
+_FORECAST_FROM: Final = {MONTH: ("0.1", "1h"), DAY: ("0.25", "15m")}
+
+
+def budget_rules(policy: Policy) -> Content:
+    """The rule file of the budgets."""
+    units = sorted({USD, *(budget.unit for budget in policy.budgets)})
+    budgets = [*_calendar(policy.time_zone), *_spend(units), *_recorded(policy, units), *_alerts(policy)]
+    rates = [*_windows(units), *_burn(policy), *anomaly.recorded()]
+    rates += [alert.rule(policy.runbooks) for alert in (*_burn_alerts(policy), anomaly.alert(policy.anomaly))]
+    return {"groups": [group(GROUPS[0], budgets), group(GROUPS[1], rates)]}
+
+
+def _calendar(time_zone: str) -> Iterator[Content]:
+    local = LOCAL_TIME.name
+    yield recording(LOCAL_TIME, calendar.local_time(time_zone))
+    yield recording(CURRENT_MONTH, calendar.month(local))
+    yield recording(CURRENT_DAY, calendar.day(local))
+    yield recording(CURRENT_WEEKDAY, calendar.weekday(local))
+    yield recording(
+        ELAPSED, f"{CURRENT_MONTH.name} * on () group_left () ({calendar.month_elapsed(local)})", {EVERY_LABEL: MONTH}
+    )
+    yield recording(
+        ELAPSED, f"{CURRENT_DAY.name} * on () group_left () ({calendar.day_elapsed(local)})", {EVERY_LABEL: DAY}
+    )
+
+
+def _spend(units: list[str]) -> Iterator[Content]:
+    yield recording(SPEND_MONTH, spend.this_month(COST_USD))
+    yield recording(SPEND_DAY, spend.today(DAY_COST_USD))
+    if TOKENS in units:
+        yield recording(TOKENS_MONTH, spend.tokens_this_month())
+        yield recording(TOKENS_DAY, spend.today(DAY_TOKENS))
+
+
+def _windows(units: list[str]) -> Iterator[Content]:
+    for window in spend.WINDOWS:
+        yield recording(SPEND_WINDOW, spend.window(COST_USD, window), {WINDOW_LABEL: window})
+        if TOKENS in units:
+            yield recording(TOKENS_WINDOW, spend.tokens_window(window), {WINDOW_LABEL: window})
+
+
+def _recorded(policy: Policy, units: list[str]) -> Iterator[Content]:
+    for budget in policy.budgets:
+        yield recording(_LIMIT[budget.unit], f"vector({number(budget.limit)})", _identity(budget))
+        spent = _sum(budget, _READ_FROM[budget.unit, budget.period], PERIOD_LABEL)
+        yield recording(_SPENT[budget.unit], spent, _identity(budget))
+    used = "\nor\n".join(
+        f"{_SPENT[unit].name} / on ({BUDGET_LABEL}) group_left () {_LIMIT[unit].name}" for unit in reversed(units)
+    )
+    yield recording(BUDGET_USED, f"round(\n{spend.indented(used)},\n  {_EXACT_TO}\n)")
+    projected = f"{BUDGET_USED.name} / on ({PERIOD_LABEL}) group_left () ({ELAPSED.name} > 0)"
+    yield recording(BUDGET_PROJECTED, projected)
+
+
+def _alerts(policy: Policy) -> Iterator[Content]:
+    for budget in policy.budgets:
+        for percent in budget.thresholds:
+            yield _threshold(budget, percent).rule(policy.runbooks)
+        if budget.limit:
+            yield _forecast(budget).rule(policy.runbooks)
+
+
+def _burn(policy: Policy) -> Iterator[Content]:
+    for budget in policy.budgets:
+        windows = sorted({window for pace in PACES[budget.period] for window in (pace.long, pace.short)})
+        for window in windows if budget.limit else ():
+            yield recording(BUDGET_BURN, _burnt(budget, window), {**_identity(budget), WINDOW_LABEL: window})
+
+
+def _burnt(budget: Budget, window: str) -> str:
+    spent = _sum(budget, _WINDOW[budget.unit], **{WINDOW_LABEL: window})
+    evenly = f"({number(budget.limit)} * {_HOURS[window]})"
+    if budget.period == DAY:
+        return f"{spent} * 24 / {evenly}"
+    return f"{spent}\n* on () group_left () days_in_month({LOCAL_TIME.name}) * 24 / {evenly}"
+
+
+def _burn_alerts(policy: Policy) -> Iterator[Alert]:
+    for budget in policy.budgets:
+        if budget.limit:
+            yield from (_too_fast(budget, pace) for pace in PACES[budget.period])
+
+
+# -- alerts of one budget --------------------------------------------------------------------------------------
+
+
+def _threshold(budget: Budget, percent: Decimal) -> Alert:
+    severity = CRITICAL if percent >= _FULL_PERCENT else WARNING if percent >= _WARNING_PERCENT else INFO
+    said = "Nothing is refused by this alert; what to do stands in the runbook."
+    return Alert(
+        THRESHOLD_ALERT,
+        f"{_selected(BUDGET_USED, budget)} >= {number(percent / 100)}",
+        severity,
+        f"Budget {budget.name}{_whose(budget)}: {number(percent)} % of {told(budget)} is spent",
+        f"{{{{ $value | humanizePercentage }}}} of {told(budget)} is spent in {{{{ $labels.{PERIOD_LABEL} }}}}. {said}",
+        BUDGET_COMPONENT,
+        kept="15m",
+        labels={**_owned(budget), THRESHOLD_LABEL: number(percent)},
+    )
+
+
+def _forecast(budget: Budget) -> Alert:
+    elapsed, held = _FORECAST_FROM[budget.period]
+    return Alert(
+        FORECAST_ALERT,
+        f"{_selected(BUDGET_PROJECTED, budget)} >= 1\nand on ({PERIOD_LABEL}) {ELAPSED.name} >= {elapsed}",
+        WARNING,
+        f"Budget {budget.name}{_whose(budget)}: at this pace the {budget.period} ends above {told(budget)}",
+        f"At the pace of {{{{ $labels.{PERIOD_LABEL} }}}} so far, {{{{ $value | humanizePercentage }}}} of {told(budget)} "
+        "will be spent at its end.",
+        BUDGET_COMPONENT,
+        held=held,
+        labels=_owned(budget),
+    )
+
+
+def _too_fast(budget: Budget, pace: Pace) -> Alert:
+    long, short = (_selected(BUDGET_BURN, budget, **{WINDOW_LABEL: window}) for window in (pace.long, pace.short))
+    return Alert(
+        BURN_ALERT,
+        f"{long} > {pace.factor}\nand ignoring ({WINDOW_LABEL}) {short} > {pace.factor}",
+        pace.severity,
+        f"Budget {budget.name}{_whose(budget)}: spending {{{{ $value | humanize }}}} times too fast for {told(budget)}",
+        f"In the last {pace.long}, and still in the last {pace.short}, spending ran {{{{ $value | humanize }}}} times "
+        f"faster than {told(budget)} allows if spent evenly.",
+        BUDGET_COMPONENT,
+        labels={**_owned(budget), WINDOW_LABEL: pace.long},
+    )
+
+
+# -- words -----------------------------------------------------------------------------------------------------
+
+
+def number(value: Decimal) -> str:
+    """A number as digits, without exponent and needless zeros."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def told(budget: Budget) -> str:
+    """The limit in words, e.g. `5 USD a day`."""
+    return f"{number(budget.limit)} {'USD' if budget.unit == USD else 'tokens'} a {budget.period}"
+
+
+def matchers(budget: Budget) -> list[str]:
+    """The label matchers of a budget's scope. What has no value for `each` belongs to none of its budgets."""
+    written = [_matcher(prometheus_label(DIMENSIONS[word]), values) for word, values in budget.scope.items()]
+    return [*written, f'{each_label(budget)}!~"|{UNKNOWN}"'] if budget.each else written
+
+
+def each_label(budget: Budget) -> str:
+    """The label of which every value has the limit for itself, or nothing."""
+    return prometheus_label(DIMENSIONS[budget.each]) if budget.each else ""
+
+
+def _matcher(label: str, values: tuple[str, ...]) -> str:
+    if len(values) == 1:
+        return f"{label}={json.dumps(values[0], ensure_ascii=False)}"
+    return f"{label}=~{json.dumps('|'.join(map(re.escape, values)), ensure_ascii=False)}"
+
+
+def _sum(budget: Budget, series: Series, *kept: str, **equal: str) -> str:
+    chosen = ", ".join([*_equal(equal), *matchers(budget)])
+    labels = ", ".join([*([each_label(budget)] if budget.each else []), *kept])
+    return f"sum by ({labels}) ({series.name}{{{chosen}}})" if chosen else f"sum by ({labels}) ({series.name})"
+
+
+def _selected(series: Series, budget: Budget, **equal: str) -> str:
+    return f"{series.name}{{{', '.join(_equal({BUDGET_LABEL: budget.name, **equal}))}}}"
+
+
+def _equal(values: Mapping[str, str]) -> list[str]:
+    return [f'{label}="{value}"' for label, value in values.items()]
+
+
+def _identity(budget: Budget) -> dict[str, str]:
+    return {BUDGET_LABEL: budget.name, EVERY_LABEL: budget.period}
+
+
+def _owned(budget: Budget) -> dict[str, str]:
+    return {**_identity(budget), **({OWNER_LABEL: budget.owner} if budget.owner else {})}
+
+
+def _whose(budget: Budget) -> str:
+    return f" ({{{{ $labels.{each_label(budget)} }}}})" if budget.each else ""

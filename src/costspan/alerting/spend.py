@@ -1,0 +1,104 @@
+"""Exact spend in PromQL, from counters that every process counts up from zero under an identity of its own.
+
+As no series ever resets, the highest value of a series is all it ever spent, and the difference of two such values is
+what it spent between them. The highest and not the newest: a host's clock may step back, and then the newest time has
+an older value. `increase()` guesses at the edges of its window instead: its error was -67 % to +15 %.
+
+What holds for which counter, and why, stands in docs/decisions/0022-days-and-months.md.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from costspan.alerting.series import (
+    CURRENT_DAY,
+    CURRENT_MONTH,
+    CURRENT_WEEKDAY,
+    DIMENSION_LABELS,
+    PERIOD_LABEL,
+    WEEKDAY_LABEL,
+)
+from costspan.names import DIRECTION, INPUT_TOKENS, OUTPUT_TOKENS, Metric, prometheus_label
+
+#: The windows in which the pace of spending is measured.
+WINDOWS: Final = ("5m", "30m", "1h", "2h", "6h", "1d")
+_DIRECTION: Final = prometheus_label(DIRECTION)
+
+# A month is at most 31 days and one hour long.
+_MONTH: Final = "32d"
+# A day is at most 26 hours long (Antarctica/Troll). A process tells a day for the three days after it, so that what it
+# said of this weekday in the last 27 hours is of today, and not of the same weekday of last week.
+_TODAY: Final = "27h"
+# How long a gap in the telemetry may be before a process that was silent is taken for a new one.
+_LONGEST_GAP: Final = "1d"
+
+
+def indented(expression: str) -> str:
+    """The expression, every line two spaces further in."""
+    return "  " + expression.replace("\n", "\n  ")
+
+
+def total(expression: str, *more: str) -> str:
+    """PromQL: the sum of an expression by the labels that budgets know, and by `more`."""
+    return f"sum by ({', '.join([*DIMENSION_LABELS, *more])}) (\n{indented(expression)}\n)"
+
+
+def growth(selector: str, window: str, before: str = _LONGEST_GAP) -> str:
+    """PromQL: by how much each series grew in the window. A series that began in it grew from zero.
+
+    Never below zero: where a clock stepped back, the higher value may have the earlier time.
+    """
+    end = f"max_over_time({selector}[{window}])"
+    return f"clamp_min(\n  {end}\n  - (\n    max_over_time({selector}[{before}] offset {window})\n    or {end} * 0\n  ),\n  0\n)"
+
+
+def scraped_growth(selector: str, window: str) -> str:
+    """PromQL: by how much each counter of a service grew in the window, roughly: it is for alerts, not for money.
+
+    Such a counter begins at zero whenever the service is restarted, and many are not there before they count one.
+    """
+    return (
+        f"last_over_time({selector}[{window}]) unless last_over_time({selector}[{_LONGEST_GAP}] offset {window})\n"
+        f"or increase({selector}[{window}])"
+    )
+
+
+def this_month(metric: Metric) -> str:
+    """PromQL: the spend of the current month: what the series that carry its label have reached."""
+    spent = f"max_over_time({metric.prometheus}[{_MONTH}])\nand on ({PERIOD_LABEL}) {CURRENT_MONTH.name}"
+    return total(spent, PERIOD_LABEL)
+
+
+def today(metric: Metric) -> str:
+    """PromQL: the spend of the current day, labelled with it: what the series of this weekday have reached.
+
+    Zero for those of whom only other days are known: they have spent nothing yet.
+    """
+    reached = f"max_over_time({metric.prometheus}[{_TODAY}])"
+    spent = total(f"{reached}\nand on ({WEEKDAY_LABEL}) {CURRENT_WEEKDAY.name}\nor {reached} * 0")
+    return f"{spent}\n* on () group_left ({PERIOD_LABEL}) {CURRENT_DAY.name}"
+
+
+def window(metric: Metric, length: str) -> str:
+    """PromQL: the spend of the window of time up to now."""
+    return total(growth(metric.prometheus, length))
+
+
+def _input_and_output(of_input: str, of_output: str, *more: str) -> str:
+    """PromQL: the sum of both, also where one of them is missing."""
+    inner = "\nor\n".join(
+        f'label_replace(\n{indented(side)},\n  "{_DIRECTION}", "{word}", "", ""\n)'
+        for word, side in (("input", of_input), ("output", of_output))
+    )
+    return total(inner, *more)
+
+
+def tokens_this_month() -> str:
+    """PromQL: input and output tokens of the current month."""
+    return _input_and_output(this_month(INPUT_TOKENS), this_month(OUTPUT_TOKENS), PERIOD_LABEL)
+
+
+def tokens_window(length: str) -> str:
+    """PromQL: input and output tokens of the window of time up to now."""
+    return _input_and_output(window(INPUT_TOKENS, length), window(OUTPUT_TOKENS, length))

@@ -1,0 +1,61 @@
+"""What costspan says of itself: faults that were stopped, libraries it could not watch, what the ledger lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from opentelemetry.metrics import Meter
+
+from costspan import guard, names
+from costspan.calls import patching
+from costspan.calls.ratelimits import Quota, RateLimits
+from costspan.metrics.instruments import observe
+from costspan.metrics.numbers import usd
+
+
+class LedgerHealth(Protocol):
+    """What a ledger writer counts."""
+
+    @property
+    def written(self) -> int: ...
+    @property
+    def written_nano_usd(self) -> int: ...
+    @property
+    def lost(self) -> int: ...
+    @property
+    def lost_nano_usd(self) -> int: ...
+    @property
+    def queued(self) -> int: ...
+
+
+def observe_health(meter: Meter, ledger: LedgerHealth | None) -> None:
+    """Have the health metrics read at each collection."""
+    observe(meter, names.ERRORS, lambda: [(count, {names.PLACE: place}) for place, count in dict(guard.faults).items()])
+    observe(meter, names.DEGRADED, _degraded)
+    if ledger is None:
+        return
+    observe(meter, names.LEDGER_WRITTEN, lambda: [(ledger.written, {})])
+    observe(meter, names.LEDGER_WRITTEN_USD, lambda: [(usd(ledger.written_nano_usd), {})])
+    observe(meter, names.LEDGER_LOST, lambda: [(ledger.lost, {})])
+    observe(meter, names.LEDGER_LOST_USD, lambda: [(usd(ledger.lost_nano_usd), {})])
+    observe(meter, names.LEDGER_QUEUED, lambda: [(ledger.queued, {})])
+
+
+def _degraded() -> list[tuple[float, dict[str, str]]]:
+    clients = [{names.CLIENT: client, names.PLACE: "patching"} for client in dict(patching.degraded)]
+    return [(1, labels) for labels in (*clients, *({names.PLACE: part} for part in dict(guard.degraded)))]
+
+
+def observe_rate_limits(meter: Meter, limits: RateLimits) -> None:
+    """Have the gauges of the providers' quotas read at each collection."""
+    observe(meter, names.RATELIMIT_LIMIT, _labelled(limits.limit))
+    observe(meter, names.RATELIMIT_REMAINING, _labelled(limits.remaining))
+    observe(meter, names.RATELIMIT_RESET, _labelled(limits.seconds_to_reset))
+
+
+def _labelled(read: Callable[[], Iterable[tuple[Quota, float]]]) -> Callable[[], list[tuple[float, dict[str, str]]]]:
+    def source() -> list[tuple[float, dict[str, str]]]:
+        return [(value, dict(zip(names.RATELIMIT_RESET.labels, quota, strict=True))) for quota, value in read()]
+
+    return source
