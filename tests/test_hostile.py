@@ -13,14 +13,14 @@ from typing import Any, Final
 import anthropic
 import openai
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
 from answers import Reply, completion, message, response, whole
 from costspan import names
 from costspan.calls import ratelimits
-from costspan.clients import anthropic_body, openai_body
+from costspan.clients import anthropic_body, openai_body, openai_usage
 from costspan.facts.call import Answer
 from costspan.facts.money import MOST_USD, NANO_PER_USD, nano_from_usd
 from costspan.facts.usage import MOST_COUNT, MOST_NAMES, count, milliseconds
@@ -176,6 +176,60 @@ def test_whatever_a_usage_says_is_within_bounds(usage: Any, model: Any, other: A
         if answer is not None:
             is_within_bounds(answer)
     is_within_bounds(anthropic_body.merge(Answer(), anthropic_body.message({"type": "message", **said}) or Answer()))
+
+
+FORMS: Final = [("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens")]
+
+
+TWICE: Final = {"cached_tokens": 3, "cache_read_tokens": 4}
+KNOWN_PARTS: Final = (
+    "cached_tokens",
+    "cache_creation_tokens",
+    "audio_tokens",
+    "reasoning_tokens",
+    "text_tokens",
+    "odd",
+)
+
+
+@st.composite
+def usual_usages(draw: st.DrawFn) -> dict[str, Any]:
+    """What nearly all servers send: two totals, their sum, and their parts; with a fault in it here and there."""
+    usage: dict[str, Any] = {}
+    for name in draw(st.sampled_from(FORMS)):
+        usage[name] = draw(st.integers(0, MOST_COUNT))
+        part = st.integers(0, usage[name]) | st.sampled_from([usage[name] + 1, -1, 0.5, True, None])
+        parts = st.dictionaries(st.sampled_from(KNOWN_PARTS), part, min_size=1, max_size=2)
+        usage[f"{name}_details"] = draw(parts | parts | parts | st.sampled_from([[], [7], 7, None]))
+    total = sum(number for name, number in usage.items() if name in FORMS[0] + FORMS[1])
+    return {**usage, "total_tokens": draw(st.sampled_from([total, total, total, total + 1, 1, None]))}
+
+
+@settings(max_examples=500, deadline=None)
+@example({"input_tokens": 9, "output_tokens": 9, "total_tokens": 18, "input_tokens_details": TWICE}, {})
+@given(usual_usages(), st.dictionaries(st.sampled_from(USAGE_FIELDS), anything, max_size=2))
+def test_the_quick_reader_of_usage_says_what_the_careful_one_says(usage: dict[str, Any], more: dict[str, Any]) -> None:
+    """Where the quick way has an answer, the careful one has the same, and nothing to name."""
+    for said in (usage, {**usage, **more}):
+        unread: list[str] = []
+        counts = openai_usage.quick(said)
+        if counts is not None:
+            found = openai_usage.careful(said, unread, {}, "gemini-3-flash")
+            assert (found and found.counts, unread) == (counts, [])
+
+
+@pytest.mark.parametrize(("of_input", "of_output"), FORMS)
+@given(st.integers(0, MOST_COUNT), st.integers(0, MOST_COUNT))
+def test_usage_of_the_usual_form_is_read_the_quick_way(of_input: str, of_output: str, sent: int, got: int) -> None:
+    """A slow path that is taken too often is a fault as well."""
+    usage = {
+        of_input: sent, f"{of_input}_details": {"cached_tokens": sent, "audio_tokens": 0, "text_tokens": None},
+        of_output: got, f"{of_output}_details": {"reasoning_tokens": got, "accepted_prediction_tokens": 0},
+        "total_tokens": sent + got,
+    }  # fmt: skip
+    assert openai_usage.quick(usage) == {
+        "input": sent, "output": got, "cache_read": sent, "input_audio": 0, "reasoning": got,
+    }  # fmt: skip
 
 
 def is_within_bounds(answer: Answer) -> None:

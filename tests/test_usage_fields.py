@@ -46,6 +46,7 @@ CHAT: list[tuple[str, dict[str, Any], dict[str, int], tuple[str, ...]]] = [
     ("m", {P: 90, C: 9, "cache_creation": {"ephemeral_1h_input_tokens": 60, "ephemeral_5m_input_tokens": 0}}, {"input": 90, "output": 9, "cache_write": 60, "cache_write_1h": 60}, ()),
     ("m", {P: 90, C: 9, PD: {"cache_creation_tokens": 80, "cache_creation_token_details": {"ephemeral_1h_input_tokens": 60}}}, {"input": 90, "output": 9, "cache_write": 80, "cache_write_1h": 80}, ("cache_creation",)),
     ("m", {P: 90, C: 9, "cache_creation": {"ephemeral_24h_input_tokens": 60}},         {"input": 90, "output": 9},                           ("cache_creation.ephemeral_24h_input_tokens",)),
+    ("m", {P: 90, C: 9, "cache_write_tokens_details": {"ttl_12h_tokens": 60}},         {"input": 90, "output": 9, "cache_write": 60, "cache_write_12h": 60}, ()),
     ("m", {P: 90, C: 9, "num_cached_tokens": 64},                                      {"input": 90, "output": 9, "cache_read": 64},         ()),
     ("m", {P: 90, C: 9, "num_cached_tokens": 64, PD: {"cached_tokens": 32}},           {"input": 90, "output": 9, "cache_read": 64},         (f"{PD}.cached_tokens",)),
     ("m", {P: 90, C: 9, "input_tokens": 0, "output_tokens": 0},                        {"input": 90, "output": 9},                           ()),
@@ -133,6 +134,7 @@ DRAWN = {"type": "image_generation_call", "id": "ig_1", "status": "completed", "
 RESPONSES: list[tuple[list[Any], Any, dict[str, int], tuple[str, ...]]] = [
     # items of the output                                          tool_usage                               counted beside the tokens  not understood
     ([_search(SEARCH), _search(OPEN), _search(SEARCH)],            None,                                    {"web_searches": 2},       ()),
+    ([{**_search(SEARCH), "ranking": "fresh"}] * 3,                 None,                                    {"web_searches": 3},       ()),
     ([_search(OPEN), _search({"type": "find_in_page"})],           None,                                    {},                        ()),
     ([_search(OPEN), _search({"type": "dream"})],                  None,                                    {},                        ("web_search_call.action",)),
     ([_search({"type": "dream"})],                                 {"web_search": {"num_requests": 0}},     {},                        ()),

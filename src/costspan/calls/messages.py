@@ -21,6 +21,8 @@ def fields(message: Any) -> Mapping[str, Any]:
     """
     if type(message) is dict:
         return message  # pyright: ignore[reportUnknownVariableType]  # a cast costs as much as the question
+    if message is None:
+        return NOTHING
     try:
         declared: dict[str, Any] = message.__dict__
     except AttributeError:

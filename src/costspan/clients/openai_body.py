@@ -6,16 +6,17 @@ What they say of usage is read in `openai_usage`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from costspan.calls.messages import fields, listed, text
 from costspan.clients import openai_usage
-from costspan.clients.usage_fields import MOST_FIELDS, bounded, note_unknown
+from costspan.clients.usage_fields import bounded, note_unknown
 from costspan.facts import usage as units
 from costspan.facts.call import Answer
 from costspan.facts.foreign import code
 from costspan.facts.usage import Usage, bounded_names, milliseconds
 
+_Items: TypeAlias = "list[Mapping[str, Any]]"
 _MOST_REASONS: Final = 16  # of so many choices at most, it is kept why they ended
 
 
@@ -50,11 +51,12 @@ def chat(message: Any) -> Answer | None:
     said = fields(message)
     if not said:
         return None
-    reasons = [text(fields(choice).get("finish_reason")) for choice in listed(said.get("choices"))[:_MOST_REASONS]]
     spent = said.get("usage")
     if spent is None:
         spent = _usage_elsewhere(said)
-    return _answer(said, spent, tuple([reason for reason in reasons if reason]))
+    choices = listed(said.get("choices"))[:_MOST_REASONS]
+    reasons = [reason for choice in choices if (reason := text(fields(choice).get("finish_reason")))]
+    return _answer(said, spent, tuple(reasons))
 
 
 def _usage_elsewhere(said: Mapping[str, Any]) -> Any:
@@ -76,8 +78,9 @@ def responses(message: Any) -> Answer | None:
     answer.pending = status in {"queued", "in_progress"} and said.get("background") is True
     if answer.usage is not None:
         unread: list[str] = []
-        _take_tools(answer.usage.counts, said, unread)
-        answer.parts = _image_part(answer.usage, said, unread)
+        items = [fields(item) for item in listed(said.get("output"))]
+        _take_tools(answer.usage.counts, said, items, unread)
+        answer.parts = _image_part(answer.usage, said, items, unread)
         if unread:
             answer.unread = bounded_names((*answer.unread, *unread))
     return answer
@@ -102,7 +105,7 @@ def _is_odd_search(item: Mapping[str, Any]) -> bool:
     return item.get("type") == _SEARCHED and text(fields(item.get("action")).get("type")) not in _ACTIONS
 
 
-def _charged_for(item: Mapping[str, Any]) -> tuple[str, Any] | None:
+def _charged_for(number: int, item: Mapping[str, Any]) -> tuple[str, Any] | None:
     """What an item of the output is charged as, where the server sends no `tool_usage`, and which charge it belongs to.
 
     A search tool opens pages and looks into them as well, without charge; one container serves many code runs.
@@ -111,27 +114,22 @@ def _charged_for(item: Mapping[str, Any]) -> tuple[str, Any] | None:
     kind = item.get("type")
     if kind == _SEARCHED:
         action = fields(item.get("action")).get("type")
-        return (units.WEB_SEARCHES, id(item)) if action in {None, "search"} else None
+        return (units.WEB_SEARCHES, number) if action in {None, "search"} else None
     if kind == "file_search_call":
-        return units.FILE_SEARCHES, id(item)
+        return units.FILE_SEARCHES, number
     if kind == "code_interpreter_call":
-        return units.CODE_EXECUTIONS, text(item.get("container_id")) or id(item)
+        return units.CODE_EXECUTIONS, text(item.get("container_id")) or number
     return None
 
 
-def _take_tools(counts: dict[str, int], said: Mapping[str, Any], unread: list[str]) -> None:
-    used = fields(said.get("tool_usage"))
-    for name, value in used.items() if len(used) <= MOST_FIELDS else bounded(used, unread):
+def _take_tools(counts: dict[str, int], said: Mapping[str, Any], items: _Items, unread: list[str]) -> None:
+    for name, value in bounded(fields(said.get("tool_usage")), unread):
         if name == "web_search":
             openai_usage.take(counts, value, {"num_requests": units.WEB_SEARCHES}, "tool_usage.web_search", unread)
         elif name != "image_gen":
             note_unknown(unread, name, value, "tool_usage")
-    charges: set[tuple[str, Any]] = set()
-    for item in listed(said.get("output")):
-        charge = _charged_for(fields(item))
-        if charge is not None:
-            charges.add(charge)
-    if units.WEB_SEARCHES not in counts and any(_is_odd_search(fields(item)) for item in listed(said.get("output"))):
+    charges = {charge for number, item in enumerate(items) if (charge := _charged_for(number, item)) is not None}
+    if units.WEB_SEARCHES not in counts and any(map(_is_odd_search, items)):
         unread.append("web_search_call.action")
     for unit in {unit for unit, _ in charges} - counts.keys():
         counts[unit] = sum(charged == unit for charged, _ in charges)
@@ -144,11 +142,14 @@ def _searches_by_preview(said: Mapping[str, Any]) -> bool:
     return any(str(fields(tool).get("type")).startswith("web_search_preview") for tool in listed(said.get("tools")))
 
 
-def _image_part(own: Usage, said: Mapping[str, Any], unread: list[str]) -> tuple[tuple[str | None, Usage], ...]:
+def _image_part(
+    own: Usage, said: Mapping[str, Any], items: _Items, unread: list[str]
+) -> tuple[tuple[str | None, Usage], ...]:
     """Images drawn by a tool are another model's tokens, reported beside the usage; where they are not, it is told."""
-    drawn = openai_usage.read(fields(fields(said.get("tool_usage")).get("image_gen")), unread, {})
+    spent = fields(fields(said.get("tool_usage")).get("image_gen"))
+    drawn = openai_usage.read(spent, unread, {}) if spent else None
     if drawn is None or not any(drawn.counts.values()):
-        if any(fields(item).get("type") == _DREW for item in listed(said.get("output"))):
+        if any(item.get("type") == _DREW for item in items):
             unread.append("tool_usage.image_gen")
         return ()
     tools = [fields(tool) for tool in listed(said.get("tools"))]

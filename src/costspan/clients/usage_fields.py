@@ -18,7 +18,7 @@ MOST_FIELDS: Final = 200
 _DEEPEST: Final = 3
 
 #: Parts of a total that cost what the total costs, other measures of what is counted already, and sums.
-_NO_CHARGE: Final = frozenset({
+NO_CHARGE: Final = frozenset({
     "total_tokens", "text_tokens", "accepted_prediction_tokens", "prompt_cache_miss_tokens", "context_details",
     "num_sources_used", "num_server_side_tools_used", "tool_calls_requested", "tool_calls_executed",
     "latency_checkpoint", "object", "created", "index",
@@ -62,7 +62,7 @@ def bounded(said: Mapping[str, Any], unread: list[str]) -> Any:
 
 
 def _costs_nothing(name: Any) -> bool:
-    if name in _NO_CHARGE:
+    if name in NO_CHARGE:
         return True
     if not isinstance(name, str) or len(name) > MOST_FIELDS:
         return False
