@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -108,7 +108,7 @@ class Fleet:
 
     def _add(self, totals: Totals, process: Process, spend: Spend) -> None:
         began_ns = process.shown_s(spend.began_s) * NS_PER_S
-        made = call(started_ns=began_ns, price=COST._replace(nano_usd=round(spend.usd * NANO_PER_USD)))
+        made = call(started_ns=began_ns, price=replace(COST, nano_usd=round(spend.usd * NANO_PER_USD)))
         totals.add(made, self.periods.month(began_ns), self.periods.day(began_ns))
 
     @cached_property

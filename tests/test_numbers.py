@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
@@ -44,7 +45,7 @@ def test_sums_without_bounds_leave_every_metric_alive() -> None:
         pipeline = instrumentor.pipeline
         assert pipeline is not None
         assert pipeline.sessions is not None
-        huge = call(usage=Usage({"input": 2**70, "output": 10**400}), price=COST._replace(nano_usd=10**400))
+        huge = call(usage=Usage({"input": 2**70, "output": 10**400}), price=replace(COST, nano_usd=10**400))
         for made in (huge, huge, call(team="other")):
             pipeline.totals.add(made, "202611", "20261129")
             pipeline.sessions.add(made)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from costspan.facts.call import Answer
-from costspan.facts.money import Unpriced
+from costspan.facts.money import Cost, Price, Unpriced
 from costspan.facts.usage import Usage
 from costspan.pricing import OverrideError, Prices
 
@@ -72,6 +72,10 @@ def test_a_rule_prices_the_calls_that_it_matches(rule: str, call: str, expected:
     assert found == expected
 
 
+def nano_usd(price: Price) -> int | None:
+    return price.nano_usd if isinstance(price, Cost) else None
+
+
 def day(moment: str) -> float:
     return dt.datetime.fromisoformat(moment).replace(tzinfo=dt.timezone.utc).timestamp()
 
@@ -90,7 +94,7 @@ prices:
     moments = ["2026-01-31T23:59:59", "2026-02-01", "2026-02-28T23:59:59", "2026-03-01", "2030-01-01"]
     costs = [table.price("openai", None, None, answer, day(moment)) for moment in [*moments, *reversed(moments)]]
     times = [1, 2, 2, 3, 3]
-    assert [cost[0] for cost in costs] == [2_500_000 * each for each in [*times, *reversed(times)]]
+    assert [nano_usd(cost) for cost in costs] == [2_500_000 * each for each in [*times, *reversed(times)]]
 
 
 def test_the_first_rule_that_matches_is_taken(tmp_path: Path) -> None:
@@ -105,7 +109,7 @@ prices:
     )
     said = [Answer(Usage(input=1_000), "gpt-4o", tier="flex"), Answer(Usage(input=1_000), "gpt-4o")]
     costs = [table.price("openai", None, None, answer, 1_795_348_800.0) for answer in said]
-    assert [cost[0] for cost in costs] == [12_500_000, 5_000_000]
+    assert [nano_usd(cost) for cost in costs] == [12_500_000, 5_000_000]
 
 
 def test_the_version_of_the_prices_tells_which_file_was_in_force(tmp_path: Path) -> None:
@@ -186,4 +190,5 @@ def test_the_example_in_the_documentation_is_accepted(tmp_path: Path) -> None:
     assert len(examples) == 1
     table = prices(tmp_path, examples[0].partition("```")[0])
     cost = table.price("azure.ai.openai", None, "our-assistant", Answer(Usage(input=1_000)), 1_795_348_800.0)
-    assert cost[:2] == (1_062_500, "override")
+    assert isinstance(cost, Cost)
+    assert (cost.nano_usd, cost.quality) == (1_062_500, "override")

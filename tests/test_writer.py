@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -336,7 +337,7 @@ ODD: list[tuple[str, dict[str, Any], str, Any]] = [
     ("a list in a kind",      {"task_type": ["no", "text"]},            "task_type",     "['no', 'text']"),
     ("a number",              {"account": 7},                           "account",       "7"),
     ("a count beyond 64 bit", {"usage": {"input": 2**70}},              "input_tokens",  None),
-    ("a cost beyond 64 bit",  {"price": COST._replace(nano_usd=2**63)}, "cost_nano_usd", None),
+    ("a cost beyond 64 bit",  {"price": replace(COST, nano_usd=2**63)}, "cost_nano_usd", None),
     ("no number",             {"duration_s": float("nan")},             "duration_s",    None),
     ("no provider",           {"provider": None},                       "provider",      None),
 ]  # fmt: skip

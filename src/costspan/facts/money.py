@@ -6,6 +6,7 @@ rounded once, half to even, when all of its parts have been added.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, NamedTuple, TypeAlias
 
@@ -26,8 +27,9 @@ PROVIDER: Final = "provider"
 LOCAL: Final = "local"
 
 
-class Cost(NamedTuple):
-    """What one call cost.
+@dataclass(slots=True)
+class Cost:
+    """What one call cost. Never changed once it is made.
 
     `nano_usd` is the amount. `source` is `provider` when the provider reported it and `local` when it was
     computed here. `version` names the price table. `computed_nano_usd` is what the table says where the

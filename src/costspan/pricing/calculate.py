@@ -60,7 +60,8 @@ def quick(plan: Plan, counts: Counts) -> int | None:
                 return None
             factor, kind, total = term
             sum_ += count * factor
-            sums[kind] += count
+            if kind:
+                sums[kind] += count
             if total is not None and count > get(total, 0):
                 return None
     _, inputs, outputs, writes, modal = sums
@@ -70,7 +71,10 @@ def quick(plan: Plan, counts: Counts) -> int | None:
 
 
 def _terms_for(plan: Plan, prompt: int) -> Terms:
-    return next((terms for start, _, terms in plan.long_prompts if prompt > start), plan.terms)
+    for start, _, terms in plan.long_prompts:
+        if prompt > start:
+            return terms
+    return plan.terms
 
 
 def half_even(dividend: int, divisor: int) -> int:

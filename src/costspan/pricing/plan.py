@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 from typing import Final, NamedTuple, TypeAlias
@@ -72,7 +73,8 @@ FREE, INPUT_PART, OUTPUT_PART, WRITE, MODAL = range(5)
 Terms: TypeAlias = "dict[str, tuple[int, int, str | None]]"
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Plan:
     """What the calculation needs.
 
     `rates` are those of the buckets, and `terms` the same as factors of counts; `long_prompts` holds, largest first,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -189,7 +190,7 @@ def _priced(plan: Plan, usage: Usage) -> tuple[Price, Reckoning]:
 
 def _lowered(price: Price, answer: Answer) -> Price:
     """The amount is kept; what was not understood of the usage makes it a lower bound."""
-    return price._replace(quality=money.INCOMPLETE) if answer.unread and isinstance(price, Cost) else price
+    return replace(price, quality=money.INCOMPLETE) if answer.unread and isinstance(price, Cost) else price
 
 
 def _total(bills: list[tuple[Plan, Price, Reckoning]]) -> Price:

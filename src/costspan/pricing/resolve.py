@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final, TypeAlias
 
@@ -36,13 +37,13 @@ def resolve(
     plan = _from_table(catalog, rule, asked, at_s, version, shared)
     if since_s <= plan.since_s and plan.until_s <= until_s:
         return plan
-    return plan._replace(since_s=max(since_s, plan.since_s), until_s=min(until_s, plan.until_s))
+    return replace(plan, since_s=max(since_s, plan.since_s), until_s=min(until_s, plan.until_s))
 
 
 def _once(shared: Shared | None, key: tuple[Any, ...], make: Callable[[], Plan]) -> Plan:
     if shared is None:
         return make()
-    return shared.get(key) or shared.keep(key, make()._replace(notes=()))
+    return shared.get(key) or shared.keep(key, replace(make(), notes=()))
 
 
 def _of_rule(rule: Rule, version: str, span_s: tuple[float, float]) -> Plan:
