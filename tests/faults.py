@@ -21,10 +21,10 @@ _PARTS = ("calls/", "clients/", "emit/", "pricing/", "scope/", "ledger/", "metri
 #: In these the library's own code runs: they are the caller's call itself, and hold nothing else that could fail.
 IN_THE_WAY = frozenset({
     "_sync", "_async",
-    "PatchedClient.request", "PatchedClient.request_async", "PatchedClient._asked", "PatchedClient._asked_async", "PatchedClient._made", "PatchedClient._made_async", "Refusable.__enter__",
+    "StainlessClient.request", "StainlessClient.request_async", "StainlessClient._asked", "StainlessClient._asked_async", "StainlessClient._made", "StainlessClient._made_async", "Refusable.__enter__",
     "Refusable.__exit__", "Refusable.__init__", "is_refused",
-    "PatchedClient.responded", "PatchedClient._taken_later",
-    "_events", "AsyncEvents.__aiter__", "AsyncEvents.__anext__", "AsyncEvents.aclose",
+    "StainlessClient.responded", "StainlessClient._taken_later",
+    "events", "AsyncEvents.__aiter__", "AsyncEvents.__anext__", "AsyncEvents.aclose",
     "ObservedStream.is_ours", "ObservedStream.meets",
     "_Wire.__iter__", "_Wire.close", "_AsyncWire.__aiter__", "_AsyncWire.aclose", "_passing",
     "_AsyncPassing.__init__", "_AsyncPassing.__aiter__", "_AsyncPassing.__anext__", "_AsyncPassing.aclose",

@@ -223,7 +223,7 @@ def test_a_library_that_moved_its_methods_is_wrong(
     (tmp_path / root / "__init__.py").write_text("")
     if module is not None:
         (tmp_path / root / "_base_client.py").write_text(module)
-    (found,) = watching.clients([replace(CLIENTS[0], name=root, distribution="click", root=root)])
+    (found,) = watching.clients([replace(CLIENTS[0], name=root, distribution="click", module=f"{root}._base_client")])
     assert found.level == WRONG
     assert "is not watched, its calls are not counted" in found.sentence
 

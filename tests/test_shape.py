@@ -149,7 +149,7 @@ def test_nothing_is_imported_that_is_not_declared() -> None:
 def test_every_client_library_is_forbidden_to_import() -> None:
     """The contract of import-linter names the library of every client."""
     contracts = {contract["id"]: contract for contract in PROJECT["tool"]["importlinter"]["contracts"]}
-    assert {client.root.partition(".")[0] for client in CLIENTS} <= set(contracts["clients"]["forbidden_modules"])
+    assert {client.module.partition(".")[0] for client in CLIENTS} <= set(contracts["clients"]["forbidden_modules"])
 
 
 # --- names and words ------------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from opentelemetry.metrics import get_meter_provider
 
 from costspan import guard, unwatched
 from costspan.calls import patching
-from costspan.calls.requests import PatchedClient
-from costspan.clients import WAITED_FOR, described
+from costspan.calls.points import Options
+from costspan.clients import WAITED_FOR, described, dialects
 from costspan.emit.dispatcher import Sink
 from costspan.emit.pipeline import Ledger, Pipeline
 from costspan.emit.reach import silent_here
@@ -62,7 +62,7 @@ def _notices(ledger: Path | None, settings: Settings) -> list[tuple[str, Sink]]:
 def watch(name: str, pipeline: Pipeline, settings: Settings) -> None:
     """Watch the client library that the file of this name describes."""
     client = described(name)
-    patching.install(PatchedClient(client, pipeline.recorder, settings.hosts, settings.ask_usage))
+    patching.install(dialects.patched(client, pipeline.recorder, Options(settings.hosts, settings.ask_usage)))
     if client.name in patching.degraded:
         unwatched.degraded(client.name, patching.degraded[client.name])
 

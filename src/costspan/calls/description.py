@@ -35,6 +35,8 @@ class Endpoint:
     off the request where the response reports none (speech is billed by its input). `ends` tells the event of a
     stream after which no usage comes. `fetches` is True where a stored answer is fetched: it is booked only if it
     was still pending when it was made. `each` is True where every item of the answer is a call of its own.
+    For estimates: `shown` gives what an event of a stream shows the caller (texts, in any nesting), `prompt` what a
+    request has of the prompt; without them the forms of OpenAI and Anthropic are presumed.
     """
 
     path: str
@@ -47,14 +49,16 @@ class Endpoint:
     method: str = "post"
     fetches: bool = False
     each: bool = False
+    shown: Callable[[Any], Any] | None = None
+    prompt: Callable[[Mapping[str, Any]], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client library whose every endpoint goes through one `request` method, sync and async.
+    """A client library. `dialect` is the file of `clients/dialects` that knows its shape.
 
     `versions` states what was tested, as a version specifier; outside it the library is watched all the same and
-    `costspan doctor` says so. `root` is the module that holds `_base_client`. `provider` is the vendor
+    `costspan doctor` says so. `module` is the one that is waited for: where it is imported, the library is patched. `provider` is the vendor
     whose library it is; who answers is told by the address (`facts.sellers`), or by the class of the client (`classes`).
     `native_tracer` names the attribute of a client that holds its own tracer, if the library emits spans itself.
     """
@@ -62,9 +66,10 @@ class Client:
     name: str
     distribution: str
     versions: str
-    root: str
+    module: str
     provider: str
     endpoints: tuple[Endpoint, ...]
+    dialect: str = "stainless"
     classes: tuple[tuple[str, str], ...] = ()
     asks_usage_of: tuple[str, ...] = ()
     native_tracer: str | None = None
@@ -77,11 +82,6 @@ class Client:
         for endpoint in self.endpoints:
             pattern = re.escape(endpoint.path).replace(re.escape(SEGMENT), "[^/?]+")
             self._patterns.append((re.compile(_BEFORE + pattern + _AFTER), endpoint))
-
-    @property
-    def module(self) -> str:
-        """The module whose classes are patched."""
-        return f"{self.root}._base_client"
 
     def endpoint(self, path: str, method: str) -> Endpoint | None:
         """The endpoint at this path, or None for one that costs nothing (models, files, token counts)."""

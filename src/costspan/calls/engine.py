@@ -429,12 +429,13 @@ class ObservedStream(ObservedCall):
                     yield event
 
     def _estimated(self, usage: Usage | None) -> Usage:
-        shown = [opened(event) for event in self.sample]
-        output = estimating.output_tokens(shown, self.count, self.passed_bytes)
+        kept, endpoint = [opened(event) for event in self.sample], self.endpoint
+        output = estimating.output_tokens(kept, self.count, self.passed_bytes, endpoint.shown)
         if not output:
-            output = estimating.output_tokens([opened(event) for event in self.recent], len(self.recent))
+            last = [opened(event) for event in self.recent]
+            output = estimating.output_tokens(last, len(last), shown=endpoint.shown)
         counts = dict(usage.counts) if usage is not None else {}
-        counts.setdefault(units.INPUT, estimating.input_tokens(self.body))
+        counts.setdefault(units.INPUT, estimating.input_tokens(self.body, endpoint.prompt))
         counts[units.OUTPUT] = max(counts.get(units.OUTPUT, 0), output)
         return Usage(counts, complete=False)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from costspan.calls.messages import NOTHING, fields, listed
@@ -54,9 +54,9 @@ _BASE64_FROM: Final = 2_000
 _DEEPEST: Final = 12
 
 
-def input_tokens(body: Mapping[str, Any]) -> int:
+def input_tokens(body: Mapping[str, Any], prompt: Callable[[Mapping[str, Any]], Any] | None = None) -> int:
     """The tokens of a request's prompt, with what stands around its messages, and of its schemas."""
-    spoken = _tokens(*_measure([body.get(key) for key in _PROMPT_KEYS], 0))
+    spoken = _tokens(*_measure([body.get(key) for key in _PROMPT_KEYS] if prompt is None else prompt(body), 0))
     schemas = sum(_json_bytes(body[key]) for key in _SCHEMA_KEYS if body.get(key))
     bytes_per_token, around_tools = _way_of_tools(str(body.get("model") or ""))
     around = _around(body) * _TOKENS_AROUND + (around_tools if body.get("tools") else 0)
@@ -72,13 +72,16 @@ def _way_of_tools(model: str) -> tuple[int, int]:
     return _BYTES_PER_TOKEN, _TOKENS_AROUND_CLAUDE_TOOLS if "claude" in model else _TOKENS_AROUND_TOOLS
 
 
-def output_tokens(events: Sequence[Any], count: int, passed_bytes: int = 0) -> int:
+def output_tokens(
+    events: Sequence[Any], count: int, passed_bytes: int = 0, shown: Callable[[Any], Any] | None = None
+) -> int:
     """The tokens of `count` stream events, of which `events` are a sample: each that speaks has at least one.
 
     `passed_bytes` are those of events that nobody kept.
     """
     said = [fields(event) for event in events]
-    spoken = [length for each in said if (length := _measure(_delta(each), 0)[0])]
+    texts = map(_delta, said) if shown is None else map(shown, events)
+    spoken = [length for text in texts if (length := _measure(text, 0)[0])]
     called = sum(_call_tokens(call) for each in said for call in _calls(each))
     found = max(len(spoken), sum(spoken) / _BYTES_PER_TOKEN) + called
     if not found:

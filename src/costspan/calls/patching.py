@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
 from types import FunctionType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import wrapt
 
 from costspan import guard
 from costspan.calls import inmost
-from costspan.calls.requests import PatchedClient
-
-_CLASSES: Final = ("SyncAPIClient", "AsyncAPIClient")
+from costspan.calls.points import PatchedClient, Point
 
 #: What is watched now: (module, class, method) by client name; and why what could not be watched could not.
 patched: Final[dict[str, list[tuple[str, str, str]]]] = {}
@@ -26,12 +23,14 @@ degraded: Final[dict[str, str]] = {}
 
 _active: Final[dict[str, PatchedClient]] = {}
 _taken: Final[dict[str, list[FunctionType]]] = {}
+#: Points in modules that the program has not imported so far.
+_waiting: Final[dict[str, list[Point]]] = {}
 
 
 def install(patched_client: PatchedClient) -> None:
     """Watch a client library, which has been imported, from now on."""
     _active[patched_client.client.name] = patched_client
-    _patch(patched_client, sys.modules[patched_client.client.module])
+    _patch(patched_client)
 
 
 def remove(name: str) -> None:
@@ -39,23 +38,27 @@ def remove(name: str) -> None:
     patched_client = _active.pop(name, None)
     if patched_client is not None:
         patched_client.is_active = False
+    _waiting.pop(name, None)
     for function in _taken.pop(name, []):
         inmost.give_back(function)
     for module, kind, method in patched.pop(name, []):
-        holder: Any = getattr(sys.modules.get(module), kind, None)
+        holder: Any = sys.modules.get(module)
+        for part in kind.split(".") if kind else ():
+            holder = getattr(holder, part, None)
         wrapper: Any = getattr(holder, "__dict__", {}).get(method)
         if isinstance(wrapper, wrapt.FunctionWrapper):
             setattr(holder, method, wrapper.__wrapped__)  # pyright: ignore[reportUnknownMemberType]
 
 
 @guard.guarded("calls.patch")
-def _patch(patched_client: PatchedClient, module: Any) -> None:
+def _patch(patched_client: PatchedClient) -> None:
     name = patched_client.client.name
     if name in patched:
         return
-    missing = [fault for kind in _CLASSES if (fault := _fault(getattr(module, kind, None), kind)) is not None]
-    if missing:
-        degraded[name] = "; ".join(missing)
+    points = [point for point in patched_client.points() if not _waits(name, point)]
+    faults = [fault for point in points if not point.is_optional and (fault := _fault(point)) is not None]
+    if faults:
+        degraded[name] = "; ".join(dict.fromkeys(faults))
         guard.tell_once(
             f"degraded:{name}",
             "costspan: calls of %s are not counted: %s. Its version may be newer than this costspan: see costspan doctor",
@@ -64,36 +67,59 @@ def _patch(patched_client: PatchedClient, module: Any) -> None:
         )
         return
     patched[name] = []
-    for kind in _CLASSES:
-        holder = getattr(module, kind)
-        is_async = inspect.iscoroutinefunction(inspect.unwrap(holder.request))
-        _take(name, module, holder, "request", patched_client.request_async if is_async else patched_client.request)
-        _wrap(name, module, holder, "_process_response", patched_client.responded)
+    for point in points:
+        if _fault(point) is None:
+            _put(name, point)
 
 
-def _fault(holder: Any, kind: str) -> str | None:
-    """Why this class cannot be watched, or None if it can."""
+def _waits(name: str, point: Point) -> bool:
+    """Whether a point's module has not been imported yet. Then it is patched once it is."""
+    if point.module in sys.modules:
+        return False
+    if point not in _waiting.setdefault(name, []):
+        _waiting[name].append(point)
+        wrapt.register_post_import_hook(lambda _: _patch_late(name, point), point.module)
+    return True
+
+
+@guard.guarded("calls.patch")
+def _patch_late(name: str, point: Point) -> None:
+    """A module of a library was imported after the library: a point of whoever watches it now."""
+    if name in patched and point in _waiting.get(name, ()) and _fault(point) is None:
+        _put(name, point)
+
+
+def _fault(point: Point) -> str | None:
+    """Why this point cannot be watched, or None if it can."""
+    try:
+        holder, method = _found(point)
+    except AttributeError:
+        holder, method = None, ""
     if holder is None:
-        return f"there is no class {kind} where it was expected"
-    for method, parameter in (("request", "options"), ("_process_response", "response")):
-        function = getattr(holder, method, None)
-        if function is None or parameter not in inspect.signature(function).parameters:
-            return f"{kind}.{method}({parameter}=...) is not there"
+        return f"there is no class {point.name.rpartition('.')[0]} where it was expected"
+    function = getattr(holder, method, None)
+    named = f"{point.name}({', '.join(f'{parameter}=...' for parameter in point.parameters)})"
+    if function is None or not set(point.parameters) <= set(inspect.signature(function).parameters):
+        return f"{named} is not there"
     return None
 
 
-def _take(name: str, module: Any, holder: type, method: str, wrapper: inmost.Wrapper) -> None:
-    """Watch a method where others may have wrapped it before: on a subclass, on an instance."""
-    function = inmost.of(getattr(holder, method))
-    if function is None:
-        _wrap(name, module, holder, method, wrapper)
+def _found(point: Point) -> tuple[Any, str]:
+    """The class or module that holds a function, and the function's name in it."""
+    path, _, method = point.name.rpartition(".")
+    holder: Any = sys.modules[point.module]
+    for part in path.split(".") if path else ():
+        holder = getattr(holder, part)
+    return holder, method
+
+
+def _put(name: str, point: Point) -> None:
+    holder, method = _found(point)
+    patched[name].append((point.module, point.name.rpartition(".")[0], method))
+    function = inmost.of(getattr(holder, method)) if point.is_inmost else None
+    if function is not None:  # where others may have wrapped it before: on a subclass, on an instance
+        inmost.take(function, point.wrapper)
+        _taken.setdefault(name, []).append(function)
         return
-    inmost.take(function, wrapper)
-    _taken.setdefault(name, []).append(function)
-    patched[name].append((module.__name__, holder.__name__, method))
-
-
-def _wrap(name: str, module: Any, holder: type, method: str, wrapper: Callable[..., Any]) -> None:
-    original = vars(holder).get(method) or getattr(holder, method)
-    setattr(holder, method, wrapt.FunctionWrapper(original, wrapper))
-    patched[name].append((module.__name__, holder.__name__, method))
+    original = cast("dict[str, Any]", vars(holder)).get(method) or getattr(holder, method)
+    setattr(holder, method, wrapt.FunctionWrapper(original, point.wrapper))

@@ -14,7 +14,7 @@ from typing import Any
 
 from costspan import guard
 from costspan.calls import wires
-from costspan.calls.engine import Look, ObservedCall, ObservedStream
+from costspan.calls.engine import ObservedCall, ObservedStream
 
 
 def follow(observed: ObservedCall, stream: Any) -> Any:
@@ -23,20 +23,19 @@ def follow(observed: ObservedCall, stream: Any) -> Any:
         return _follow_each(observed, stream)
     followed = ObservedStream.following(observed)
     source = stream._iterator
-    events: Any = (
-        AsyncEvents(followed, source) if hasattr(source, "__anext__") else _events(followed, source, followed.look())
-    )
-    stream._iterator = events
-    followed.reader = weakref.ref(events)
+    iterator: Any = AsyncEvents(followed, source) if hasattr(source, "__anext__") else events(followed, source)
+    stream._iterator = iterator
+    followed.reader = weakref.ref(iterator)
     response = getattr(stream, "response", None) or getattr(stream, "http_response", None)
     if response is not None:
         _watch_closing(followed, response)
     return stream
 
 
-def _events(observed: ObservedStream, source: Iterator[Any], look: Look | None) -> Iterator[Any]:
+def events(observed: ObservedStream, source: Iterator[Any]) -> Iterator[Any]:
     """The library's events, without the one that nobody but we asked for."""
     noted = filterfalse(observed.recent.append, source)  # `append` answers None: each event is noted, and passes
+    look = observed.look()
     is_each = observed.asked or observed.native
     try:
         for first in noted:

@@ -15,9 +15,8 @@ from packaging.specifiers import SpecifierSet
 from costspan import guard
 from costspan.calls import patching
 from costspan.calls.description import Client
-from costspan.calls.requests import PatchedClient
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
-from costspan.clients import CLIENTS
+from costspan.clients import CLIENTS, dialects
 from costspan.clients.libraries import NOT_WATCHED, REMARKS
 from costspan.emit.pipeline import Pipeline
 from costspan.pricing.opener import LazyPrices
@@ -176,7 +175,7 @@ def _fault(client: Client) -> str:
     if not _import(client.module):
         return f"its module {client.module} cannot be imported"
     # Nobody listens: no LLM is called here.
-    patching.install(PatchedClient(client, cast("Any", None)))
+    patching.install(dialects.patched(client, cast("Any", None)))
     if client.name in patching.patched:
         return ""
     return patching.degraded.get(client.name, "its methods are not where they were expected")

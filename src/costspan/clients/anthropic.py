@@ -27,7 +27,7 @@ CLIENT = Client(
     name="anthropic",
     distribution="anthropic",
     versions=">=0.44,<3",
-    root="anthropic",
+    module="anthropic._base_client",
     provider="anthropic",
     endpoints=(
         Endpoint("/messages", "chat", anthropic_body.message, anthropic_body.merge, ends=is_last_usage),

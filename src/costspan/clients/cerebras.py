@@ -9,7 +9,7 @@ CLIENT = Client(
     name="cerebras",
     distribution="cerebras-cloud-sdk",
     versions=">=1,<2",
-    root="cerebras.cloud.sdk",
+    module="cerebras.cloud.sdk._base_client",
     provider="cerebras",
     endpoints=(
         Endpoint("/chat/completions", "chat", openai_body.chat, asks_usage=True),

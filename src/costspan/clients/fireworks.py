@@ -9,7 +9,7 @@ CLIENT = Client(
     name="fireworks",
     distribution="fireworks-ai",
     versions=">=1,<2",
-    root="fireworks",
+    module="fireworks._base_client",
     provider="fireworks",
     endpoints=(
         Endpoint("/chat/completions", "chat", openai_body.chat, asks_usage=True),

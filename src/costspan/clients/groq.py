@@ -9,7 +9,7 @@ CLIENT = Client(
     name="groq",
     distribution="groq",
     versions=">=0.13,<2",
-    root="groq",
+    module="groq._base_client",
     provider="groq",
     endpoints=(
         Endpoint("/chat/completions", "chat", openai_body.chat),

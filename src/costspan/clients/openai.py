@@ -20,7 +20,7 @@ CLIENT = Client(
     name="openai",
     distribution="openai",
     versions=">=1.30,<4",
-    root="openai",
+    module="openai._base_client",
     provider="openai",
     endpoints=(
         Endpoint("/chat/completions", "chat", openai_body.chat, asks_usage=True),

@@ -9,7 +9,7 @@ CLIENT = Client(
     name="perplexity",
     distribution="perplexityai",
     versions=">=0.20,<1",
-    root="perplexity",
+    module="perplexity._base_client",
     provider="perplexity",
     endpoints=(
         Endpoint("/chat/completions", "chat", openai_body.chat),

@@ -9,7 +9,7 @@ CLIENT = Client(
     name="together",
     distribution="together",
     versions=">=2,<4",
-    root="together",
+    module="together._base_client",
     provider="together",
     endpoints=(
         Endpoint("/chat/completions", "chat", openai_body.chat, asks_usage=True),

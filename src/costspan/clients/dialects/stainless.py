@@ -11,49 +11,43 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from costspan import guard
-from costspan.calls import asking, gateways, shapes
+from costspan.calls import asking
 from costspan.calls.asking import Asking, Refusable, is_refused
 from costspan.calls.description import Client, Endpoint
 from costspan.calls.engine import ObservedCall, ObservedStream, begin
 from costspan.calls.messages import NOTHING
+from costspan.calls.points import Options, PatchedClient, Point
 from costspan.calls.recorder import Recorder
-from costspan.facts.sellers import VENDOR, Seller, is_at, seller_at
+from costspan.calls.servers import Server
+from costspan.clients.dialects import stainless_shapes
 
-_MOST_HOSTS: Final = 256
-
-
-@dataclass(slots=True)
-class Server:
-    """Who answers at a base URL."""
-
-    provider: str
-    host: str
-    port: int | None
-    base: str
-    is_asked: bool | None  # chat streams are asked for usage here; None where nothing is known yet
-    is_direct: bool  # no gateway whose headers say something of money
-    url: Any = None  # keeps the object alive whose id is the key in the cache
+_CLASSES: Final = ("SyncAPIClient", "AsyncAPIClient")
 
 
-@dataclass(slots=True)
-class PatchedClient:
+class StainlessClient(PatchedClient):
     """One client library, watched on behalf of a recorder."""
 
-    client: Client
-    recorder: Recorder
-    own_hosts: tuple[tuple[str, str], ...] = ()
-    ask_usage: str = "known"
-    is_active: bool = True
-    asking: Asking = field(init=False)
-    _servers: dict[tuple[int | str, type], Server] = field(default_factory=dict)
-    _shapes: dict[type, Callable[[ObservedCall, Any], Any]] = field(default_factory=dict)
+    def __init__(self, client: Client, recorder: Recorder, options: Options = Options()) -> None:  # noqa: B008  # a constant
+        super().__init__(client, recorder, options)
+        self.ask_usage = options.ask_usage
+        self.asking = Asking(options.ask_usage)
+        self._shapes: dict[type, Callable[[ObservedCall, Any], Any]] = {}
 
-    def __post_init__(self) -> None:
-        self.asking = Asking(self.ask_usage)
+    def points(self) -> tuple[Point, ...]:
+        """Both classes of clients; `request` also where others have wrapped it before us."""
+        module = self.client.module
+        wrappers = {"SyncAPIClient": self.request, "AsyncAPIClient": self.request_async}
+        return tuple(
+            point
+            for kind in _CLASSES
+            for point in (
+                Point(module, f"{kind}.request", wrappers[kind], ("options",), is_inmost=True),
+                Point(module, f"{kind}._process_response", self.responded, ("response",)),
+            )
+        )
 
     def request(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """In place of `SyncAPIClient.request`."""
@@ -65,9 +59,9 @@ class PatchedClient:
         try:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
-            self._left(observed, error)
+            self.left(observed, error)
             raise
-        self._left(observed)
+        self.left(observed)
         self._take(observed, result)
         return result
 
@@ -85,9 +79,9 @@ class PatchedClient:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
             if not is_refused(observed, error):
-                self._left(observed, error)
+                self.left(observed, error)
             raise
-        self._left(observed)
+        self.left(observed)
         self._take(observed, result)
         return result
 
@@ -101,9 +95,9 @@ class PatchedClient:
         try:
             result = await wrapped(*args, **kwargs)
         except BaseException as error:
-            self._left(observed, error)
+            self.left(observed, error)
             raise
-        self._left(observed)
+        self.left(observed)
         self._take(observed, result)
         return result
 
@@ -122,9 +116,9 @@ class PatchedClient:
             result = await wrapped(*args, **kwargs)
         except BaseException as error:
             if not is_refused(observed, error):
-                self._left(observed, error)
+                self.left(observed, error)
             raise
-        self._left(observed)
+        self.left(observed)
         self._take(observed, result)
         return result
 
@@ -181,40 +175,18 @@ class PatchedClient:
     def _server(self, instance: Any, asked: str = "") -> Server:
         """Who answers at the client's base URL, or at an address that is asked for in full."""
         url = instance.__dict__.get("_base_url")
-        key = (asked if asked.startswith("http") else id(url), type(instance))
-        server = self._servers.get(key)
-        if server is None:
-            if len(self._servers) >= _MOST_HOSTS:
-                self._servers.clear()
-            url = type(url)(asked) if asked.startswith("http") else url
-            server = self._servers[key] = self._find_server(url, type(instance))
-        return server
+        is_full = asked.startswith("http")
+        key = (asked if is_full else id(url), type(instance))
+        return self.servers.known(key, lambda: self._find_server(type(url)(asked) if is_full else url, type(instance)))
 
     def _find_server(self, url: Any, kind: type) -> Server:
-        host = str(getattr(url, "host", "") or "").lower()
-        port = getattr(url, "port", None)
-        path = str(getattr(url, "path", "") or "")
-        seller = seller_at(host, port, path)
-        told = next((provider for place, provider in self.own_hosts if is_at(place, host, port, path)), None)
-        provider = self._provider(told, seller, kind)
-        is_asked = self.ask_usage == "always" or asking.is_needed(
-            host, provider if told else None, self.client.asks_usage_of
-        )
-        return Server(provider, host, port, str(url), is_asked, not gateways.may_speak(seller), url)
-
-    def _provider(self, told: str | None, seller: Seller, kind: type) -> str:
-        """The seller: as the user says, else as the class of the client says, else as the table of sellers does."""
-        if told is not None and told != VENDOR:
-            return told
         names = {parent.__name__ for parent in kind.__mro__}
-        of_class = next((provider for name, provider in self.client.classes if name in names), None)
-        return of_class or (self.client.provider if told else seller.provider)
-
-    @guard.guarded_positional("calls.left")
-    def _left(self, observed: ObservedCall, error: BaseException | None = None) -> None:
-        if error is not None:
-            observed.failed(error)
-        self.recorder.left(observed)
+        server = self.servers.found(url, next((found for name, found in self.client.classes if name in names), None))
+        told = self.servers.told(server.host, server.port, str(getattr(url, "path", "") or ""))
+        server.is_asked = self.ask_usage == "always" or asking.is_needed(
+            server.host, server.provider if told else None, self.client.asks_usage_of
+        )
+        return server
 
     @guard.guarded_positional("calls.answer")
     def _take(self, observed: ObservedCall, result: Any) -> None:
@@ -231,7 +203,7 @@ class PatchedClient:
         kind = type(result)
         take = self._shapes.get(kind)
         if take is None:
-            take = self._shapes[kind] = shapes.of(kind)
+            take = self._shapes[kind] = stainless_shapes.of(kind)
         take(observed, result)
         return True
 
@@ -292,3 +264,7 @@ class PatchedClient:
 def _note(observed: ObservedCall, response: Any) -> None:
     observed.response = response
     observed.headers = getattr(response, "headers", None)
+
+
+#: What this dialect watches a library with.
+PATCHED_CLIENT: Final = StainlessClient
