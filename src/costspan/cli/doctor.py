@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from costspan.pricing import Prices
 from costspan.pricing.overrides import OverrideError
 from costspan.report import Page
 from costspan.report.amounts import number, short_usd
+from costspan.sdk import private_names
 from costspan.settings import AUTO, OFF, SETTINGS, Settings, has_otlp_endpoint
 
 #: Prices change every few weeks: an older table is told.
@@ -67,6 +69,7 @@ def _findings(environ: Mapping[str, str], ledger: Path | None) -> Iterator[Findi
         ("ledger", lambda: where_and_how(ledger, set_, environ)),
         ("not counted", lambda: left_behind(ledger, set_, environ, time.time())),
         ("telemetry", lambda: destinations.telemetry(environ)),
+        ("sdk", the_sdk),
         ("instance ids", lambda: destinations.instances(environ)),
     )
     for topic, look in sections:
@@ -74,6 +77,16 @@ def _findings(environ: Mapping[str, str], ledger: Path | None) -> Iterator[Findi
         if found is None:
             found = [Finding(topic, WRONG, f"could not be looked at: {guard.degraded[topic]}")]
         yield from found
+
+
+def the_sdk() -> Iterator[Finding]:
+    """Whether the OpenTelemetry SDK has what costspan uses of it beyond its public API."""
+    version = metadata.version("opentelemetry-sdk")
+    gone = private_names.missing()
+    for each in gone:
+        yield Finding("sdk", NOTE, f"opentelemetry-sdk {version} has no {each.of}.{each.name}: {each.without}")
+    if not gone:
+        yield Finding("sdk", OK, f"opentelemetry-sdk {version} has all that costspan uses beyond its public API")
 
 
 def settings(found: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
