@@ -74,9 +74,9 @@ def _environment(name: str, row: dict[str, Any]) -> str | None:
     folder = ROOT / ".envs" / f"matrix-{name}"
     python, ready = folder / "bin" / "python", folder / ".ready"
     told = hashlib.sha256(repr((row, TOOLS, (ROOT / "pyproject.toml").read_text())).encode()).hexdigest()
-    if ready.exists() and ready.read_text() == told:
-        return str(python)
     uv = _uv()
+    if ready.exists() and ready.read_text() == told:
+        return str(python) if _install(uv, python, row) else None
     steps = (
         [uv, "venv", "--quiet", "--clear", "--python", row["python"], str(folder)],
         [
@@ -89,7 +89,15 @@ def _environment(name: str, row: dict[str, Any]) -> str | None:
             print(f"\n--- {name}: its environment could not be built by `{' '.join(step[:5])} ...`")
             return None
     ready.write_text(told)
-    return str(python)
+    return str(python) if _install(uv, python, row) else None
+
+
+def _install(uv: str, python: Path, row: dict[str, Any]) -> bool:
+    """Costspan as its users have it, among the other packages, where the row asks for that."""
+    if not row.get("installed"):
+        return True
+    command = [uv, "pip", "install", "--quiet", "--no-deps", "--reinstall", "--python", str(python), str(ROOT)]
+    return subprocess.run(command, env=_environ(), check=False).returncode == 0  # a command of ours
 
 
 def _uv() -> str:

@@ -152,11 +152,18 @@ def over_http(before: Callable[[], object] = int, most_bytes: int = MOST_BYTES) 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name that http.server gives it)
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Exchange) as server:
+    with serving(Exchange) as address:
+        yield address, received
+
+
+@contextlib.contextmanager
+def serving(exchange: type[BaseHTTPRequestHandler]) -> Generator[str]:
+    """The address of a server on loopback that answers by these exchanges."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), exchange) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", received
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()

@@ -10,6 +10,8 @@ import threading
 from typing import Any
 
 import pytest
+from opentelemetry import context as otel_context
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from answers import chat_chunks, events
 from caller import KINDS, Caller
@@ -105,6 +107,29 @@ def test_a_flush_waits_for_the_thread_that_finishes_late_calls(
         assert may_go_on.is_set()
         assert watched.total(names.REQUESTS) == 1
         finishing.join()
+
+
+@_MODES
+def test_a_late_call_is_finished_outside_of_the_context_of_who_comes_by(provider: Provider, mode: str) -> None:
+    """A span that is ended where others want no spans is dropped by who exports it (Logfire)."""
+    key = "suppress_instrumentation"
+    found_there: list[Any] = []
+
+    class Looks(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            found_there.append((names.QUALITY in (span.attributes or {}), otel_context.get_value(key)))
+
+    with Watched() as watched:
+        watched.tracer_provider.add_span_processor(Looks())
+        found = _holders(provider, mode, 1)
+        found.clear()
+        gc.collect()
+        token = otel_context.attach(otel_context.set_value(key, "yes"))
+        try:
+            engine.finish_late()
+        finally:
+            otel_context.detach(token)
+    assert found_there == [(True, None)]
 
 
 def _frames() -> list[Any]:

@@ -7,6 +7,7 @@ told when a call begins, answers and has finished.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import dataclasses
 import random
 import threading
@@ -446,7 +447,10 @@ def _is_whole(usage: Usage | None) -> bool:
 
 @guard.guarded("calls.finish_late")
 def finish_late() -> None:
-    """Finish the calls that ended in finalizers; not in the middle of finishing another, which goes on to do so."""
+    """Finish the calls that ended in finalizers; not in the middle of finishing another, which goes on to do so.
+
+    Outside of the context of whoever comes by: what that one wants not to be traced is not about them.
+    """
     me = threading.get_ident()
     if me in _finishing:
         return
@@ -454,7 +458,7 @@ def finish_late() -> None:
     try:
         while late:
             observed, outcome, ended = late.popleft()
-            observed.settle_now(outcome, ended)
+            contextvars.Context().run(observed.settle_now, outcome, ended)
     except IndexError:  # somebody else took the last one
         return
     finally:

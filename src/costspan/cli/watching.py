@@ -106,8 +106,8 @@ _CHOSEN_BY: Final = {
     "opentelemetry_configurator": "OTEL_PYTHON_CONFIGURATOR",
 }
 _TAKES_EVERY_SPAN: Final = (
-    "langfuse exports every span with gen_ai attributes, costspan's too: calls by langfuse.openai are in it twice, because "
-    "its own span is not current while the call is made. Keep ours out by OTEL_COSTSPAN_SPANS=false, or by "
+    "langfuse exports every span with gen_ai attributes, costspan's too: where a generation of its own is neither current nor "
+    "begun by langfuse.openai (start_observation), a call is in it twice. Keep ours out by OTEL_COSTSPAN_SPANS=false, or by "
     'Langfuse(should_export_span=...) that refuses the scope "costspan"'
 )
 

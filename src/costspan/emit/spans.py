@@ -12,6 +12,7 @@ from opentelemetry.trace import NoOpTracer, ProxyTracer, Span, SpanKind, Status,
 
 from costspan import names
 from costspan.calls.engine import ObservedCall
+from costspan.emit import begun
 from costspan.facts import usage as units
 from costspan.facts.attribution import Attribution
 from costspan.facts.call import ERROR, Call
@@ -45,6 +46,13 @@ def is_inference(span: Span) -> bool:
     )
 
 
+def _for_this_call(current: Span) -> Span | None:
+    """Somebody else's span that stands for the call which begins: the current one, or one that was begun for it."""
+    if current.is_recording() and is_inference(current):
+        return current
+    return begun.span() if begun.is_possible() else None
+
+
 class Spans:
     """Opens, fills and ends the span of a call."""
 
@@ -55,9 +63,10 @@ class Spans:
     def began(self, observed: ObservedCall, context: otel_context.Context) -> Span | None:
         """The span of a call that begins: a new one, or None where another's will be used or none is wanted."""
         current = trace.get_current_span(context)
-        if current.is_recording() and is_inference(current):
+        theirs = _for_this_call(current)
+        if theirs is not None:
             observed.borrowed = True  # also where its owner wants no further spans, as Logfire does
-            observed.span = current
+            observed.span = theirs
             return None
         if context.get(_SUPPRESSED):
             return None
