@@ -7,7 +7,9 @@ and stack/go/*/go.mod. What was built or fetched lies in .cache/bin/<program>-<v
 from __future__ import annotations
 
 import fcntl
+import gzip
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -183,10 +185,38 @@ def _link(link: Path, program: Path) -> None:
 
 def _build_module(go: str, family: Family, folder: Path) -> None:
     """The commands are dependencies of a module of ours, because `go install` refuses modules that replace others."""
+    module = _MODULES / family.name
+    if family.name == "alertmanager":
+        module = _with_pages(go, module, folder)
     flags = f"-s -w -X {_LINKED_VERSION}={family.version}"
-    _go([go, "build", "-trimpath", f"-ldflags={flags}", "-o", f"{folder}/", "tool"], _MODULES / family.name)
+    _go([go, "build", "-trimpath", f"-ldflags={flags}", "-o", f"{folder}/", "tool"], module)
     if family.name == "compose":
         (folder / "cmd").rename(folder / "docker-compose")
+    if module.parent == folder:
+        shutil.rmtree(module)
+
+
+_ALERTMANAGER: Final = "github.com/prometheus/alertmanager"
+#: What is shown in place of Alertmanager's pages, which are made with Node.js and are no part of its module.
+_NO_PAGES: Final = (
+    "<!doctype html><title>Alertmanager</title><p>This Alertmanager was built without its pages: use <code>amtool</code>, or "
+    "docker-compose.yml, whose image has them.</p>"
+)
+
+
+def _with_pages(go: str, module: Path, folder: Path) -> Path:
+    """Our module with a copy of Alertmanager that has something to embed where its pages belong."""
+    copied = shutil.copytree(module, folder / "module")
+    told = _go([go, "mod", "download", "-json", f"{_ALERTMANAGER}@v{go_version(module.name)}"], module)
+    sources = shutil.copytree(json.loads(told)["Dir"], copied / "alertmanager", copy_function=shutil.copyfile)
+    for place in (sources, *sources.rglob("*/")):
+        place.chmod(0o755)  # what Go keeps may not be written
+    for kind in ("elm", "mantine"):
+        page = sources / "ui" / "app" / "dist" / kind / "index.html.gz"  # its server expects them compressed
+        page.parent.mkdir(parents=True)
+        page.write_bytes(gzip.compress(_NO_PAGES.encode(), mtime=0))
+    _go([go, "mod", "edit", f"-replace={_ALERTMANAGER}={sources}"], copied)
+    return copied
 
 
 def _build_collector(go: str, _: Family, folder: Path) -> None:
@@ -203,10 +233,11 @@ def _build_collector(go: str, _: Family, folder: Path) -> None:
     builder.unlink()
 
 
-def _go(command: list[str], folder: Path) -> None:
+def _go(command: list[str], folder: Path) -> str:
     nice = ["nice", *command] if shutil.which("nice") else command
     flags = f"{os.environ.get('GOFLAGS', '')} -buildvcs=false".strip()
-    subprocess.run(nice, cwd=folder, env={**os.environ, "GOFLAGS": flags}, capture_output=True, text=True, check=True)
+    environ = {**os.environ, "GOFLAGS": flags}
+    return subprocess.run(nice, cwd=folder, env=environ, capture_output=True, text=True, check=True).stdout
 
 
 def _fetch(family: Family) -> bool:

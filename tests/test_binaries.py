@@ -86,3 +86,29 @@ def test_a_go_that_cannot_build_is_told_and_the_next_way_tried(
     assert binaries.program("amtool").exists()
     assert "no such host" in capsys.readouterr().out
     assert not list(binaries.CACHE.glob("*.unfinished"))
+
+
+#: Stands for Go: it says where a module lies, and builds what finds something to embed.
+_GO = """
+case "$1 $2" in
+  "mod download") echo '{{"Dir": "{sources}"}}' ;;
+  "mod edit") echo "$3" > replaced ;;
+  build*)
+    for kind in elm mantine; do gzip -dc "alertmanager/ui/app/dist/$kind/index.html.gz" | grep -q amtool || exit 1; done
+    grep -q "replace=github.com/prometheus/alertmanager=$PWD/alertmanager" replaced || exit 1
+    for last; do [ "$last" = tool ] || out=$last; done
+    touch "$out/alertmanager" "$out/amtool" ;;
+esac
+"""
+
+
+def test_alertmanager_is_built_without_the_pages_that_its_module_lacks(machine: Path, tmp_path: Path) -> None:
+    """They are made with Node.js; what Go keeps may not be written, and nothing but the programs stays behind."""
+    sources = tmp_path / "kept" / "ui" / "app"
+    sources.mkdir(parents=True)
+    (sources / "web.go").write_text("package ui")
+    for folder in (sources, sources.parent, sources.parent.parent):
+        folder.chmod(0o555)
+    put(machine, "go", _GO.format(sources=tmp_path / "kept"))
+    built = binaries.program("amtool")
+    assert sorted(file.name for file in built.parent.iterdir()) == ["alertmanager", "amtool"]
