@@ -436,16 +436,37 @@ def test_a_forked_child_begins_anew(path: Path, writer: LedgerWriter, tmp_path: 
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are listed in /proc")
+def _handles(path: Path) -> list[str]:
+    """What this process holds open of a ledger: the file, and what SQLite has beside it."""
+    ends = [os.path.realpath(one) for one in Path("/proc/self/fd").iterdir()]
+    return [end for end in ends if end.startswith(str(path.resolve()))]
+
+
 def test_no_handle_of_the_file_crosses_a_fork(writer: LedgerWriter) -> None:
-    """SQLite's locks belong to a process: an inherited handle would let two of them write at once."""
+    """SQLite's locks belong to a process: an inherited handle would let two of them write at once.
+
+    It is closed at the moment of the fork, not by the child: closing there would take the parent's locks away.
+    """
+    found: list[list[str]] = []
+
+    def look(_: float) -> None:
+        found.append(_handles(writer.path))
+
+    in_order = [
+        Participant("w", writer.forget, writer.before_fork, writer.after_fork_in_parent), Participant("look", int, look),
+    ]  # fmt: skip
 
     def work() -> None:
-        descriptors = [one for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
-        assert not [one for one in descriptors if str(one.resolve()).startswith(str(writer.path.resolve()))]
+        assert not _handles(writer.path)
 
     writer.take([call()])
-    with told_of_forks(writer):
+    assert _handles(writer.path)
+    watch_forks(lambda: in_order)
+    try:
         assert in_child(work) == 0
+    finally:
+        unwatch_forks()
+    assert found == [[]]
 
 
 def test_forget_drops_an_inherited_handle(path: Path, writer: LedgerWriter) -> None:
