@@ -81,6 +81,9 @@ class LedgerWriter:
         give_up_s = time.monotonic() + (0 if self.fault else self._patience_s)
         while True:
             with self.lock:
+                if self._waiting and self._barred is not None and self._put_down():
+                    self._waiting = []  # whoever opens the ledger next books them
+                    return
                 fault = self._write() if self._waiting else None
                 if fault is None:
                     break
@@ -216,7 +219,7 @@ class LedgerWriter:
     def _keep(self, fault: Exception) -> None:
         """Keep for later what the backlog holds, say why."""
         self.fault = str(fault)
-        is_full = len(self._waiting) > self._backlog or self._barred is not None
+        is_full = len(self._waiting) > self._backlog
         if is_full and not isinstance(fault, ForeignFile) and self._put_down():
             self._waiting = []
         self._lose(self._waiting[self._backlog :], self.fault)
