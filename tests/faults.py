@@ -1,6 +1,7 @@
 """Faults put into costspan while a program calls an LLM: at the entry of a function, or at one of its lines."""
 
 from __future__ import annotations
+import __future__
 
 import ast
 import builtins
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from typing_extensions import Self
 
@@ -137,18 +138,36 @@ class Fault:
 
 
 _PUT_IN = "_fault_put_in"
+_Key: TypeAlias = tuple[str, int, str]
 
 
-def _key(code: CodeType) -> tuple[str, int, str]:
+def _key(code: CodeType) -> _Key:
     return code.co_name, code.co_firstlineno, code.co_filename
 
 
-def _with_fault(site: Site) -> dict[tuple[str, int, str], CodeType]:
-    """The code of every function of the site's file, compiled with the fault in it."""
-    tree = ast.parse(Path(site.code.co_filename).read_text())
+@functools.cache
+def _with_fault(site: Site) -> dict[_Key, CodeType]:
+    """The code of the site's function, and of those that it is made in, compiled with the fault in it."""
+    tree = _part_with(site.code)
     _Putting(site).visit(tree)
-    module = compile(ast.fix_missing_locations(tree), site.code.co_filename, "exec", dont_inherit=True)
-    return {_key(code): code for code in _codes(module)}
+    flags = __future__.annotations.compiler_flag  # every file of costspan begins with it
+    module = compile(ast.fix_missing_locations(tree), site.code.co_filename, "exec", flags, dont_inherit=True)
+    wanted = _key(site.code)
+    return {_key(code): code for code in _codes(module) if wanted in {_key(code), *map(_key, _codes(code))}}
+
+
+def _part_with(code: CodeType) -> ast.Module:
+    """The one statement of a file that this code stands in, at its lines: a whole file takes ten times as long."""
+    lines = Path(code.co_filename).read_text().splitlines(keepends=True)
+    begin, end = next(part for part in _parts(code.co_filename) if part[0] <= code.co_firstlineno <= part[1])
+    return ast.parse("\n" * (begin - 1) + "".join(lines[begin - 1 : end]))
+
+
+@functools.cache
+def _parts(path: str) -> list[tuple[int, int]]:
+    """The first and the last line of each statement of a file that stands in no other."""
+    found = ast.parse(Path(path).read_text()).body
+    return [(_first_line(node) or node.lineno, node.end_lineno or node.lineno) for node in found]
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -215,16 +234,25 @@ def _statements(path: str) -> dict[int, int]:
 
 def _functions(code: CodeType) -> list[FunctionType]:
     """All functions that there are of this code's file; those made within others are looked for each time."""
-    if "<locals>" in qualified(code):
-        return _found(code.co_filename)
-    return _lasting(code.co_filename)
+    lasting = _lasting.get(code.co_filename, [])
+    return [*lasting, *_younger().get(code.co_filename, [])] if "<locals>" in qualified(code) else lasting
 
 
-def _found(path: str) -> list[FunctionType]:
+_lasting: dict[str, list[FunctionType]] = {}
+
+
+def look_for_functions() -> None:
+    """Find the functions of costspan that there are by now. To be called before faults are put in."""
     gc.unfreeze()  # conftest.py hides from the collector what the libraries hold
-    found = [thing for thing in gc.get_objects() if type(thing) is FunctionType and thing.__code__.co_filename == path]
+    _lasting.clear()
+    _lasting.update(_younger())
     gc.freeze()
+
+
+def _younger() -> dict[str, list[FunctionType]]:
+    """The functions of costspan that the collector knows of, by file."""
+    found: dict[str, list[FunctionType]] = {}
+    for thing in gc.get_objects():
+        if type(thing) is FunctionType and thing.__code__.co_filename.startswith(_ROOT):
+            found.setdefault(thing.__code__.co_filename, []).append(thing)
     return found
-
-
-_lasting = functools.cache(_found)

@@ -1,9 +1,12 @@
-"""A child of this process that does some work."""
+"""A child of this process that does some work, and a process of its own for work that this one may not do."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 def in_child(work: Callable[[], object] = lambda: None) -> int:
@@ -27,3 +30,17 @@ def _child(work: Callable[[], object]) -> int:
         finally:
             os._exit(status)
     return pid
+
+
+def in_new_process(work: Callable[..., object], *arguments: object) -> None:
+    """Run a function of a test module in a process of its own, which has loaded no client library.
+
+    Some of them load filelock, which from then on refuses any fork while another is under way in the process.
+    """
+    told = ", ".join(map(repr, arguments))
+    code = f"import {work.__module__} as tests; tests.{work.__name__}({told})"
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, stderr=subprocess.PIPE, text=True, timeout=100, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

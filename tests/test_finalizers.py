@@ -1,5 +1,7 @@
 """Streams that are let go of end in finalizers, which run within any line of code: each is booked once, none recurses."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
@@ -7,12 +9,14 @@ import gc
 import inspect
 import sys
 import threading
+import time
 from typing import Any
 
 import pytest
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
+import ways
 from answers import chat_chunks, events
 from caller import KINDS, Caller
 from costspan import guard, instrumentor, names
@@ -196,3 +200,30 @@ def test_a_stream_closed_by_a_finalizer_within_the_end_of_a_call_comes_after_it(
         Caller(KINDS["chat"], provider.url, "sync").run(way)
         assert len(watched.calls()) == 4
     assert order == ["begins", "ends"] * 4
+
+
+@_MODES
+@pytest.mark.parametrize("thread", ["this", "one that has ended"])
+def test_a_mark_left_behind_keeps_no_call_from_being_finished(provider: Provider, mode: str, thread: str) -> None:
+    """An exception that comes at any moment, as a signal's, may leave the mark of a thread that finishes a call."""
+    engine._finishing.add(threading.get_ident() if thread == "this" else -1)
+    with Watched() as watched:
+        Caller(KINDS["chat"], provider.url, mode).run(ways.kept)
+        began_s = time.monotonic()
+        assert watched.call().outcome == ABANDONED
+        assert time.monotonic() - began_s < engine._PATIENCE_S
+    assert not engine._finishing
+
+
+def test_a_mark_is_left_by_nothing_that_fails(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even by what stops no guard."""
+
+    def interrupted(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with Watched():
+        assert instrumentor.pipeline is not None
+        monkeypatch.setattr(instrumentor.pipeline.recorder, "finished", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)
+    assert not engine._finishing

@@ -19,7 +19,7 @@ from costspan.facts.call import Call
 from costspan.process import fork
 from costspan.process.fork import Participant, unwatch_forks, watch_forks
 from exits.running import run
-from forking import in_child
+from forking import in_child, in_new_process
 from ledger_calls import call
 
 #: What a fork may take longer than one without costspan.
@@ -159,6 +159,10 @@ def test_what_is_connected_during_a_fork_begins_anew_in_the_child() -> None:
 
 def test_a_fork_within_a_fork_releases_what_each_has_taken() -> None:
     """The code of a signal may fork while this thread prepares to."""
+    in_new_process(fork_within_a_fork)
+
+
+def fork_within_a_fork() -> None:
     lock = threading.RLock()
     depth: list[int] = []
 
@@ -205,6 +209,10 @@ def slow_batch(is_under_way: threading.Event, is_over: threading.Event, refuse: 
 @pytest.mark.parametrize("forks", [1, 3])
 def test_a_fork_waits_for_a_slow_batch_no_longer_than_said(forks: int) -> None:
     """Whoever holds a lock of costspan's, for however long, and however many threads fork at once."""
+    in_new_process(fork_during_a_slow_batch, forks)
+
+
+def fork_during_a_slow_batch(forks: int) -> None:
     is_under_way, is_over = threading.Event(), threading.Event()
     dispatcher = slow_batch(is_under_way, is_over)
     took_s: list[float] = []

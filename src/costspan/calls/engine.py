@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import dataclasses
+import inspect
 import random
+import sys
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from time import monotonic, perf_counter_ns, sleep, time_ns
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from costspan import guard
@@ -40,10 +43,13 @@ _ABANDONING: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, 
 #: its call here; whoever comes by next finishes it (`finish_late`).
 late: Final[deque[tuple[ObservedStream, str, int]]] = deque()
 #: Threads that are finishing a call just now. What a finalizer ends in the middle of that is finished afterwards.
+#: A mark may be stale (`_is_finishing`): it is looked at, never trusted.
 _finishing: Final[set[int]] = set()
 #: How long a flush waits for other threads that are finishing calls just now, and how often it looks.
 _PATIENCE_S: Final = 1.0
 _PAUSE_S: Final = 0.001
+#: The functions that mark their thread.
+_MARKING: Final = ("finish", "finish_late")
 _live: Final[dict[int, weakref.ref[ObservedStream]]] = {}
 
 
@@ -136,11 +142,11 @@ class ObservedCall:
         self.body = NOTHING
         self.response = None
         me = threading.get_ident()
-        if me in _finishing:
+        if me in _finishing and _is_finishing(me, _caller()):
             self.recorder.finished(self)
             return
-        _finishing.add(me)
         try:
+            _finishing.add(me)
             self.recorder.finished(self)
         finally:
             _finishing.discard(me)
@@ -374,7 +380,8 @@ class ObservedStream(ObservedCall):
 
         Later, where this thread is just finishing another call: then a finalizer has closed the stream.
         """
-        if threading.get_ident() in _finishing:
+        me = threading.get_ident()
+        if me in _finishing and _is_finishing(me, _caller()):
             late.append((self, outcome, perf_counter_ns()))
         else:
             self.settle_now(outcome)
@@ -452,10 +459,10 @@ def finish_late() -> None:
     Outside of the context of whoever comes by: what that one wants not to be traced is not about them.
     """
     me = threading.get_ident()
-    if me in _finishing:
+    if me in _finishing and _is_finishing(me, _caller()):
         return
-    _finishing.add(me)
     try:
+        _finishing.add(me)
         while late:
             observed, outcome, ended = late.popleft()
             contextvars.Context().run(observed.settle_now, outcome, ended)
@@ -473,8 +480,38 @@ def finish_all() -> None:
     """
     finish_late()
     me, give_up_s = threading.get_ident(), monotonic() + _PATIENCE_S
-    while _finishing - {me} and monotonic() < give_up_s:
+    while _others(me) and monotonic() < give_up_s:
         sleep(_PAUSE_S)
+
+
+def _others(me: int) -> bool:
+    """Whether a thread other than `me` is finishing a call."""
+    others = _finishing - {me}
+    if not others:
+        return False
+    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
+    return any([_is_finishing(thread, frames.get(thread)) for thread in others])  # noqa: C419  # each is looked at
+
+
+def _caller() -> FrameType | None:
+    """The frame that called the function which asks."""
+    here = inspect.currentframe()
+    asking = here.f_back if here is not None else None
+    return asking.f_back if asking is not None else None
+
+
+def _is_finishing(thread: int, frame: FrameType | None) -> bool:
+    """Whether a marked thread is finishing a call, seen from one of its frames; a stale mark is removed.
+
+    An exception that comes at any moment (a signal's, a lack of memory) may leave the mark behind. Believed, it would
+    keep this thread from finishing a stream ever again, and each flush would wait for it.
+    """
+    while frame is not None:
+        if frame.f_code.co_name in _MARKING and frame.f_globals is globals():
+            return True
+        frame = frame.f_back
+    _finishing.discard(thread)
+    return False
 
 
 @guard.guarded("calls.finish_live")
