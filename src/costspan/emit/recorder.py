@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
@@ -45,10 +46,18 @@ class CallRecorder:
         self.prices = prices
         self.periods = periods
         self.totals = totals
-        self.sessions = sessions
         self.spans = spans
-        self.dispatcher = dispatcher
         self.rate_limits = rate_limits
+        #: Who looks at every finished call, and who takes those that are booked: by name, each under a guard of its own.
+        self._observers: list[tuple[str, Callable[[ObservedCall], object]]] = [("emit.ratelimits", self._read_quota)]
+        self._outputs: list[tuple[str, Callable[[Call], object]]] = [
+            ("emit.dispatcher", dispatcher.put),
+            ("emit.totals", self._add),
+        ]
+        if spans is not None:
+            self._observers.insert(0, ("emit.spans", spans.ended))
+        if sessions is not None:
+            self._outputs.append(("metrics.sessions", sessions.add))
         #: Answers still being made, by id, with the call that began them; and answers that were booked already.
         self.pending: OrderedDict[tuple[str, str], Call] = OrderedDict()
         self._booked: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -115,67 +124,40 @@ class CallRecorder:
         is_booked = self._value(observed)
         if is_booked is None:  # we failed: it was answered all the same
             is_booked, call.price = True, _FAULT
-        self._show(observed)
+        guard.each(self._observers, observed)
         if is_booked:
-            self._put(call)
-            self._add(call)
-            if self.sessions is not None:
-                self._add_to_session(call)
-        if observed.headers is not None:
-            self._read_quota(observed)
+            guard.each(self._outputs, call)
 
     @guard.guarded_positional("pricing")
     def _value(self, observed: ObservedCall) -> bool:
         """Month and price of a call; False for one that is not to be booked."""
         call = observed.call
-        if not self._is_to_be_booked(observed):
+        if call.is_fetchable and not self._is_to_be_booked(observed):
             return False
-        if call.request_model is None:  # an answer that is only fetched names its model
-            call.request_model = call.answer.model
-        call.period = self.periods.month(call.started_ns)
-        call.price = self._price(call)
-        return True
-
-    @guard.guarded_positional("emit.dispatcher")
-    def _put(self, call: Call) -> None:
-        self.dispatcher.put(call)
-
-    @guard.guarded_positional("emit.totals")
-    def _add(self, call: Call) -> None:
-        self.totals.add(call, call.period, self.periods.day(call.started_ns))
-
-    @guard.guarded_positional("metrics.sessions")
-    def _add_to_session(self, call: Call) -> None:
-        if self.sessions is not None:
-            self.sessions.add(call)
-
-    @guard.guarded_positional("emit.spans")
-    def _show(self, observed: ObservedCall) -> None:
-        span = observed.span
-        if span is None or self.spans is None:
-            return
-        identity = span.get_span_context()
-        observed.call.trace_id, observed.call.span_id = identity.trace_id, identity.span_id
-        self.spans.ended(observed)
-
-    @guard.guarded_positional("emit.ratelimits")
-    def _read_quota(self, observed: ObservedCall) -> None:
-        self.rate_limits.take(observed.call.provider, observed.call.request_model, observed.headers)
-
-    def _price(self, call: Call) -> Any:
         answer = call.answer
+        if call.request_model is None:  # an answer that is only fetched names its model
+            call.request_model = answer.model
+        call.period = self.periods.month(call.started_ns)
         if answer.unread:
             _note_unread(call, answer.unread)
         if answer.usage is None and answer.reported_nano_usd is None:
-            was_answered = call.http_status is not None and call.http_status < _FIRST_REFUSAL
-            may_be_charged = call.outcome != ERROR or call.error_type in _TIMEOUTS or was_answered
-            return _NO_USAGE if may_be_charged else None
-        return self.prices.price(call.provider, call.address, call.request_model, answer, call.started_ns / _NS_PER_S)
+            call.price = _NO_USAGE if _may_be_charged(call) else None
+        else:
+            address = call.host if call.port is None else call.address
+            started_s = call.started_ns / _NS_PER_S
+            call.price = self.prices.price(call.provider, address, call.request_model, answer, started_s)
+        return True
+
+    def _add(self, call: Call) -> None:
+        self.totals.add(call, call.period, self.periods.day(call.started_ns))
+
+    def _read_quota(self, observed: ObservedCall) -> None:
+        if observed.headers is not None:
+            self.rate_limits.take(observed.call.provider, observed.call.request_model, observed.headers)
 
     def _is_to_be_booked(self, observed: ObservedCall) -> bool:
+        """Whether an answer that may come again has not been booked yet, here or in another process."""
         call, answer = observed.call, observed.call.answer
-        if not call.is_fetchable:
-            return True
         is_fetched = observed.endpoint.fetches or observed.endpoint.each
         if answer.id is None:
             return not is_fetched
@@ -203,9 +185,13 @@ class CallRecorder:
                 continue
             call.period = self.periods.month(call.started_ns)
             call.price = _NO_USAGE
-            self._put(call)
-            self._add(call)
-            self._add_to_session(call)
+            guard.each(self._outputs, call)
+
+
+def _may_be_charged(call: Call) -> bool:
+    """Whether a call without usage may have cost something: a request that was refused has not."""
+    was_answered = call.http_status is not None and call.http_status < _FIRST_REFUSAL
+    return call.outcome != ERROR or call.error_type in _TIMEOUTS or was_answered
 
 
 def _note_unread(call: Call, fields: tuple[str, ...]) -> None:

@@ -18,7 +18,6 @@ from costspan.facts.attribution import Attribution
 from costspan.facts.call import ERROR, Call
 from costspan.facts.money import NANO_PER_USD, Cost
 from costspan.facts.recent import Recent
-from costspan.facts.usage import Usage
 from costspan.sdk import fast_span
 
 _INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings", "inference"})
@@ -105,6 +104,8 @@ class Spans:
         span, call = observed.span, observed.call
         if span is None:
             return
+        identity = span.get_span_context()
+        call.trace_id, call.span_id = identity.trace_id, identity.span_id
         if observed.borrowed and call.is_stream and not observed.native and not span.is_recording():
             span = self._own_beneath(observed, span)
         if span.is_recording():
@@ -135,7 +136,7 @@ _starts: Final[Recent[tuple[Any, ...], tuple[str, dict[str, Any]]]] = Recent(_MO
 def start(call: Call) -> tuple[str, dict[str, Any]]:
     """Name and first attributes of a call's span; not to be changed, as calls that are alike share them."""
     key = (call.operation, call.provider, call.request_model, call.host, call.port, call.attribution, call.is_stream)
-    found = _starts.get(key)
+    found = _starts.young.get(key) or _starts.get(key)
     return found if found is not None else _starts.keep(key, (_name(call), _start_attributes(call)))
 
 
@@ -181,7 +182,8 @@ def end_attributes(call: Call) -> dict[str, Any]:
     if answer.tier is not None:
         said[names.SERVICE_TIER] = answer.tier
     if answer.usage is not None:
-        add_usage(said, answer.usage)
+        counts = answer.usage.counts
+        said.update({name: counts[unit] for name, unit in _USAGE if unit in counts})
     add_price(said, call)
     if call.first_chunk_s is not None:
         said[names.TIME_TO_FIRST_CHUNK] = call.first_chunk_s
@@ -190,15 +192,6 @@ def end_attributes(call: Call) -> dict[str, Any]:
     if call.http_status is not None:
         said[names.STATUS_CODE] = call.http_status
     return said
-
-
-def add_usage(said: dict[str, Any], usage: Usage) -> None:
-    """The usage of a call under the conventions' names."""
-    counts = usage.counts
-    for name, unit in _USAGE:
-        number = counts.get(unit)
-        if number is not None:
-            said[name] = number
 
 
 def add_price(said: dict[str, Any], call: Call) -> None:

@@ -80,7 +80,14 @@ class LabelTotals:
         self.outcomes[call.outcome] = self.outcomes.get(call.outcome, 0) + 1
         usage = call.answer.usage
         if usage is not None:
-            self._add_tokens(usage.counts)
+            counts = usage.counts
+            is_split = units.INPUT_AUDIO in counts or units.INPUT_IMAGE in counts or units.OUTPUT_AUDIO in counts
+            sums = self.split if is_split else self.whole
+            for unit, count in counts.items():
+                if count:
+                    if unit in _TOTAL_OF:
+                        count = min(count, counts.get(_TOTAL_OF[unit], 0))  # noqa: PLW2901  # no part beyond its total
+                    sums[unit] = sums.get(unit, 0) + count
         price = call.price
         if isinstance(price, Cost):
             self.cost[price.quality] = self.cost.get(price.quality, 0) + price.nano_usd
@@ -89,15 +96,6 @@ class LabelTotals:
             entry[0] += 1
             if usage is not None:
                 entry[1] += usage.counts.get(units.INPUT, 0) + usage.counts.get(units.OUTPUT, 0)
-
-    def _add_tokens(self, counts: dict[str, int]) -> None:
-        is_split = units.INPUT_AUDIO in counts or units.INPUT_IMAGE in counts or units.OUTPUT_AUDIO in counts
-        sums = self.split if is_split else self.whole
-        for unit, count in counts.items():
-            if count:
-                if unit in _TOTAL_OF:
-                    count = min(count, counts.get(_TOTAL_OF[unit], 0))  # noqa: PLW2901  # no part beyond its total
-                sums[unit] = sums.get(unit, 0) + count
 
     def tokens(self, unit: str, parts: dict[str, str]) -> dict[str, int]:
         """The tokens of a total by modality. Input and output are there from the first call on, also where it failed."""

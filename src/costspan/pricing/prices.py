@@ -78,7 +78,10 @@ class Prices:
             or usage is None or not usage.counts
         ):  # fmt: skip
             return self._price_rare(provider, host, request_model, answer, at_s)
-        plan = self._plan(_asked(provider, host, request_model, answer, answer.model), at_s)
+        asked = (provider, host, request_model, answer.model, answer.tier, answer.geo, answer.speed, answer.processing)
+        plan = self._plans.young.get(asked)  # as `_plan` does, which is called where the plan is not at hand
+        if plan is None or not plan.since_s <= at_s < plan.until_s:
+            plan = self._plan(asked, at_s)
         if plan.unpriced is not None:
             return plan.unpriced
         try:

@@ -1,0 +1,84 @@
+"""The way of one whole call through costspan, in the caller's thread: how many functions it enters, in how many files."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import openai
+import pytest
+
+import costspan
+from answers import completion
+from caller import flavour
+from faults import qualified
+from watching import Watched
+
+SOURCE: Final = str(Path(costspan.__file__).parent)
+#: What is reached. The aim is 60 and 10; what more a call needs has to be worth its place here.
+MOST_CALLS: Final = 81
+MOST_FILES: Final = 24
+_WARM: Final = 5
+_ASKED: Final[Any] = [{"role": "user", "content": "What is the weather like?"}]
+
+
+class Way:
+    """What of costspan is entered between entering and leaving it, in this thread."""
+
+    def __init__(self) -> None:
+        self.entered: Counter[tuple[str, str]] = Counter()
+
+    def __enter__(self) -> Way:  # noqa: PYI034  # Self is of Python 3.11
+        sys.setprofile(self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _note(self, frame: FrameType, event: str, _: Any) -> None:
+        code = frame.f_code
+        # A comprehension is no call of its own from Python 3.12 on.
+        if event == "call" and code.co_filename.startswith(SOURCE) and not code.co_name.endswith("comp>"):
+            self.entered[code.co_filename.removeprefix(SOURCE).strip("/"), qualified(code)] += 1
+
+    def __str__(self) -> str:
+        return "\n".join(f"{times} x {file} {name}" for (file, name), times in sorted(self.entered.items()))
+
+
+HTTP: Final = flavour("openai")
+
+
+def _answer(_: Any) -> Any:
+    return HTTP.Response(200, json=completion())
+
+
+def _sync() -> Way:
+    client = openai.OpenAI(api_key="local", http_client=HTTP.Client(transport=HTTP.MockTransport(_answer)))
+    for _ in range(_WARM):
+        client.chat.completions.create(model="gpt-4o-mini", messages=_ASKED)
+    with Way() as way:
+        client.chat.completions.create(model="gpt-4o-mini", messages=_ASKED)
+    return way
+
+
+async def _async() -> Way:
+    client = openai.AsyncOpenAI(api_key="local", http_client=HTTP.AsyncClient(transport=HTTP.MockTransport(_answer)))
+    for _ in range(_WARM):
+        await client.chat.completions.create(model="gpt-4o-mini", messages=_ASKED)
+    with Way() as way:
+        await client.chat.completions.create(model="gpt-4o-mini", messages=_ASKED)
+    return way
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_the_way_of_a_whole_call_is_short(mode: str) -> None:
+    """Within a scope with a session, with every signal of the contract: at most so many Python calls, in so many files."""
+    with Watched(), costspan.attribution(session="conversation", team="search"):
+        way = _sync() if mode == "sync" else asyncio.run(_async())
+    calls, files = way.entered.total(), len({file for file, _ in way.entered})
+    assert calls <= MOST_CALLS, f"{calls} calls, {files} files:\n{way}"
+    assert files <= MOST_FILES, f"{calls} calls, {files} files:\n{way}"
