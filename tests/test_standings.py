@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from costspan.budgets.policy import DAY, MONTH
-from costspan.budgets.status import span
+from costspan.budgets.periods import DAY, MONTH, Period
 from costspan.cli.commands import costspan
 from costspan.facts.money import Cost
 from costspan.facts.periods import NS_PER_S, zone
@@ -136,11 +135,13 @@ SPANS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "period", "moment", "start", "hours"), SPANS)
+@pytest.mark.parametrize(
+    ("name", "period", "moment", "start", "hours"), SPANS, ids=lambda each: getattr(each, "name", None)
+)
 def test_a_period_begins_and_ends_by_the_clock_of_its_zone(
-    name: str, period: str, moment: str, start: str, hours: int
+    name: str, period: Period, moment: str, start: str, hours: int
 ) -> None:
     """Days of 23 and 25 hours, and the months with them."""
-    start_ns, end_ns, _ = span(zone(name), period, at_ns(moment))
+    _, start_ns, end_ns, _ = period.around(zone(name), at_ns(moment))
     assert start_ns == at_ns(start)
     assert end_ns - start_ns == hours * 3_600 * NS_PER_S

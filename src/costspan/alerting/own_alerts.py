@@ -24,7 +24,7 @@ from costspan.alerting.series import (
     WINDOW_LABEL,
 )
 from costspan.alerting.spend import growth, indented, scraped_growth
-from costspan.budgets.policy import DAY
+from costspan.budgets.periods import DAY
 from costspan.facts.money import ESTIMATED, INCOMPLETE
 from costspan.facts.periods import zone
 from costspan.names import (
@@ -256,7 +256,7 @@ def _calendar(policy: Policy) -> Iterator[Alert]:
     grown = growth(DAY_COST_USD.prometheus, "30m", _WEEKEND)
     astray = f"(\n{indented(grown)}\n)\nunless on ({WEEKDAY_LABEL}) {CURRENT_WEEKDAY.name}"
     # Calls that began before midnight end after it: not in the first 45 minutes of a day (3 % of it).
-    late = f'{ELAPSED.name}{{{EVERY_LABEL}="{DAY}"}} >= 0.03125'
+    late = f'{ELAPSED.name}{{{EVERY_LABEL}="{DAY.name}"}} >= 0.03125'
     yield Alert(
         "LlmTimeZoneMismatch",
         f"{_sum(astray, 'job')} / ({_grown(DAY_COST_USD, '30m', 'job')} > 0) > 0.5\nand on () {late}",

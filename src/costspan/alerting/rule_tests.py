@@ -11,17 +11,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from costspan.alerting.calendar import TABLE_START, offset_s
+from costspan.alerting.periods import PERIOD_RULES
 from costspan.alerting.rules import GROUPS, THRESHOLD_ALERT, THRESHOLD_LABEL, each_label, number
-from costspan.alerting.series import BUDGET_LABEL, BUDGET_SPEND_TOKENS, BUDGET_SPEND_USD, PERIOD_LABEL, WEEKDAY_LABEL
-from costspan.budgets.policy import DAY, DIMENSIONS, TOKENS
+from costspan.alerting.series import BUDGET_LABEL, BUDGET_SPEND_TOKENS, BUDGET_SPEND_USD, PERIOD_LABEL
+from costspan.budgets.policy import DIMENSIONS, TOKENS
 from costspan.facts.periods import zone
 from costspan.names import (
-    COST_USD,
-    DAY_COST_USD,
-    DAY_TOKENS,
-    DIRECTION,
-    INPUT_TOKENS,
-    OUTPUT_TOKENS,
     UNKNOWN,
     Metric,
     prometheus_label,
@@ -34,11 +29,6 @@ if TYPE_CHECKING:
     from costspan.budgets.policy import Budget, Policy
 
 _STEP_MIN: Final = 30
-_MONTH: Final = "197001"
-_MONTH_BEFORE: Final = "196912"
-_DAY: Final = "19700103"
-_SATURDAY: Final = "6"
-_FRIDAY: Final = "5"
 # Spending begins on Saturday, at 02:00 in the budget time zone.
 _START_MIN: Final = 2 * 1_440 + 120
 # More thresholds than fit into the day are not tested one by one.
@@ -102,7 +92,7 @@ def _fired(budget: Budget, time: str, percents: list[Decimal]) -> Content:
 
 def _spent(budget: Budget, time: str, amount: Decimal) -> Content:
     series = BUDGET_SPEND_TOKENS if budget.unit == TOKENS else BUDGET_SPEND_USD
-    period = _DAY if budget.period == DAY else _MONTH
+    period = PERIOD_RULES[budget.period].example.period
     return {
         "expr": f'round(sum by ({PERIOD_LABEL}) ({series.name}{{{BUDGET_LABEL}="{budget.name}"}}), 1e-6)',
         "eval_time": time,
@@ -112,32 +102,25 @@ def _spent(budget: Budget, time: str, amount: Decimal) -> Content:
 
 def _inside(budget: Budget, start: int, amounts: list[Decimal]) -> Iterator[Content]:
     """The spend of the scope."""
-    values = [f"_x{start}", *(number(amount) for amount in amounts)]
-    if budget.period == DAY:
-        metric, more = (
-            (DAY_TOKENS, {prometheus_label(DIRECTION): "input"}) if budget.unit == TOKENS else (DAY_COST_USD, {})
-        )
-        yield _series(metric, _labels(budget, **{WEEKDAY_LABEL: _SATURDAY}, **more), values)
-        return
-    metrics = (INPUT_TOKENS, OUTPUT_TOKENS) if budget.unit == TOKENS else (COST_USD,)
-    for metric in metrics:
-        values = [f"_x{start}", *(number(amount / len(metrics)) for amount in amounts)]
-        yield _series(metric, _labels(budget, **{PERIOD_LABEL: _MONTH}), values)
+    example = PERIOD_RULES[budget.period].example
+    counters = example.counters[budget.unit]
+    values = [f"_x{start}", *(number(amount / len(counters)) for amount in amounts)]
+    for metric, more in counters:
+        yield _series(metric, _labels(budget, **{example.label: example.now}, **more), values)
 
 
 def _outside(budget: Budget, count: int) -> Iterator[Content]:
     """Spend far above the limit that is none of this budget's: of another period, of others, of nobody."""
-    is_day, is_tokens = budget.period == DAY, budget.unit == TOKENS
-    metric = (DAY_TOKENS if is_tokens else DAY_COST_USD) if is_day else (INPUT_TOKENS if is_tokens else COST_USD)
-    word, now, before = (WEEKDAY_LABEL, _SATURDAY, _FRIDAY) if is_day else (PERIOD_LABEL, _MONTH, _MONTH_BEFORE)
+    example = PERIOD_RULES[budget.period].example
+    word, (metric, _) = example.label, example.counters[budget.unit][0]
     values = [f"_x{count // 2}", f"{number(budget.limit * 10 + 10)}x{count - count // 2}"]
-    yield _series(metric, _labels(budget, **{word: before}), values)
+    yield _series(metric, _labels(budget, **{word: example.before}), values)
     for dimension in budget.scope:
-        others = {prometheus_label(DIMENSIONS[dimension]): _ELSEWHERE, word: now}
+        others = {prometheus_label(DIMENSIONS[dimension]): _ELSEWHERE, word: example.now}
         yield _series(metric, _labels(budget, **others), values)
     if budget.each:
         for nobody in ("", UNKNOWN):
-            yield _series(metric, _labels(budget, **{each_label(budget): nobody, word: now}), values)
+            yield _series(metric, _labels(budget, **{each_label(budget): nobody, word: example.now}), values)
 
 
 def _labels(budget: Budget, **more: str) -> dict[str, str]:

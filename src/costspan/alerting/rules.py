@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from costspan.alerting import anomaly, calendar, spend
+from costspan.alerting.periods import PERIOD_RULES, Pace
 from costspan.alerting.rule import BUDGET_COMPONENT, CRITICAL, INFO, WARNING, Alert, group, recording
 from costspan.alerting.series import (
     BUDGET_BURN,
@@ -18,24 +19,18 @@ from costspan.alerting.series import (
     BUDGET_SPEND_TOKENS,
     BUDGET_SPEND_USD,
     BUDGET_USED,
-    CURRENT_DAY,
-    CURRENT_MONTH,
     CURRENT_WEEKDAY,
     ELAPSED,
     EVERY_LABEL,
     LOCAL_TIME,
     PERIOD_LABEL,
-    SPEND_DAY,
-    SPEND_MONTH,
     SPEND_WINDOW,
-    TOKENS_DAY,
-    TOKENS_MONTH,
     TOKENS_WINDOW,
     WINDOW_LABEL,
     Series,
 )
-from costspan.budgets.policy import DAY, DIMENSIONS, MONTH, TOKENS, USD
-from costspan.names import COST_USD, DAY_COST_USD, DAY_TOKENS, UNKNOWN, prometheus_label
+from costspan.budgets.policy import DIMENSIONS, TOKENS, USD
+from costspan.names import COST_USD, UNKNOWN, prometheus_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,33 +55,12 @@ _EXACT_TO: Final = "1e-10"
 _WARNING_PERCENT: Final = 80
 _FULL_PERCENT: Final = 100
 
-_READ_FROM: Final = {
-    (USD, MONTH): SPEND_MONTH, (USD, DAY): SPEND_DAY, (TOKENS, MONTH): TOKENS_MONTH, (TOKENS, DAY): TOKENS_DAY,
-}  # fmt: skip
 _SPENT: Final = {USD: BUDGET_SPEND_USD, TOKENS: BUDGET_SPEND_TOKENS}
 _LIMIT: Final = {USD: BUDGET_LIMIT_USD, TOKENS: BUDGET_LIMIT_TOKENS}
 _WINDOW: Final = {USD: SPEND_WINDOW, TOKENS: TOKENS_WINDOW}
 
 
-class Pace(NamedTuple):
-    """Spending `factor` times faster than evenly, over the long window and still in the short one."""
-
-    factor: str
-    long: str
-    short: str
-    severity: str
-
-
-# After the Google SRE workbook, chapter "Alerting on SLOs": 2 % of a month's limit in an hour, 5 % in six hours,
-# 10 % in a day. Of a day's limit: a quarter in an hour.
-PACES: Final = {
-    MONTH: (Pace("14.4", "1h", "5m", CRITICAL), Pace("6", "6h", "30m", WARNING), Pace("3", "1d", "2h", WARNING)),
-    DAY: (Pace("6", "1h", "5m", WARNING),),
-}
 _HOURS: Final = {"5m": "1 / 12", "30m": "0.5", "1h": "1", "2h": "2", "6h": "6", "1d": "24"}
-
-# How much of a period has to be over before its pace says something about its end, and how long it has to say so.
-_FORECAST_FROM: Final = {MONTH: ("0.1", "1h"), DAY: ("0.25", "15m")}
 
 
 def budget_rules(policy: Policy) -> Content:
@@ -101,23 +75,18 @@ def budget_rules(policy: Policy) -> Content:
 def _calendar(time_zone: str) -> Iterator[Content]:
     local = LOCAL_TIME.name
     yield recording(LOCAL_TIME, calendar.local_time(time_zone))
-    yield recording(CURRENT_MONTH, calendar.month(local))
-    yield recording(CURRENT_DAY, calendar.day(local))
+    for rules in PERIOD_RULES.values():
+        yield recording(rules.current, rules.is_current(local))
     yield recording(CURRENT_WEEKDAY, calendar.weekday(local))
-    yield recording(
-        ELAPSED, f"{CURRENT_MONTH.name} * on () group_left () ({calendar.month_elapsed(local)})", {EVERY_LABEL: MONTH}
-    )
-    yield recording(
-        ELAPSED, f"{CURRENT_DAY.name} * on () group_left () ({calendar.day_elapsed(local)})", {EVERY_LABEL: DAY}
-    )
+    for rules in PERIOD_RULES.values():
+        elapsed = f"{rules.current.name} * on () group_left () ({rules.elapsed(local)})"
+        yield recording(ELAPSED, elapsed, {EVERY_LABEL: rules.name})
 
 
 def _spend(units: list[str]) -> Iterator[Content]:
-    yield recording(SPEND_MONTH, spend.this_month(COST_USD))
-    yield recording(SPEND_DAY, spend.today(DAY_COST_USD))
-    if TOKENS in units:
-        yield recording(TOKENS_MONTH, spend.tokens_this_month())
-        yield recording(TOKENS_DAY, spend.today(DAY_TOKENS))
+    for unit in (USD, TOKENS):
+        for rules in PERIOD_RULES.values() if unit in units else ():
+            yield recording(*rules.spent[unit])
 
 
 def _windows(units: list[str]) -> Iterator[Content]:
@@ -130,7 +99,7 @@ def _windows(units: list[str]) -> Iterator[Content]:
 def _recorded(policy: Policy, units: list[str]) -> Iterator[Content]:
     for budget in policy.budgets:
         yield recording(_LIMIT[budget.unit], f"vector({number(budget.limit)})", _identity(budget))
-        spent = _sum(budget, _READ_FROM[budget.unit, budget.period], PERIOD_LABEL)
+        spent = _sum(budget, PERIOD_RULES[budget.period].spent[budget.unit][0], PERIOD_LABEL)
         yield recording(_SPENT[budget.unit], spent, _identity(budget))
     used = "\nor\n".join(
         f"{_SPENT[unit].name} / on ({BUDGET_LABEL}) group_left () {_LIMIT[unit].name}" for unit in reversed(units)
@@ -150,7 +119,7 @@ def _alerts(policy: Policy) -> Iterator[Content]:
 
 def _burn(policy: Policy) -> Iterator[Content]:
     for budget in policy.budgets:
-        windows = sorted({window for pace in PACES[budget.period] for window in (pace.long, pace.short)})
+        windows = sorted({window for pace in PERIOD_RULES[budget.period].paces for window in (pace.long, pace.short)})
         for window in windows if budget.limit else ():
             yield recording(BUDGET_BURN, _burnt(budget, window), {**_identity(budget), WINDOW_LABEL: window})
 
@@ -158,15 +127,13 @@ def _burn(policy: Policy) -> Iterator[Content]:
 def _burnt(budget: Budget, window: str) -> str:
     spent = _sum(budget, _WINDOW[budget.unit], **{WINDOW_LABEL: window})
     evenly = f"({number(budget.limit)} * {_HOURS[window]})"
-    if budget.period == DAY:
-        return f"{spent} * 24 / {evenly}"
-    return f"{spent}\n* on () group_left () days_in_month({LOCAL_TIME.name}) * 24 / {evenly}"
+    return f"{spent}{PERIOD_RULES[budget.period].an_hour} / {evenly}"
 
 
 def _burn_alerts(policy: Policy) -> Iterator[Alert]:
     for budget in policy.budgets:
         if budget.limit:
-            yield from (_too_fast(budget, pace) for pace in PACES[budget.period])
+            yield from (_too_fast(budget, pace) for pace in PERIOD_RULES[budget.period].paces)
 
 
 # -- alerts of one budget --------------------------------------------------------------------------------------
@@ -188,7 +155,7 @@ def _threshold(budget: Budget, percent: Decimal) -> Alert:
 
 
 def _forecast(budget: Budget) -> Alert:
-    elapsed, held = _FORECAST_FROM[budget.period]
+    elapsed, held = PERIOD_RULES[budget.period].forecast_from
     return Alert(
         FORECAST_ALERT,
         f"{_selected(BUDGET_PROJECTED, budget)} >= 1\nand on ({PERIOD_LABEL}) {ELAPSED.name} >= {elapsed}",

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 import yaml
 
+from costspan.budgets.periods import PERIODS
 from costspan.facts.periods import zone
 from costspan.names import PROVIDER, REQUEST_MODEL, SOURCE, TASK_TYPE, TEAM
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DAY: Final = "day"
-MONTH: Final = "month"
 USD: Final = "usd"
 TOKENS: Final = "tokens"
 
@@ -51,7 +50,7 @@ class Budget:
     """
 
     name: str
-    period: Literal["day", "month"]
+    period: str
     unit: Literal["usd", "tokens"]
     limit: Decimal
     scope: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
@@ -279,7 +278,7 @@ class _Reader:
         return name
 
     def period(self, key: str, node: Any) -> str | None:
-        return self.one_of(key, node, (DAY, MONTH))
+        return self.one_of(key, node, tuple(PERIODS))
 
     def each(self, key: str, node: Any) -> str | None:
         return self.one_of(key, node, tuple(DIMENSIONS))

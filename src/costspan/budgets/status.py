@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Final
 
-from costspan.budgets.policy import DAY, TOKENS
+from costspan.budgets.periods import PERIODS
+from costspan.budgets.policy import TOKENS
 from costspan.facts.money import NANO_PER_USD
-from costspan.facts.periods import NS_PER_S, Periods
+from costspan.facts.periods import zone
 
 if TYPE_CHECKING:
     from costspan.budgets.policy import Budget, Policy
@@ -63,13 +64,12 @@ class Standing:
 
 def standings(policy: Policy, ledger: Store | None, now_ns: int) -> list[Standing]:
     """How all budgets stand. Without a ledger nothing was spent. Raises LedgerError."""
-    periods = Periods(policy.time_zone)
-    return [standing for budget in policy.budgets for standing in _standings(budget, ledger, periods, now_ns)]
+    time_zone = zone(policy.time_zone)
+    return [standing for budget in policy.budgets for standing in _standings(budget, ledger, time_zone, now_ns)]
 
 
-def _standings(budget: Budget, ledger: Store | None, periods: Periods, now_ns: int) -> list[Standing]:
-    start_ns, end_ns, elapsed = span(periods.zone, budget.period, now_ns)
-    period = periods.day(now_ns) if budget.period == DAY else periods.month(now_ns)
+def _standings(budget: Budget, ledger: Store | None, time_zone: tzinfo, now_ns: int) -> list[Standing]:
+    period, start_ns, end_ns, elapsed = PERIODS[budget.period].around(time_zone, now_ns)
     rows = ledger.select(*_question(budget, start_ns, end_ns)) if ledger else []
     if not rows and not budget.each:
         rows = [(None, 0, 0, 0)]
@@ -77,21 +77,6 @@ def _standings(budget: Budget, ledger: Store | None, periods: Periods, now_ns: i
         Standing(budget, period, value, _amount(budget, spent), calls, unpriced, elapsed)
         for value, spent, calls, unpriced in rows
     ]
-
-
-def span(zone: tzinfo, period: str, now_ns: int) -> tuple[int, int, float]:
-    """First and last (exclusive) nanosecond of the day or month, and the part that is over by the clock on the wall:
-    the rules' own reckoning, so that both project alike.
-    """
-    local = datetime.fromtimestamp(now_ns // NS_PER_S, zone).replace(tzinfo=None)
-    start = datetime(local.year, local.month, local.day if period == DAY else 1)  # noqa: DTZ001 - the wall clock's
-    end = start + timedelta(days=1) if period == DAY else (start + timedelta(days=31)).replace(day=1)
-    return _ns(start, zone), _ns(end, zone), (local - start) / (end - start)
-
-
-def _ns(wall: datetime, zone: tzinfo) -> int:
-    """The first moment at which the wall clock shows this time, or passes it."""
-    return round(wall.replace(tzinfo=zone).astimezone(timezone.utc).timestamp()) * NS_PER_S
 
 
 def _question(budget: Budget, start_ns: int, end_ns: int) -> tuple[str, list[object]]:

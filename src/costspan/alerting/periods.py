@@ -1,0 +1,111 @@
+"""The periods in PromQL: one record for each of `budgets/periods.py`, which is all that a new one needs beside its series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from costspan.alerting import calendar, spend
+from costspan.alerting.rule import CRITICAL, WARNING
+from costspan.alerting.series import (
+    CURRENT_DAY,
+    CURRENT_MONTH,
+    LOCAL_TIME,
+    PERIOD_LABEL,
+    SPEND_DAY,
+    SPEND_MONTH,
+    TOKENS_DAY,
+    TOKENS_MONTH,
+    WEEKDAY_LABEL,
+    Series,
+)
+from costspan.budgets import periods
+from costspan.budgets.policy import TOKENS, USD
+from costspan.names import (
+    COST_USD,
+    DAY_COST_USD,
+    DAY_TOKENS,
+    DIRECTION,
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    Metric,
+    prometheus_label,
+)
+
+
+class Pace(NamedTuple):
+    """Spending `factor` times faster than evenly, over the long window and still in the short one."""
+
+    factor: str
+    long: str
+    short: str
+    severity: str
+
+
+class Example(NamedTuple):
+    """What the rule tests write of a period, on Saturday 1970-01-03: the counters of a unit with labels that they carry,
+    the label by which the counters know the period, its value then and in the period before, and the period's own label.
+    """
+
+    counters: Mapping[str, tuple[tuple[Metric, Mapping[str, str]], ...]]
+    label: str
+    now: str
+    before: str
+    period: str
+
+
+class PeriodRules(NamedTuple):
+    """What the rules of a period are made of.
+
+    `current` is the series that is 1 for the current period, `is_current` and `elapsed` are PromQL of the local time,
+    `spent` has the series of each unit and its PromQL. `an_hour` turns the spend of a window into that of a whole period
+    of as many hours (PromQL behind the spend). `forecast_from` is the part of a period that has to be over before its pace
+    says something about its end, and how long it has to say so.
+    """
+
+    name: str
+    current: Series
+    is_current: Callable[[str], str]
+    elapsed: Callable[[str], str]
+    spent: Mapping[str, tuple[Series, str]]
+    an_hour: str
+    paces: tuple[Pace, ...]
+    forecast_from: tuple[str, str]
+    example: Example
+
+
+# After the Google SRE workbook, chapter "Alerting on SLOs": 2 % of a month's limit in an hour, 5 % in six hours,
+# 10 % in a day. Of a day's limit: a quarter in an hour.
+_MONTH: Final = PeriodRules(
+    periods.MONTH.name,
+    CURRENT_MONTH,
+    calendar.month,
+    calendar.month_elapsed,
+    {USD: (SPEND_MONTH, spend.this_month(COST_USD)), TOKENS: (TOKENS_MONTH, spend.tokens_this_month())},
+    f"\n* on () group_left () days_in_month({LOCAL_TIME.name}) * 24",
+    (Pace("14.4", "1h", "5m", CRITICAL), Pace("6", "6h", "30m", WARNING), Pace("3", "1d", "2h", WARNING)),
+    ("0.1", "1h"),
+    Example(
+        {USD: ((COST_USD, {}),), TOKENS: ((INPUT_TOKENS, {}), (OUTPUT_TOKENS, {}))},
+        PERIOD_LABEL,
+        "197001",
+        "196912",
+        "197001",
+    ),
+)
+_DAY: Final = PeriodRules(
+    periods.DAY.name,
+    CURRENT_DAY,
+    calendar.day,
+    calendar.day_elapsed,
+    {USD: (SPEND_DAY, spend.today(DAY_COST_USD)), TOKENS: (TOKENS_DAY, spend.today(DAY_TOKENS))},
+    " * 24",
+    (Pace("6", "1h", "5m", WARNING),),
+    ("0.25", "15m"),
+    Example(
+        {USD: ((DAY_COST_USD, {}),), TOKENS: ((DAY_TOKENS, {prometheus_label(DIRECTION): "input"}),)},
+        WEEKDAY_LABEL, "6", "5", "19700103",
+    ),
+)  # fmt: skip
+#: By the name of the period, in the order in which rules are written.
+PERIOD_RULES: Final = {rules.name: rules for rules in (_MONTH, _DAY)}
