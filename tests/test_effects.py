@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
+import ways
+from caller import KINDS, Caller
+from costspan import guard
+from costspan.cli import doctor
+from costspan.facts.money import Cost, Unpriced
 from costspan.pricing import Prices
+from costspan.settings import Settings
+from provider import Provider
+from watching import Watched
 
 NOW_S = 1_795_310_400.0  # 2026-11-22
 RATES = "usd_per_million: {input: 1, output: 2}"
@@ -53,3 +61,45 @@ def test_a_rule_that_takes_no_effect_is_told_with_the_reason(rule: str, expected
     idle = Prices.load(file).idle(NOW_S, ["ours"])
     assert [one.line for one in idle] == ([2] if expected else [])
     assert all(expected in one.why for one in idle if expected)
+
+
+NAMED = [
+    # provider in OTEL_COSTSPAN_HOSTS, what is meant
+    ("openia",       "openai"),
+    ("OpenAI",       "openai"),
+    ("antropic",     "anthropic"),
+    ("vendr",        "vendor"),
+    ("openrouterr",  "openrouter"),
+    # Known ones, and names of the user's own.
+    ("openai",       None),
+    ("vendor",       None),
+    ("unknown",      None),
+    ("vllm",         None),
+    ("our-gateway",  None),
+    ("anthropics",   None),  # a rule of the user's own is about it
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "meant"), NAMED)
+def test_a_provider_that_may_be_misspelt_is_questioned(name: str, meant: str | None, tmp_path: Path) -> None:
+    """Only what is almost a known name: other names are the user's own, whose rates a rule says."""
+    file = tmp_path / "prices.yaml"
+    file.write_text(f"prices:\n  - {{match: {{provider: anthropics}}, {RATES}}}\n")
+    asked = Prices.load(file).questions([name, name])
+    assert len(asked) == (meant is not None)
+    assert all(f"a provider {name!r}, which has no prices: did you mean {meant}?" in sentence for sentence in asked)
+
+
+@pytest.mark.parametrize(("name", "times"), [("openia", 1), ("openai", 0)])
+def test_it_is_questioned_once_in_a_process(
+    name: str, times: int, provider: Provider, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the first call that wants a price, on the log; `doctor` says it whenever it is asked."""
+    monkeypatch.setattr(guard, "_told", set[str]())
+    with Watched(hosts=f"127.0.0.1={name}") as watched:
+        for _ in range(2):
+            Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)
+        assert isinstance(watched.calls()[0].price, Unpriced if times else Cost)
+    assert caplog.text.count("did you mean openai?") == times
+    settings = Settings.read({"OTEL_COSTSPAN_HOSTS": f"127.0.0.1={name}"})
+    assert sum("did you mean openai?" in one.sentence for one in doctor.prices(settings, NOW_S)) == times

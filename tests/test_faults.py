@@ -227,3 +227,38 @@ def test_the_faults_are_put_in_everywhere(functions: dict[str, list[Site]], line
     """The two tests above try something: several hundred functions, and more lines."""
     assert sum(map(len, functions.values())) > 200
     assert sum(map(len, lines.values())) > 600
+
+
+class _MuteError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("nothing to say")
+
+
+SAID: list[tuple[Exception, str]] = [
+    (ValueError("plain"), "ValueError: plain"),
+    (ValueError("a\x1b[31m key\nand a line"), "ValueError: a [31m key and a line"),
+    (KeyError(), "KeyError"),
+    (_MuteError(), "_MuteError"),
+]
+
+
+@pytest.mark.parametrize(("fault", "words"), SAID)
+def test_what_a_fault_says_is_cleaned(
+    fault: Exception, words: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a text from outside: the class, and the beginning of what it says without control characters."""
+    monkeypatch.setattr(guard, "_told", set[str]())
+    guard.stopped("somewhere", fault)
+    assert caplog.messages == [f"costspan: a fault in somewhere was stopped, your program goes on: {words}"]
+
+
+def _fail_at_length() -> None:
+    raise ValueError("x" * 100_000)
+
+
+def test_what_a_fault_says_is_cut(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prompt, or a whole body, may stand in it."""
+    monkeypatch.setattr(guard, "_told", set[str]())
+    guard.stopped("somewhere", ValueError("x" * 100_000))
+    guard.part("a part", _fail_at_length)
+    assert all(len(message) < 400 for message in caplog.messages)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -195,6 +197,42 @@ def test_without_a_home_every_command_says_what_to_do(command: str, monkeypatch:
     assert ended.exit_code == 1
     assert isinstance(ended.exception, SystemExit)
     assert "set OTEL_COSTSPAN_LEDGER to a path" in ended.output
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+
+
+#: What stands where the ledger is to be, and what it is called.
+NO_FILES: Final[dict[str, Callable[[Path], object]]] = {
+    "a directory": Path.mkdir,
+    "a pipe": os.mkfifo,
+    "a socket": _socket,
+    "a device": lambda path: path.symlink_to("/dev/null"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_is_no_file_is_no_ledger(
+    kind: str, provider: Provider, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said by name; nothing is put beside it; who asks it gets a sentence, at once, and everything else is counted."""
+    monkeypatch.chdir(tmp_path)  # the names of sockets are short
+    path = Path("ledger.db")
+    NO_FILES[kind](path)
+    with Watched(ledger=str(path.absolute())) as watched:
+        Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)
+        assert watched.total(names.REQUESTS) == 1
+        assert {point.attributes[names.PLACE] for point in watched.points(names.DEGRADED)} == {"ledger"}
+    assert [one.name for one in tmp_path.iterdir()] == ["ledger.db"]
+    sentence = f"{path.absolute()} is {kind}, and no ledger: name a file"
+    assert f"costspan: ledger: off in this process, everything else goes on: {sentence}" in caplog.text
+    monkeypatch.setenv("OTEL_COSTSPAN_LEDGER", str(path.absolute()))
+    for command in ("usage", "doctor"):
+        ended = CliRunner().invoke(costspan, [command])
+        assert ended.exit_code == 1
+        assert sentence in " ".join(ended.output.split())
 
 
 OWN_PRICES: Final = [

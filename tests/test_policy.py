@@ -166,10 +166,10 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_lines() -> None:
 
 
 UNREADABLE: list[tuple[Callable[[Path], object], str]] = [
-    (lambda path: path.parent.exists(), "cannot be read: No such file"),
-    (lambda path: path.mkdir(), "cannot be read: Is a directory"),
-    (lambda path: path.write_bytes(b"\xff\xfe\xff"), "is not valid YAML"),
-    (lambda path: path.write_bytes(b"# " + b"x" * 1_000_001), "has more than 1,000,000 bytes"),
+    (lambda path: path.parent.exists(), ": cannot be read: No such file"),
+    (lambda path: path.mkdir(), ": cannot be read: Is a directory"),
+    (lambda path: path.write_bytes(b"\xff\xfe\xff"), ":1: yaml: is not valid YAML"),
+    (lambda path: path.write_bytes(b"# " + b"x" * 1_000_001), ": has more than 1,000,000 bytes"),
 ]
 
 
@@ -177,13 +177,12 @@ UNREADABLE: list[tuple[Callable[[Path], object], str]] = [
 def test_a_file_that_cannot_be_read_is_refused_with_its_name(
     make: Callable[[Path], object], said: str, tmp_path: Path
 ) -> None:
-    """Missing, a folder, not a text, too large: told like any other mistake."""
+    """Missing, a folder, not a text, too large: told like any other mistake, with a line where it is in one."""
     path = tmp_path / "budgets.yaml"
     make(path)
     with pytest.raises(PolicyError) as refused:
         load(path)
-    assert str(refused.value).startswith(f"{path}:1: ")
-    assert said in str(refused.value)
+    assert str(refused.value).startswith(f"{path}{said}")
 
 
 @given(st.recursive(

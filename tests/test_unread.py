@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from costspan.calls.merging import merged
 from costspan.cli import doctor
-from costspan.cli.explain import explain
+from costspan.cli.commands import costspan
 from costspan.facts.call import Answer
 from costspan.facts.money import INCOMPLETE, REPORTED, Cost, Unpriced
 from costspan.facts.usage import MOST_NAMES, ODD_NAME, Usage, bounded_names
@@ -75,7 +75,7 @@ def test_doctor_and_explain_name_the_fields_of_another_process(tmp_path: Path) -
     ]
     (finding,) = findings
     assert f"2 calls of openai with usage that costspan does not understand: {FIELD}, total_tokens." in finding.sentence
-    shown = CliRunner().invoke(explain, ["--last", "--ledger", str(path)]).output
+    shown = CliRunner().invoke(costspan, ["explain", "--last", "--ledger", str(path)]).output
     assert f"not understood: {FIELD}, total_tokens" in " ".join(shown.split())
 
 

@@ -25,7 +25,7 @@ from costspan.facts.periods import Periods
 from costspan.ledger import notes
 from costspan.ledger.claims import Claims
 from costspan.ledger.opener import LazyLedger
-from costspan.ledger.place import NoHome, path_of
+from costspan.ledger.place import NoHome, NotAFile, check, path_of
 from costspan.pricing.opener import LazyPrices
 from costspan.settings import AUTO, OFF, ON, Settings, has_otlp_endpoint, otlp_endpoint
 
@@ -38,7 +38,7 @@ def assembled(settings: Settings, prices: Path | None, providers: Mapping[str, A
     path = guard.part("ledger", lambda: _ledger_path(settings, meters))
     return Pipeline(
         settings,
-        prices=LazyPrices(prices),
+        prices=LazyPrices(prices, [provider for _, provider in settings.hosts]),
         ledger=guard.part("ledger", lambda: _ledger(path, settings)),
         tracer_provider=providers.get("tracer_provider"),
         meter_provider=providers.get("meter_provider"),
@@ -78,10 +78,12 @@ def _ledger_path(settings: Settings, meter_provider: Any) -> Path | None:
     if settings.ledger == OFF or (settings.ledger == AUTO and _has_way_out(meter_provider)):
         return None
     try:
-        return path_of(settings.ledger, os.environ)
-    except NoHome as reason:
+        path = path_of(settings.ledger, os.environ)
+        check(path)
+    except (NoHome, NotAFile) as reason:
         guard.degrade("ledger", str(reason))
         return None
+    return path
 
 
 def _claims(settings: Settings) -> Claims | None:
@@ -89,9 +91,11 @@ def _claims(settings: Settings) -> Claims | None:
     if settings.ledger == OFF:
         return None
     try:
-        return Claims(Path(f"{path_of(settings.ledger, os.environ)}.claims"))
-    except NoHome:  # told for the ledger
+        path = path_of(settings.ledger, os.environ)
+        check(path)
+    except (NoHome, NotAFile):  # told for the ledger
         return None
+    return Claims(Path(f"{path}.claims"))
 
 
 def _ledger(path: Path | None, settings: Settings) -> Ledger | None:

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
+from costspan.facts import foreign
+
 _log: Final = logging.getLogger("costspan")
 _lock = threading.Lock()
 _R = TypeVar("_R")
@@ -25,8 +27,18 @@ _MOST_TOLD: Final = 1_000
 def stopped(place: str, fault: BaseException) -> None:
     """Count a fault at a place, and tell about the first one there."""
     count(place)
-    if tell_once(f"fault:{place}", "costspan: a fault in %s was stopped, your program goes on: %r", place, fault):
+    if _is_first(f"fault:{place}"):
+        _log.warning("costspan: a fault in %s was stopped, your program goes on: %s", place, _in_words(fault))
         _log.debug("costspan: the fault in %s", place, exc_info=fault)
+
+
+def _in_words(fault: BaseException) -> str:
+    """Its class and the beginning of what it says, which may be text from outside."""
+    try:
+        said = foreign.text(str(fault))
+    except Exception:  # noqa: BLE001  # a foreign class may fail to say anything
+        said = None
+    return f"{type(fault).__name__}: {said}" if said else type(fault).__name__
 
 
 def part(name: str, make: Callable[[], _R]) -> _R | None:
@@ -37,7 +49,7 @@ def part(name: str, make: Callable[[], _R]) -> _R | None:
         if raise_again:
             raise
         count(f"part.{name}")
-        degrade(name, f"{type(fault).__name__}: {fault}")
+        degrade(name, _in_words(fault))
         _log.debug("costspan: the fault in %s", name, exc_info=fault)
         return None
 
@@ -56,14 +68,18 @@ def count(place: str) -> None:
 
 def tell_once(key: str, sentence: str, *words: object) -> bool:
     """Log a warning the first time that `key` comes; True if it did."""
+    is_first = _is_first(key)
+    if is_first:
+        _log.warning(sentence, *words)
+    return is_first
+
+
+def _is_first(key: str) -> bool:
     with _lock:
-        if key in _told:
-            return False
-        if len(_told) >= _MOST_TOLD:
+        if key in _told or len(_told) >= _MOST_TOLD:
             return False
         _told.add(key)
-    _log.warning(sentence, *words)
-    return True
+        return True
 
 
 def forget() -> None:

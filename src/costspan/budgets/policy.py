@@ -78,7 +78,7 @@ class Policy:
 
 
 class Mistake(NamedTuple):
-    """One mistake: the line it stands in, the key, and what was expected."""
+    """One mistake: the line it stands in (0: the file as a whole), the key, and what was expected."""
 
     line: int
     key: str
@@ -91,7 +91,12 @@ class PolicyError(ValueError):
     def __init__(self, path: str, mistakes: list[Mistake]) -> None:
         self.path = path
         self.mistakes = sorted(mistakes)
-        super().__init__("\n".join(f"{path}:{line}: {key}: {expected}" for line, key, expected in self.mistakes))
+        super().__init__(
+            "\n".join(
+                f"{path}:{line}: {key}: {expected}" if line else f"{path}: {expected}"
+                for line, key, expected in self.mistakes
+            )
+        )
 
 
 def load(path: Path) -> Policy:
@@ -100,9 +105,9 @@ def load(path: Path) -> Policy:
         with path.open("rb") as file:
             content = file.read(_LONGEST_FILE_BYTES + 1)
     except OSError as fault:
-        raise PolicyError(str(path), [Mistake(1, "file", f"cannot be read: {fault.strerror}")]) from fault
+        raise PolicyError(str(path), [Mistake(0, "file", f"cannot be read: {fault.strerror}")]) from fault
     if len(content) > _LONGEST_FILE_BYTES:
-        raise PolicyError(str(path), [Mistake(1, "file", "has more than 1,000,000 bytes: expected a list of budgets")])
+        raise PolicyError(str(path), [Mistake(0, "file", "has more than 1,000,000 bytes: expected a list of budgets")])
     return parse(content, str(path))
 
 

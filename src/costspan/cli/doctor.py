@@ -19,7 +19,7 @@ from costspan import guard
 from costspan.cli import destinations, notices, options, watching
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
 from costspan.ledger.inspection import Inspection, examine, has_room
-from costspan.ledger.place import NoHome, path_of
+from costspan.ledger.place import NoHome, NotAFile, check, path_of
 from costspan.pricing import Prices
 from costspan.pricing.overrides import OverrideError
 from costspan.report import Page
@@ -107,6 +107,8 @@ def prices(found: Settings, now_s: float) -> Iterator[Finding]:
         for mistake in fault.mistakes:
             yield Finding("prices", WRONG, f"your own prices are not used: {mistake}")
         table = Prices.load(None)
+    for sentence in table.questions([provider for _, provider in found.hosts]):
+        yield Finding("prices", WRONG, sentence)
     for rule in table.idle(now_s, [provider for _, provider in found.hosts]):
         yield Finding("prices", NOTE, f"{found.prices}:{rule.line}: takes no effect: {rule.why}")
     day = re.search(r"\d{4}-\d\d-\d\d", table.version)
@@ -124,7 +126,8 @@ def where_and_how(chosen: Path | None, set_: Settings, environ: Mapping[str, str
     """Where the ledger lies, if there is a place for it, and how it is."""
     try:
         path = chosen or path_of(set_.ledger, environ)
-    except NoHome as fault:
+        check(path)
+    except (NoHome, NotAFile) as fault:
         is_needed = set_.ledger != OFF and not (set_.ledger == AUTO and has_otlp_endpoint(environ))
         yield Finding("ledger", WRONG if is_needed else NOTE, f"no ledger is written: {fault}")
     else:

@@ -50,7 +50,8 @@ def explain(
     for one, again in explained:
         for line in _lines(one, time_zone):
             page.sentence(line)
-        page.table(bill.table(again.explanation))
+        if again.explanation.steps:
+            page.table(bill.table(again.explanation))
         for line in _verdict(one, again, prices):
             page.sentence(line)
 
@@ -119,7 +120,11 @@ def _booked(one: Record) -> str:
 
 
 def _verdict(one: Record, again: Again, prices: Prices) -> list[str]:
+    if one["units"] is None and one["cost_nano_usd"] is None:
+        return []  # nothing was reported that prices could be asked about
     lines = list(bill.sentences(again.explanation))
+    if again.is_same and one["cost_nano_usd"] is None:
+        return [line for line in lines if line != f"unpriced: {one['unpriced_detail']}"]  # that stands above
     if again.is_same:
         return [*lines, "These prices come to what was booked."]
     difference = (

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from costspan.ledger.faults import LedgerError
+from costspan.ledger.place import NotAFile, check
 from costspan.ledger.sidefile import waiting
 from costspan.ledger.store import Store
 
@@ -80,8 +81,10 @@ def _ask(found: Inspection, store: Store) -> None:
 
 def has_room(path: Path) -> str:
     """Why a ledger cannot be begun or written at `path`; empty where it can. Tries nothing that leaves a trace."""
-    if path.is_dir():
-        return f"{path} is a directory: name a file, such as {path / 'ledger.db'}"
+    try:
+        check(path)
+    except NotAFile as reason:
+        return str(reason)
     if path.exists():
         return "" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else f"{path} may not be written"
     place = path.parent

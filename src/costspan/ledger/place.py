@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from costspan.settings import AUTO, OFF, ON, OTEL_COSTSPAN_LEDGER, Settings
 
@@ -26,6 +28,28 @@ def path_of(setting: str, environ: Mapping[str, str]) -> Path:
     if setting not in {AUTO, ON, OFF}:
         return Path(setting)
     return data_directory(environ) / "ledger.db"
+
+
+class NotAFile(OSError):  # noqa: N818 - a state of the machine; the message is a sentence with the way out
+    """What is there can hold no ledger."""
+
+
+_KINDS: Final = {stat.S_IFDIR: "a directory", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFIFO: "a pipe",
+                 stat.S_IFSOCK: "a socket"}  # fmt: skip
+
+
+def check(path: Path) -> None:
+    """Raise NotAFile where something else than a file is at `path`, or at the end of it if it is a link."""
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except (OSError, ValueError):  # there is nothing, or nothing that this user may see
+        return
+    if kind == stat.S_IFDIR:
+        raise NotAFile(f"{path} is a directory, and no ledger: name a file, such as {path / 'ledger.db'}")
+    if kind != stat.S_IFREG:
+        raise NotAFile(
+            f"{path} is {_KINDS.get(kind, 'no file')}, and no ledger: name a file, or say off where there is to be none"
+        )
 
 
 def data_directory(environ: Mapping[str, str]) -> Path:

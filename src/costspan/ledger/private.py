@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 from pathlib import Path
 from typing import Final
+
+from costspan.ledger.place import check
 
 PRIVATE: Final = 0o600
 _COMPANIONS: Final = ("", "-wal", "-shm")
@@ -23,8 +24,7 @@ def make(path: Path) -> None:
     try:
         descriptor = os.open(end, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE)
     except FileExistsError:  # also where another process was first
-        if end.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "is a directory, and no file for a ledger", str(path)) from None
+        check(path)
         if end.is_file() and not end.stat().st_size:
             _tighten(end)
         return

@@ -15,6 +15,7 @@ from costspan.facts.recent import Recent
 from costspan.ledger import faults, private
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.migrations import complete_for_reading, migrate
+from costspan.ledger.place import NotAFile, check
 from costspan.ledger.rows import KIND_COLUMNS, RECORD_COLUMNS, Row, kind, mended, record
 
 _INSERT_KIND: Final = f"INSERT INTO kinds ({', '.join(KIND_COLUMNS)}) VALUES ({', '.join('?' * len(KIND_COLUMNS))})"  # noqa: S608
@@ -74,8 +75,10 @@ class Store:
         """Open for reading. Raises NoLedger, or LedgerError with a sentence."""
         if not path.exists():
             raise NoLedger(f"no ledger yet at {path}: no call of a program under costspan has been booked in it")
-        if path.is_dir():
-            raise LedgerError(f"{path} is a directory, and no ledger: name a file, such as {path / 'ledger.db'}")
+        try:
+            check(path)
+        except NotAFile as reason:
+            raise LedgerError(str(reason)) from None
         try:
             return cls(_reader(path, patience_s), path)
         except (sqlite3.Error, OSError) as fault:

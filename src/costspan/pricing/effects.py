@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from costspan.facts.sellers import GATEWAYS, SELLERS, UNKNOWN, is_own
+from costspan.facts.sellers import GATEWAYS, SELLERS, UNKNOWN, VENDOR, is_own
 from costspan.pricing.catalog import Catalog
 from costspan.pricing.lookup import GATEWAYS as GATEWAY_NAMES
 from costspan.pricing.lookup import PLANS, TABLE_NAMES, host_of, table_name
@@ -18,6 +18,9 @@ REPORTING: Final = frozenset({"openrouter", "perplexity", "x_ai", "x-ai", "verce
 NAMED_BY_USERS: Final = GATEWAY_NAMES | {
     "azure", "azure.ai.openai", "azure.ai.inference", "aws", "aws.bedrock", "baseten", "databricks", "modal",
 }  # fmt: skip
+
+#: So alike (of 1) are two names of which one is taken for the other misspelt. Less alike are names of the user's own.
+_SURELY_MEANT: Final = 0.8
 
 
 class Idle(NamedTuple):
@@ -31,6 +34,20 @@ def idle_rules(rules: Sequence[Rule], catalog: Catalog, now_s: float, named: Col
     """The rules that take no effect from now on; `named` are providers that the user's settings name."""
     known = _known(catalog) | set(named)
     return [Idle(rule.line, why) for rule in rules if (why := _why(rule, catalog, known, now_s))]
+
+
+def questionable(named: Collection[str], rules: Sequence[Rule], catalog: Catalog) -> Iterator[str]:
+    """What is to be asked about providers that OTEL_COSTSPAN_HOSTS names: a name of the user's own, or a misspelt one?"""
+    known = {*_known(catalog), VENDOR}
+    for name in dict.fromkeys(named):
+        if name in known or any("provider" in rule.match and rule.match["provider"].matches(name) for rule in rules):
+            continue
+        close = difflib.get_close_matches(name.lower(), sorted(known), 1, _SURELY_MEANT)
+        if close:
+            yield (
+                f"OTEL_COSTSPAN_HOSTS names a provider {name!r}, which has no prices: did you mean {close[0]}? "
+                "Its calls are unpriced"
+            )
 
 
 def _why(rule: Rule, catalog: Catalog, known: set[str], now_s: float) -> str | None:

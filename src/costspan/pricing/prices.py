@@ -126,6 +126,12 @@ class Prices:
 
         return idle_rules(self._rules, self._catalog, now_s, named)
 
+    def questions(self, named: Collection[str]) -> list[str]:
+        """What is to be asked about the providers that the user's settings name: one may be misspelt."""
+        from costspan.pricing.effects import questionable
+
+        return list(questionable(named, self._rules, self._catalog))
+
     def _plan(self, asked: Asked, at_s: float) -> Plan:
         plan = self._plans.get(asked)
         if plan is None or not plan.since_s <= at_s < plan.until_s:

@@ -74,6 +74,7 @@ def sentences(explanation: Explanation) -> Iterator[str]:
             yield f"the price table alone says {usd(price.computed_nano_usd)} USD"
     else:
         yield f"unpriced: {price.detail or price.reason.replace('_', ' ')}"
+        return  # that names what has no price
     for fault in explanation.faults:
         yield f"left out: {fault}"
 
