@@ -7,35 +7,29 @@ of the vendor names things differently, nothing is found, and the call gets a sp
 from __future__ import annotations
 
 import inspect
-import sys
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-#: By the module of the function: the local variable that has the span, and the attribute of it that is the span.
-#: Read in langfuse 3.0 to 5.0.
-_VENDORS: Final = {"langfuse.openai": ("generation", "_otel_span")}
+#: The module of the only such function that is known; its local variable, and the attribute of that which is the span.
+#: Read in langfuse 5.0.
+MODULE: Final = "langfuse.openai"
+_VARIABLE: Final = "generation"
+_ATTRIBUTE: Final = "_otel_span"
 #: So far above a call the function of a vendor is looked for: a client library's methods and wrappers lie between.
 _MOST_FRAMES: Final = 16
 
 
-def is_possible() -> bool:
-    """Whether any such vendor is in this process."""
-    return not sys.modules.keys().isdisjoint(_VENDORS)
-
-
 def span() -> Span | None:
-    """The open span of the innermost vendor that waits for the call of this thread, if one does."""
+    """The open span of the vendor that waits for the call of this thread, if one does. Asked where MODULE is loaded."""
     frame: FrameType | None = inspect.currentframe()
     for _ in range(_MOST_FRAMES):
         if frame is None:
             return None
-        found = _VENDORS.get(frame.f_globals.get("__name__", ""))
-        if found is not None:
-            variable, attribute = found
-            begun: Any = getattr(frame.f_locals.get(variable), attribute, None)
+        if frame.f_globals.get("__name__") == MODULE:
+            begun: Any = getattr(frame.f_locals.get(_VARIABLE), _ATTRIBUTE, None)
             if begun is not None:
                 return begun if begun.is_recording() else None
         frame = frame.f_back

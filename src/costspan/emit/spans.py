@@ -49,7 +49,7 @@ def _for_this_call(current: Span) -> Span | None:
     """Somebody else's span that stands for the call which begins: the current one, or one that was begun for it."""
     if current.is_recording() and is_inference(current):
         return current
-    return begun.span() if begun.is_possible() else None
+    return begun.span() if begun.MODULE in sys.modules else None
 
 
 class Spans:
