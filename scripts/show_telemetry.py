@@ -9,12 +9,12 @@ import time
 from typing import Any, cast
 
 from costspan import names
-from costspan.calls.ratelimits import quotas
 from costspan.emit.events import Events
 from costspan.facts.attribution import Attribution
 from costspan.facts.call import Answer, Call
 from costspan.facts.money import Cost, Unpriced
 from costspan.facts.usage import UNITS, Usage
+from costspan.metrics.ratelimits import quotas
 from pages import ROOT, code, deliver, table, with_parts
 
 PAGE = ROOT / "docs" / "telemetry.md"

@@ -14,7 +14,8 @@ from answers import CHAT_USAGE, Reply, chat_chunks, error, events
 from caller import KINDS, Caller, Kind, flavour
 from comparing import OPENAI_USAGE, compared
 from costspan import guard
-from costspan.calls import bodies, streams
+from costspan.calls import streams
+from costspan.clients.dialects import http_bodies
 from costspan.facts.call import Call
 from provider import Provider
 from watching import Watched
@@ -418,8 +419,9 @@ def test_who_failed_once_to_look_at_a_stream_asks_no_more(
             await ways.READ_TO_THE_END[way](c)
 
     monkeypatch.setattr(guard, "raise_again", False)
-    monkeypatch.setattr(streams, "follow", fail)
-    monkeypatch.setattr(bodies, "follow", fail)
+    monkeypatch.setattr(streams, "events", fail)
+    monkeypatch.setattr(streams, "AsyncEvents", fail)
+    monkeypatch.setattr(http_bodies, "follow", fail)
     with Watched() as watched:
         Caller(KINDS["chat"], provider.url, mode).run(thrice)
         calls = watched.calls()

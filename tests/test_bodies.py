@@ -27,8 +27,8 @@ from answers import (
 )
 from caller import KINDS, Caller
 from comparing import ANTHROPIC_USAGE, OPENAI_USAGE, compared, usage_of
-from costspan.calls import framing
 from costspan.calls.messages import parsed
+from costspan.clients.dialects import framing
 from provider import Provider
 from watching import Watched
 

@@ -12,7 +12,7 @@ import ways
 from answers import Asked, Reply, completion, whole
 from caller import KINDS, Caller, flavour
 from comparing import compared
-from costspan.calls import gateways
+from costspan.facts import gateways
 from costspan.facts.call import Answer
 from costspan.facts.money import Cost
 from costspan.facts.sellers import seller_at

@@ -19,11 +19,11 @@ from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metr
 
 from answers import Reply, completion, message, response, whole
 from costspan import names
-from costspan.calls import ratelimits
 from costspan.clients import anthropic_body, openai_body, openai_usage
 from costspan.facts.call import Answer
 from costspan.facts.money import MOST_USD, NANO_PER_USD, nano_from_usd
 from costspan.facts.usage import MOST_COUNT, MOST_NAMES, count, milliseconds
+from costspan.metrics import ratelimits
 from costspan.pricing import Prices
 from provider import Provider
 from watching import Watched

@@ -16,12 +16,12 @@ from click.testing import CliRunner
 import ways
 from caller import KINDS, Caller
 from costspan import assembly, attribution, guard, instrumentor, names, scope
-from costspan.calls.ratelimits import RateLimits
 from costspan.cli.commands import costspan
 from costspan.emit import events, pipeline, recorder, spans
 from costspan.facts.money import FAULT, Cost, Unpriced
 from costspan.ledger import writer
 from costspan.metrics import durations, session_points, sessions, totals
+from costspan.metrics.ratelimits import RateLimits
 from costspan.pricing import Prices, opener
 from costspan.sdk import export_extra
 from provider import Provider

@@ -10,7 +10,7 @@ import ways
 from answers import completion, error, whole
 from caller import KINDS, Caller
 from costspan import guard, names
-from costspan.calls.ratelimits import RateLimits, quotas
+from costspan.metrics.ratelimits import RateLimits, quotas
 from provider import Provider
 from watching import Watched
 

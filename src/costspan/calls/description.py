@@ -31,10 +31,11 @@ class Endpoint:
     """One endpoint of an API, by the end of the path that the client library asks for.
 
     `read` reads a response or a stream event; `merge` joins the messages of a stream. `asks_usage` is True where
-    a stream reports usage only to those who ask (`stream_options.include_usage`). `request_usage` reads the usage
+    a stream reports usage only to those who ask, in events that are all of one type. `request_usage` reads the usage
     off the request where the response reports none (speech is billed by its input). `ends` tells the event of a
     stream after which no usage comes. `fetches` is True where a stored answer is fetched: it is booked only if it
     was still pending when it was made. `each` is True where every item of the answer is a call of its own.
+    `is_later` tells from a request that the answer will only be begun, and fetched later.
     For estimates: `shown` gives what an event of a stream shows the caller (texts, in any nesting), `prompt` what a
     request has of the prompt; without them the forms of OpenAI and Anthropic are presumed.
     """
@@ -49,6 +50,7 @@ class Endpoint:
     method: str = "post"
     fetches: bool = False
     each: bool = False
+    is_later: Callable[[Mapping[str, Any]], bool] | None = None
     shown: Callable[[Any], Any] | None = None
     prompt: Callable[[Mapping[str, Any]], Any] | None = None
 

@@ -18,24 +18,23 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from time import monotonic, perf_counter_ns, sleep, time_ns
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from costspan import guard
-from costspan.calls import estimating, gateways
-from costspan.calls.messages import NOTHING, opened, parsed, text
+from costspan.calls import estimating
+from costspan.calls.messages import NOTHING, opened
 from costspan.calls.recorder import Recorder
 from costspan.facts import call as outcomes
-from costspan.facts import foreign
+from costspan.facts import foreign, gateways
 from costspan.facts import usage as units
 from costspan.facts.attribution import NOBODY, Attribution
-from costspan.facts.call import Answer, Call
+from costspan.facts.call import NO_ANSWER, Answer, Call
 from costspan.facts.usage import Usage
 
 if TYPE_CHECKING:
     from costspan.calls.description import Endpoint
 
 _NS_PER_S: Final = 1e9
-_FIRST_REFUSAL: Final = 300
 _ABANDONING: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
 
 
@@ -74,12 +73,10 @@ class Seller(Protocol):
 
 
 class ObservedCall:
-    """One call under way."""
+    """One call under way. A dialect derives from it where its shape of library needs more."""
 
     __slots__ = (
         "_open",
-        "asked",
-        "at_end",
         "body",
         "borrowed",
         "call",
@@ -88,11 +85,13 @@ class ObservedCall:
         "is_direct",
         "native",
         "recorder",
-        "response",
         "span",
         "start",
-        "taken",
         "token",
+    )  # fmt: skip
+    #: What a stream takes over from the call that turned out to be one.
+    CARRIED: ClassVar[tuple[str, ...]] = (
+        "native", "borrowed", "headers", "is_direct", "span", "token", "start", "_open",
     )  # fmt: skip
 
     def __init__(self, recorder: Recorder, call: Call, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
@@ -100,13 +99,9 @@ class ObservedCall:
         self.call = call
         self.endpoint = endpoint
         self.body = body
-        self.asked = False  # usage was asked for by us, so its event is ours to swallow
-        self.at_end: Callable[..., None] | None = None  # told of a whole stream, not asked by us, if it reported usage
-        self.native = False  # the library emits a span of its own for this call, which ends before `request` returns
+        self.native = False  # the library emits a span of its own for this call: the recorder must not add one
         self.borrowed = False  # `span` is somebody else's: to be annotated, not to be ended
-        self.taken = False  # what came back has been looked at
         self.headers: Any = None
-        self.response: Any = None  # the HTTP response that the library is reading, until it has been looked at
         self.is_direct = True  # no gateway stands between us and the seller, as far as is known
         self.span: Any = None
         self.token: Any = None
@@ -140,7 +135,6 @@ class ObservedCall:
         if not self.is_direct and self.headers is not None and (answer is not None or outcome != outcomes.ERROR):
             self._take_money()
         self.body = NOTHING
-        self.response = None
         me = threading.get_ident()
         if me in _finishing and _is_finishing(me, _caller()):
             self.recorder.finished(self)
@@ -183,17 +177,11 @@ class ObservedCall:
         if self.claim():
             self._note_error(error)
             outcome = outcomes.ABANDONED if isinstance(error, _ABANDONING) else outcomes.ERROR
-            self.finish(self.read_response(), outcome)
+            self.finish(self.withheld(), outcome)
 
-    @guard.guarded_positional("calls.read_response")
-    def read_response(self) -> Answer | None:
-        """What the response says that the library could not make an object of, or that it refused to hand on."""
-        response = self.response
-        if response is None or response.status_code >= _FIRST_REFUSAL:
-            return None
-        self.call.http_status = response.status_code
-        body = parsed(getattr(response, "_content", b""))
-        return None if body is None else self.endpoint.read(body)
+    def withheld(self) -> Answer | None:
+        """What was answered that the library could not make an object of, or refused to hand on. For dialects to know."""
+        return None
 
     @guard.guarded("calls.error")
     def _note_error(self, error: BaseException) -> None:
@@ -216,7 +204,7 @@ class ObservedStream(ObservedCall):
     """
 
     __slots__ = (
-        "__weakref__", "carriers", "count", "first_ns", "has_last_word", "is_chat", "kinds", "known", "passed_bytes",
+        "__weakref__", "carriers", "count", "first_ns", "has_kinds", "has_last_word", "kinds", "known", "passed_bytes",
         "reader", "recent", "sample", "stride",
     )  # fmt: skip
     TAIL: Final = 8
@@ -238,7 +226,7 @@ class ObservedStream(ObservedCall):
         self.passed_bytes = 0  # of events that were too large to be kept
         self.first_ns = 0
         self.has_last_word = False
-        self.is_chat = endpoint.asks_usage  # its events are of one kind, with the usage in a field of them all
+        self.has_kinds = not endpoint.asks_usage  # its events differ by type
         self.reader: Callable[[], Any] | None = None  # a weak reference to the iterator that the caller reads
         call.is_stream = True
         _live[id(self)] = weakref.ref(self)
@@ -259,7 +247,7 @@ class ObservedStream(ObservedCall):
         self.count = former + len(fresh)
         if not former:
             self.first_ns = perf_counter_ns()
-        if not self.is_chat:
+        if self.has_kinds:
             self.kinds.update(zip(map(type, fresh), fresh, strict=True))
         self.sample += fresh[-former % self.stride :: self.stride]
         while len(self.sample) >= self.SAMPLE:
@@ -268,24 +256,7 @@ class ObservedStream(ObservedCall):
 
     def look(self) -> Look | None:
         """What each event is asked before the caller gets it, if anything."""
-        if self.native:
-            return self.meets
-        return self.is_ours if self.is_chat else None
-
-    def is_ours(self, event: Any) -> bool:
-        """Look at an event of a chat stream: keep the one that reports usage. Whether it came because we asked.
-
-        Who is asked for usage says in the other events that it is none yet: that is taken out again.
-        """
-        try:
-            is_report = event.usage is not None
-            if not is_report and self.asked:
-                event.__pydantic_fields_set__.discard("usage")
-        except AttributeError:  # no object of a library that knows of usage
-            return False
-        if is_report:
-            self.carriers.append(event)
-        return is_report and self.asked and not getattr(event, "choices", True) and not getattr(event, "error", None)
+        return self.meets if self.native else None
 
     def meets(self, event: Any) -> None:
         """Within a span of the library's own, a stream is over for us with its last usage: the span ends any moment."""
@@ -311,15 +282,11 @@ class ObservedStream(ObservedCall):
 
     @classmethod
     def following(cls, observed: ObservedCall) -> ObservedStream:
-        """The same call, now that it turned out to be streamed. It keeps no response: that one may keep the call alive."""
-        observed.response = None
+        """The same call, now that it turned out to be streamed."""
         if isinstance(observed, ObservedStream):
             return observed
         stream = cls(observed.recorder, observed.call, observed.endpoint, observed.body)
-        for name in (
-            "asked", "at_end", "native", "borrowed", "taken", "headers", "is_direct", "response", "span", "token", "start",
-            "_open",
-        ):  # fmt: skip
+        for name in cls.CARRIED:
             setattr(stream, name, getattr(observed, name))
         return stream
 
@@ -339,33 +306,24 @@ class ObservedStream(ObservedCall):
 
     @guard.guarded("calls.raised")
     def _take_raised(self, error: BaseException) -> None:
-        """The event that the library raised instead of handing it on: it may be the one that carries the usage.
+        event = self.raised(error)
+        said = self.endpoint.read(event) if event is not None else None
+        if said is not None and said.usage is not None:
+            self.has_last_word = True
+            self.recent.append(event)
 
-        Nowhere but in the frame of the library's own loop is it kept (`Stream.__stream__`, openai 1 to 3 and kin).
-        """
-        trace = error.__traceback__
-        while trace is not None:
-            if trace.tb_frame.f_code.co_name == "__stream__":
-                event = trace.tb_frame.f_locals.get("data")
-                said = self.endpoint.read(event) if isinstance(event, Mapping) else None
-                self.has_last_word = said is not None and said.usage is not None
-                if self.has_last_word:
-                    self.recent.append(event)
-            trace = trace.tb_next
+    def raised(self, error: BaseException) -> Any:  # noqa: ARG002  # for dialects to know
+        """The event that the library raised instead of handing it on, if any: it may be the one that carries the usage."""
+        return None
+
+    def completed(self, *, is_reported: bool) -> None:
+        """The stream came whole and without an error; whether it reported its usage. For dialects that learn from it."""
 
     @guard.guarded_positional("calls.finish")
     def closed(self) -> None:
         """The caller closed the stream before its end."""
         if self.claim():
             self.settle(outcomes.ABANDONED)
-
-    @guard.guarded_positional("calls.read_response")
-    def read_response(self) -> Answer | None:
-        """The same of a stream that the library did not get to hand on: the provider makes it all the same."""
-        answer = super().read_response()
-        if self.call.http_status is None or self.response is None or (answer is not None and answer.usage is not None):
-            return answer
-        return dataclasses.replace(answer or Answer(), usage=self._estimated(None))
 
     @guard.guarded_positional("calls.finish")
     def dropped(self) -> None:
@@ -403,8 +361,8 @@ class ObservedStream(ObservedCall):
     def _read(self, outcome: str) -> Answer | None:
         answer = self.answer_so_far()
         usage = answer.usage if answer is not None else None
-        if self.at_end is not None and outcome == outcomes.OK and answer is not None and answer.error is None:
-            self.at_end(is_reported=usage is not None)
+        if outcome == outcomes.OK and answer is not None and answer.error is None:
+            self.completed(is_reported=usage is not None)
         is_over = outcome == outcomes.OK or self.has_last_word or bool(answer and answer.finish_reasons)
         is_final = usage is not None and usage.complete and is_over
         if is_final or self.endpoint.fetches:
@@ -412,7 +370,7 @@ class ObservedStream(ObservedCall):
         answer = answer or Answer()
         if answer.pending:  # the work goes on in the background, and will be fetched
             return answer
-        answer.usage = self._estimated(usage)
+        answer.usage = self.estimated(usage)
         return answer
 
     def answer_so_far(self) -> Answer | None:
@@ -436,7 +394,8 @@ class ObservedStream(ObservedCall):
                     given.add(id(event))
                     yield event
 
-    def _estimated(self, usage: Usage | None) -> Usage:
+    def estimated(self, usage: Usage | None) -> Usage:
+        """What the provider reported so far, with estimates of what it did not get to report."""
         kept, endpoint = [opened(event) for event in self.sample], self.endpoint
         output = estimating.output_tokens(kept, self.count, self.passed_bytes, endpoint.shown)
         if not output:
@@ -544,8 +503,9 @@ def begin(
     `attribution` is who it is for where the scope that it begins in does not say (`Recorder.began`).
     """
     call = Call(
-        "", client, seller.provider, endpoint.operation, time_ns(), model or text(body.get("model")), seller.host,
-        seller.port, attribution,
+        "", client, seller.provider, endpoint.operation, time_ns(), model, seller.host, seller.port, attribution,
+        answer=NO_ANSWER,
     )  # fmt: skip
-    call.is_fetchable = endpoint.fetches or endpoint.each or body.get("background") is True
+    is_later = endpoint.is_later
+    call.is_fetchable = endpoint.fetches or endpoint.each or (is_later is not None and is_later(body))
     return kind(recorder, call, endpoint, body)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from costspan import guard
 from costspan.calls import streams
 from costspan.calls.engine import ObservedCall, ObservedStream, begin
-from costspan.calls.messages import NOTHING
+from costspan.calls.messages import NOTHING, text
 from costspan.calls.servers import Server, Servers
 
 if TYPE_CHECKING:
@@ -89,7 +89,13 @@ class PatchedClient:
         """A call begins here and now: within its span, until `left`."""
         kind = ObservedStream if request.is_stream else ObservedCall
         observed = begin(
-            self.recorder, request.endpoint, self.client.name, request.server, request.body, kind, request.model
+            self.recorder,
+            request.endpoint,
+            self.client.name,
+            request.server,
+            request.body,
+            kind,
+            request.model or text(request.body.get("model")),
         )
         observed.is_direct = request.server.is_direct
         self.recorder.began(observed)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from costspan.calls import gateways
+from costspan.facts import gateways
 from costspan.facts.sellers import VENDOR, Seller, is_at, seller_at
 
 _MOST_SERVERS: Final = 256

@@ -7,50 +7,24 @@ Per event: count it and keep what may be needed (`ObservedStream.digest`). Nothi
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import AsyncIterator, Iterator
-from itertools import chain, filterfalse, islice
 from typing import Any
 
-from costspan import guard
-from costspan.calls import wires
 from costspan.calls.engine import ObservedCall, ObservedStream
 
 
-def follow(observed: ObservedCall, stream: Any) -> Any:
-    """The same stream, watched."""
-    if observed.endpoint.each:
-        return _follow_each(observed, stream)
-    followed = ObservedStream.following(observed)
-    source = stream._iterator
-    iterator: Any = AsyncEvents(followed, source) if hasattr(source, "__anext__") else events(followed, source)
-    stream._iterator = iterator
-    followed.reader = weakref.ref(iterator)
-    response = getattr(stream, "response", None) or getattr(stream, "http_response", None)
-    if response is not None:
-        _watch_closing(followed, response)
-    return stream
-
-
 def events(observed: ObservedStream, source: Iterator[Any]) -> Iterator[Any]:
-    """The library's events, without the one that nobody but we asked for."""
-    noted = filterfalse(observed.recent.append, source)  # `append` answers None: each event is noted, and passes
+    """The library's events, without those that are ours alone (`ObservedStream.look`)."""
+    recent, limit = observed.recent, 1
     look = observed.look()
-    is_each = observed.asked or observed.native
     try:
-        for first in noted:
-            observed.digest()
-            batch = chain((first,), islice(noted, observed.BATCH))
-            if look is None:
-                yield from batch
-                continue
-            for event in batch:
-                try:  # a call for each event would cost as much as all the rest
-                    is_plain = not is_each and event.usage is None
-                except AttributeError:
-                    is_plain = False
-                if is_plain or not look(event):
-                    yield event
+        for event in source:
+            recent.append(event)
+            if len(recent) >= limit:
+                observed.digest()
+                limit = len(recent) + observed.BATCH
+            if look is None or not look(event):
+                yield event
     except GeneratorExit:
         observed.dropped()
         raise
@@ -60,12 +34,10 @@ def events(observed: ObservedStream, source: Iterator[Any]) -> Iterator[Any]:
     observed.ended()
 
 
-def _follow_each(observed: ObservedCall, stream: Any) -> Any:
-    """A list of answers, sent as a stream (the results of a batch): every item is a call of its own."""
+def each(observed: ObservedCall, source: Any) -> Any:
+    """The items of an answer that is a list of answers (the results of a batch): every one is a call of its own."""
     observed.claim()
-    source = stream._iterator
-    stream._iterator = _async_items(observed, source) if hasattr(source, "__anext__") else _items(observed, source)
-    return stream
+    return _async_items(observed, source) if hasattr(source, "__anext__") else _items(observed, source)
 
 
 def _items(observed: ObservedCall, source: Iterator[Any]) -> Iterator[Any]:
@@ -81,7 +53,7 @@ async def _async_items(observed: ObservedCall, source: AsyncIterator[Any]) -> As
 
 
 class AsyncEvents:
-    """The library's asynchronous events, without the one that nobody but we asked for.
+    """The library's asynchronous events, without those that are ours alone (`ObservedStream.look`).
 
     An object, not an asynchronous generator: the event loop would put off the end of an abandoned generator, or
     never get to it.
@@ -93,7 +65,6 @@ class AsyncEvents:
         self._recent = observed.recent
         self._limit = 1
         self._look = observed.look()
-        self._is_each = observed.asked or observed.native
         self._next = source.__anext__
 
     @property
@@ -114,13 +85,7 @@ class AsyncEvents:
                     self._watch.digest()
                     self._limit = len(recent) + self._watch.BATCH
                 look = self._look
-                if look is None:
-                    return event
-                try:
-                    is_plain = not self._is_each and event.usage is None
-                except AttributeError:
-                    is_plain = False
-                if is_plain or not look(event):
+                if look is None or not look(event):
                     return event
         except StopAsyncIteration:
             self._watch.ended()
@@ -152,24 +117,3 @@ class AsyncEvents:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self._source.__reduce_ex__(protocol)
-
-
-def _watch_closing(observed: ObservedStream, response: Any) -> None:
-    """Learn of a response that is closed from outside, while our iterator is not running.
-
-    Weak references only: an abandoned stream must not be kept alive by its observed.
-    """
-    watching = weakref.ref(observed)
-
-    @guard.guarded_positional("calls.close")
-    def closing() -> None:
-        watched = watching()
-        if watched is None:
-            return
-        running = watched.reader() if watched.reader is not None else None
-        if wires.is_dropped():
-            watched.dropped()
-        elif not getattr(running, "gi_running", False):
-            watched.closed()
-
-    wires.attach(response, closing)

@@ -25,7 +25,7 @@ CLIENT = Client(
     endpoints=(
         Endpoint("/chat/completions", "chat", openai_body.chat, asks_usage=True),
         Endpoint("/completions", "text_completion", openai_body.chat, asks_usage=True),
-        Endpoint("/responses", "chat", openai_body.responses),
+        Endpoint("/responses", "chat", openai_body.responses, is_later=openai_body.is_background),
         Endpoint("/responses/compact", "chat", openai_body.responses),
         Endpoint("/responses/{}", "chat", openai_body.retrieved, method="get", fetches=True),
         Endpoint("/embeddings", "embeddings", openai_body.embeddings),

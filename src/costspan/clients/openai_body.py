@@ -66,6 +66,11 @@ def _usage_elsewhere(said: Mapping[str, Any]) -> Any:
     return next((spent for choice in listed(said.get("choices")) if (spent := fields(choice).get("usage"))), None)
 
 
+def is_background(body: Mapping[str, Any]) -> bool:
+    """Whether a request asks for a response that is made in the background, and fetched later."""
+    return body.get("background") is True
+
+
 def responses(message: Any) -> Answer | None:
     """A response of the Responses API, whole or within an event of its stream."""
     said = fields(message)

@@ -13,7 +13,7 @@ CLIENT = Client(
     provider="perplexity",
     endpoints=(
         Endpoint("/chat/completions", "chat", openai_body.chat),
-        Endpoint("/responses", "chat", openai_body.responses),
+        Endpoint("/responses", "chat", openai_body.responses, is_later=openai_body.is_background),
         Endpoint("/embeddings", "embeddings", openai_body.embeddings),
         Endpoint("/contextualizedembeddings", "embeddings", openai_body.embeddings),
     ),

@@ -11,7 +11,6 @@ from opentelemetry._logs import get_logger_provider
 
 from costspan import guard, names
 from costspan.calls import engine
-from costspan.calls.ratelimits import RateLimits
 from costspan.emit.dispatcher import CallDispatcher, Sink
 from costspan.emit.events import Events
 from costspan.emit.recorder import CallRecorder
@@ -22,6 +21,7 @@ from costspan.ledger.claims import Claims
 from costspan.metrics.durations import Durations, is_default
 from costspan.metrics.health import LedgerHealth, observe_health, observe_rate_limits
 from costspan.metrics.instruments import observe_totals
+from costspan.metrics.ratelimits import RateLimits
 from costspan.metrics.sessions import Sessions
 from costspan.metrics.totals import Totals
 from costspan.pricing.opener import LazyPrices

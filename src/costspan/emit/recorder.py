@@ -12,13 +12,13 @@ from opentelemetry.context import Context
 
 from costspan import guard, scope
 from costspan.calls.engine import ObservedCall
-from costspan.calls.ratelimits import RateLimits
 from costspan.emit.dispatcher import CallDispatcher
 from costspan.emit.spans import Spans
 from costspan.facts.attribution import NOBODY
 from costspan.facts.call import ERROR, Call
 from costspan.facts.money import FAULT, NO_USAGE, Unpriced
 from costspan.facts.periods import Periods
+from costspan.metrics.ratelimits import RateLimits
 from costspan.metrics.sessions import Sessions
 from costspan.metrics.totals import Totals
 from costspan.pricing.opener import LazyPrices

@@ -9,9 +9,9 @@ from opentelemetry.metrics import Meter
 
 from costspan import guard, names
 from costspan.calls import patching
-from costspan.calls.ratelimits import Quota, RateLimits
 from costspan.metrics.instruments import observe
 from costspan.metrics.numbers import usd
+from costspan.metrics.ratelimits import Quota, RateLimits
 
 
 class LedgerHealth(Protocol):

@@ -11,19 +11,20 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from costspan import guard
-from costspan.calls import asking
-from costspan.calls.asking import Asking, Refusable, is_refused
 from costspan.calls.description import Client, Endpoint
-from costspan.calls.engine import ObservedCall, ObservedStream, begin
-from costspan.calls.messages import NOTHING
+from costspan.calls.engine import begin
+from costspan.calls.messages import NOTHING, text
 from costspan.calls.points import Options, PatchedClient, Point
 from costspan.calls.recorder import Recorder
 from costspan.calls.servers import Server
-from costspan.clients.dialects import stainless_shapes
+from costspan.clients.dialects import asking, stainless_shapes
+from costspan.clients.dialects.asking import Asking, Refusable, is_refused
+from costspan.clients.dialects.stainless_call import StainlessCall, StainlessStream
 
+_Observed: TypeAlias = "StainlessCall | StainlessStream"
 _CLASSES: Final = ("SyncAPIClient", "AsyncAPIClient")
 
 
@@ -34,7 +35,7 @@ class StainlessClient(PatchedClient):
         super().__init__(client, recorder, options)
         self.ask_usage = options.ask_usage
         self.asking = Asking(options.ask_usage)
-        self._shapes: dict[type, Callable[[ObservedCall, Any], Any]] = {}
+        self._shapes: dict[type, Callable[[_Observed, Any], Any]] = {}
 
     def points(self) -> tuple[Point, ...]:
         """Both classes of clients; `request` also where others have wrapped it before us."""
@@ -65,7 +66,7 @@ class StainlessClient(PatchedClient):
         self._take(observed, result)
         return result
 
-    def _asked(self, observed: ObservedCall, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    def _asked(self, observed: _Observed, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """With our question in it; and if the server refuses that, as the caller wrote it: he must not notice."""
         plain, asking_too = args
         with Refusable(observed):
@@ -74,7 +75,7 @@ class StainlessClient(PatchedClient):
         self._note_refusal(observed, instance, plain[1])
         return result
 
-    def _made(self, observed: ObservedCall, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    def _made(self, observed: _Observed, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         try:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
@@ -102,7 +103,7 @@ class StainlessClient(PatchedClient):
         return result
 
     async def _asked_async(
-        self, observed: ObservedCall, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
+        self, observed: _Observed, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any
     ) -> Any:
         plain, asking_too = args
         with Refusable(observed):
@@ -111,7 +112,7 @@ class StainlessClient(PatchedClient):
         self._note_refusal(observed, instance, plain[1])
         return result
 
-    async def _made_async(self, observed: ObservedCall, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    async def _made_async(self, observed: _Observed, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         try:
             result = await wrapped(*args, **kwargs)
         except BaseException as error:
@@ -125,7 +126,7 @@ class StainlessClient(PatchedClient):
     @guard.guarded_positional("calls.begin")
     def _begin(
         self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[ObservedCall, tuple[Any, ...]] | None:
+    ) -> tuple[_Observed, tuple[Any, ...]] | None:
         if not self.is_active:
             return None
         options = args[1] if len(args) > 1 else kwargs["options"]
@@ -141,16 +142,16 @@ class StainlessClient(PatchedClient):
         self.recorder.began(observed)
         return observed, args
 
-    def _watch(self, endpoint: Endpoint, server: Server, options: Any, kwargs: dict[str, Any]) -> ObservedCall:
+    def _watch(self, endpoint: Endpoint, server: Server, options: Any, kwargs: dict[str, Any]) -> _Observed:
         body = options.json_data
         if type(body) is not dict and not isinstance(body, Mapping):
             body = NOTHING
-        kind = ObservedStream if kwargs.get("stream") else ObservedCall
-        observed = begin(self.recorder, endpoint, self.client.name, server, body, kind)
+        kind = StainlessStream if kwargs.get("stream") else StainlessCall
+        observed: Any = begin(self.recorder, endpoint, self.client.name, server, body, kind, text(body.get("model")))
         observed.is_direct = server.is_direct
         return observed
 
-    def _asking(self, observed: ObservedCall, server: Server, args: tuple[Any, ...], options: Any) -> tuple[Any, ...]:
+    def _asking(self, observed: _Observed, server: Server, args: tuple[Any, ...], options: Any) -> tuple[Any, ...]:
         place = (server.base, observed.call.request_model)
         is_asked = self.asking.is_asked(place, known=server.is_asked)
         if is_asked is False or asking.has_own_word(observed.body, getattr(options, "extra_json", None)):
@@ -168,7 +169,7 @@ class StainlessClient(PatchedClient):
         self.asking.learn(place, is_asked=not is_reported)
 
     @guard.guarded_positional("calls.refused")
-    def _note_refusal(self, observed: ObservedCall, instance: Any, options: Any) -> None:
+    def _note_refusal(self, observed: _Observed, instance: Any, options: Any) -> None:
         server = self._server(instance, options.url)
         self.asking.refused((server.base, observed.call.request_model), server.host)
 
@@ -189,17 +190,18 @@ class StainlessClient(PatchedClient):
         return server
 
     @guard.guarded_positional("calls.answer")
-    def _take(self, observed: ObservedCall, result: Any) -> None:
+    def _take(self, observed: _Observed, result: Any) -> None:
         """Look at what came back, and follow it if it is not over yet."""
         if not observed.taken:
             observed.taken = True
+            observed.response = None  # it may keep the stream alive that keeps the call
             if self._look(observed, result) is None:  # we failed to read it: it was answered all the same
                 observed.answered(None)
                 if observed.asked:  # and what we asked for stays in it: never again
                     self.asking.stop()
 
     @guard.guarded_positional("calls.answer")
-    def _look(self, observed: ObservedCall, result: Any) -> bool:
+    def _look(self, observed: _Observed, result: Any) -> bool:
         kind = type(result)
         take = self._shapes.get(kind)
         if take is None:
@@ -222,7 +224,7 @@ class StainlessClient(PatchedClient):
         self._take(observed, result)
         return result
 
-    async def _taken_later(self, observed: ObservedCall, awaited: Any) -> Any:
+    async def _taken_later(self, observed: _Observed, awaited: Any) -> Any:
         try:
             result = await awaited
         except BaseException as error:
@@ -232,24 +234,22 @@ class StainlessClient(PatchedClient):
         return result
 
     @guard.guarded_positional("calls.headers")
-    def _note_response(self, instance: Any, kwargs: dict[str, Any]) -> ObservedCall | None:
+    def _note_response(self, instance: Any, kwargs: dict[str, Any]) -> _Observed | None:
         """Take the headers; the observed call, if what comes back is to be looked at here and not after `request`."""
         if not self.is_active:
             return None
-        observed = self.recorder.current()
+        observed: Any = self.recorder.current()
         if observed is None or observed.call.client != self.client.name:
-            observed = self._begin_late(instance, kwargs)
-            if observed is not None:
-                _note(observed, kwargs.get("response"))
-            return observed
-        _note(observed, kwargs.get("response"))
+            return self._begin_late(instance, kwargs)
+        observed.response = response = kwargs.get("response")
+        observed.headers = getattr(response, "headers", None)
         if not observed.native:
             return None
         # The library's own span ends before `request` returns: what it is told, it is told here.
         self.recorder.adopted(observed)
         return observed
 
-    def _begin_late(self, instance: Any, kwargs: dict[str, Any]) -> ObservedCall | None:
+    def _begin_late(self, instance: Any, kwargs: dict[str, Any]) -> _Observed | None:
         """An observed call for one that did not come by `request`: whose place could not be taken, and others hide it."""
         options = kwargs["options"]
         endpoint = self.client.endpoint(options.url, options.method)
@@ -258,12 +258,9 @@ class StainlessClient(PatchedClient):
         observed = self._watch(endpoint, self._server(instance, options.url), options, kwargs)
         self.recorder.began(observed)
         self.recorder.left(observed)
+        observed.response = response = kwargs.get("response")
+        observed.headers = getattr(response, "headers", None)
         return observed
-
-
-def _note(observed: ObservedCall, response: Any) -> None:
-    observed.response = response
-    observed.headers = getattr(response, "headers", None)
 
 
 #: What this dialect watches a library with.

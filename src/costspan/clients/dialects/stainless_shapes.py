@@ -4,39 +4,57 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
-from costspan.calls import bodies, streams
-from costspan.calls.engine import ObservedCall
+from costspan.calls import streams
+from costspan.clients.dialects import http_bodies, http_wires
+from costspan.clients.dialects.stainless_call import StainlessCall, StainlessStream
 from costspan.facts import call as outcomes
 
+_Observed: TypeAlias = "StainlessCall | StainlessStream"
 
-def of(kind: type) -> Callable[[ObservedCall, Any], Any]:
+
+def of(kind: type) -> Callable[[_Observed, Any], Any]:
     """How to look at a value of this type."""
     if hasattr(kind, "__stream__") or hasattr(kind, "__decode__"):
         return _take_stream
     if any("http_response" in vars(parent).get("__annotations__", ()) for parent in kind.__mro__):
         return _take_raw
     if hasattr(kind, "iter_bytes") and hasattr(kind, "headers"):
-        return bodies.follow
+        return _take_response
     if hasattr(kind, "iter_bytes") and hasattr(kind, "response"):
         return _take_bytes
     return _take_whole
 
 
-def _take_stream(observed: ObservedCall, stream: Any) -> None:
-    streams.follow(observed, stream)
+def _take_stream(observed: _Observed, stream: Any) -> None:
+    source = stream._iterator
+    if observed.endpoint.each:
+        stream._iterator = streams.each(observed, source)
+        return
+    followed = StainlessStream.following(observed)
+    kind: Any = streams.AsyncEvents if hasattr(source, "__anext__") else streams.events
+    stream._iterator = iterator = kind(followed, source)
+    followed.reader = weakref.ref(iterator)
+    response = getattr(stream, "response", None) or getattr(stream, "http_response", None)
+    if response is not None:
+        http_wires.watch_closing(followed, response)
 
 
-def _take_raw(observed: ObservedCall, raw: Any) -> None:
-    bodies.follow(observed, raw.http_response)
+def _take_raw(observed: _Observed, raw: Any) -> None:
+    _take_response(observed, raw.http_response)
 
 
-def _take_bytes(observed: ObservedCall, _: Any) -> None:
+def _take_response(observed: _Observed, response: Any) -> None:
+    http_bodies.follow(observed, response, is_asked=observed.asked)
+
+
+def _take_bytes(observed: _Observed, _: Any) -> None:
     observed.answered(None)
 
 
-def _take_whole(observed: ObservedCall, message: Any) -> None:
+def _take_whole(observed: _Observed, message: Any) -> None:
     answer = observed.endpoint.read(message)
     observed.answered(answer, outcomes.OK)

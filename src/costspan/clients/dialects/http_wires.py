@@ -9,9 +9,11 @@ that one reads from is taken the place of. So a method that is kept alone works,
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Protocol
 
+from costspan import guard
 from costspan.calls.engine import ObservedStream
 
 
@@ -78,6 +80,27 @@ class _AsyncWire(_Wire):
     async def aclose(self) -> None:
         self._closing()
         await self._inner.aclose()
+
+
+def watch_closing(observed: ObservedStream, response: Any) -> None:
+    """Learn of a response that is closed from outside, while our iterator is not running.
+
+    Weak references only: an abandoned stream must not be kept alive by who watches it.
+    """
+    watching = weakref.ref(observed)
+
+    @guard.guarded_positional("calls.close")
+    def closing() -> None:
+        watched = watching()
+        if watched is None:
+            return
+        running = watched.reader() if watched.reader is not None else None
+        if is_dropped():
+            watched.dropped()
+        elif not getattr(running, "gi_running", False):
+            watched.closed()
+
+    attach(response, closing)
 
 
 def is_dropped() -> bool:

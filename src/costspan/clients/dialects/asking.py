@@ -17,7 +17,7 @@ from costspan.calls.messages import NOTHING
 from costspan.facts.sellers import seller_at
 
 if TYPE_CHECKING:
-    from costspan.calls.engine import ObservedCall
+    from costspan.clients.dialects.stainless_call import StainlessCall, StainlessStream
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _OPTIONS: Final = "stream_options"
@@ -94,7 +94,7 @@ class Refusable:
 
     __slots__ = ("_watch",)
 
-    def __init__(self, observed: ObservedCall) -> None:
+    def __init__(self, observed: StainlessCall | StainlessStream) -> None:
         self._watch = observed
 
     def __enter__(self) -> None:
@@ -105,7 +105,7 @@ class Refusable:
         return not self._watch.asked
 
 
-def is_refused(observed: ObservedCall, error: BaseException) -> bool:
+def is_refused(observed: StainlessCall | StainlessStream, error: BaseException) -> bool:
     """Whether the server refuses what we added to a request, which is then asked no more; if we fail to say, it does."""
     if observed.asked and getattr(error, "status_code", None) in _REFUSALS:
         observed.asked = names_our_question(error, observed.body) is False

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from costspan import guard
-from costspan.calls import framing, wires
 from costspan.calls.engine import ObservedCall, ObservedStream
 from costspan.calls.messages import compacted, fields, parsed
+from costspan.clients.dialects import framing, http_wires
 
 _REPORTS: Final = re.compile(rb'"usage"\s*:\s*\{')
 _ENCODINGS: Final = frozenset({"", "identity"})
@@ -27,13 +27,12 @@ _LARGE: Final = 64 * 1024
 _END: Final = 256 * 1024
 
 
-def follow(observed: ObservedCall, response: Any) -> None:
-    """Watch an httpx response until its body is known."""
-    observed.response = None
+def follow(observed: ObservedCall, response: Any, *, is_asked: bool = False) -> None:
+    """Watch an httpx response until its body is known; `is_asked` where its stream was asked for usage by us."""
     if observed.endpoint.request_usage is not None:
         observed.answered(None)
         return
-    tap = Tap(ObservedStream.following(observed), response.headers.get("content-type", ""))
+    tap = Tap(ObservedStream.following(observed), response.headers.get("content-type", ""), is_asked=is_asked)
     if hasattr(response, "_content"):
         tap.take_decoded(response.content)
         tap.end_decoded()
@@ -45,8 +44,8 @@ def _read_along(tap: Tap, response: Any) -> None:
     is_plain = response.headers.get("content-encoding", "").strip().lower() in _ENCODINGS
     if not is_plain:
         tap.is_encoded = True
-        response._decoder = wires.Decoder(response._get_content_decoder(), tap)
-    wires.attach(response, tap.close, tap)
+        response._decoder = http_wires.Decoder(response._get_content_decoder(), tap)
+    http_wires.attach(response, tap.close, tap)
 
 
 class Tap:
@@ -55,12 +54,13 @@ class Tap:
     Where we asked for usage, an event is passed on when it is complete: it may be the one that is ours alone.
     """
 
-    def __init__(self, observed: ObservedStream, content_type: str) -> None:
+    def __init__(self, observed: ObservedStream, content_type: str, *, is_asked: bool) -> None:
         self.observed = observed
         self.is_running = False  # the response is at work for the caller, and may close itself
         self.held = b""  # what he has not got yet: the beginning of an event that may be ours alone
         self.is_encoded = False  # compressed: what passes is looked at when it has been decoded
         self._content_type = content_type
+        self._is_asked = is_asked
         self._framing: framing.Framing | None = None
         self._only: bytes | None = None  # the message of a body that has had no other so far
         self._is_within = False  # the beginning of this event has been passed on
@@ -96,7 +96,7 @@ class Tap:
         if self._framing is None:
             self._framing = framing.of(self._content_type, chunk)
             self.observed.call.is_stream = self._framing.is_stream
-        if self.observed.asked and self._framing.is_stream:
+        if self._is_asked and self._framing.is_stream:
             return self._take_asked(self._framing, chunk)
         for message in self._framing.feed(chunk):
             self._message(message)
@@ -140,7 +140,7 @@ class Tap:
     @guard.guarded_positional("calls.close")
     def close(self) -> None:
         """The response is closed."""
-        if wires.is_dropped():
+        if http_wires.is_dropped():
             self.observed.dropped()
         elif not self.is_running:
             self.observed.closed()
