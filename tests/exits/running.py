@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from costspan.ledger import intake
 from otlp_receiver import Received, over_grpc, over_http
 from stand_in_process import client_environment, served, stand_in
 
@@ -84,7 +85,8 @@ def end_all_of(session: int) -> None:
 
 
 def rows(ledger: Path) -> list[dict[str, Any]]:
-    """What the ledger holds."""
+    """What the ledger holds for who asks it: a child that was forked amid a write has put its records beside it."""
+    intake.take_in_all(ledger)
     with closing(sqlite3.connect(ledger)) as database:
         database.row_factory = sqlite3.Row
         return [dict(row) for row in database.execute("SELECT * FROM calls")]
