@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from costspan.calls.estimating import input_tokens, output_tokens, text_bytes
+from costspan.calls.estimating import input_tokens, measure, output_tokens
+from costspan.clients.estimates import prompt, shown
 from pages import ROOT, table
 
 CORPUS = Path(os.environ.get("COSTSPAN_CORPUS", ROOT / "../shared/corpus"))
@@ -62,6 +63,11 @@ def is_shown(body: dict[str, Any], api: str) -> bool:
     return own and not body.get("previous_response_id") and not api.startswith("cohere")
 
 
+def text_bytes(seen: list[Any]) -> int:
+    """The bytes of text in stream events."""
+    return sum(measure(shown(event).texts)[0] for event in seen)
+
+
 def cut_streams() -> Iterator[tuple[str, float, float]]:
     """What is estimated at a cut, what it is, and what was counted of it: by the share of text that had come."""
     for path in sorted(CORPUS.glob("*.jsonl")):
@@ -73,17 +79,17 @@ def cut_streams() -> Iterator[tuple[str, float, float]]:
             counted, body = exchange["expected"]["usage"], exchange["request"]["json"]
             seen = events(exchange["response"]["body"])
             if counted["input_total"]:
-                yield "input", input_tokens(body), counted["input_total"]
+                yield "input", input_tokens(body, prompt), counted["input_total"]
                 if is_shown(body, path.stem):
-                    yield "input, all of it in the request", input_tokens(body), counted["input_total"]
-            whole = output_tokens(seen, len(seen))
+                    yield "input, all of it in the request", input_tokens(body, prompt), counted["input_total"]
+            whole = output_tokens(seen, len(seen), shown)
             for name, cut in (("half", seen[: len(seen) // 2]), ("the last event", seen[:-1])):
                 if not (cut and whole and counted["output_total"]):
                     continue
                 due = counted["output_total"] * text_bytes(cut) / max(1, text_bytes(seen))
                 if due >= 1:
                     hidden = ", with hidden or shown reasoning" if counted["reasoning"] else ""
-                    yield f"output at {name}{hidden}", output_tokens(cut, len(cut)), due
+                    yield f"output at {name}{hidden}", output_tokens(cut, len(cut), shown), due
 
 
 FEWEST = 4  # for quartiles
@@ -97,10 +103,10 @@ def pairs(api: str) -> tuple[list[Pair], list[Pair]]:
     for exchange in exchanges(api):
         counted = exchange["expected"]["usage"]
         if counted["input_total"]:
-            prompts.append((input_tokens(exchange["request"]["json"]), counted["input_total"]))
+            prompts.append((input_tokens(exchange["request"]["json"], prompt), counted["input_total"]))
         if exchange["response"]["stream"] == "sse" and counted["output_total"]:
             seen = events(exchange["response"]["body"])
-            streams.append((output_tokens(seen, len(seen)), counted["output_total"]))
+            streams.append((output_tokens(seen, len(seen), shown), counted["output_total"]))
     return prompts, streams
 
 

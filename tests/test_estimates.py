@@ -8,6 +8,7 @@ import pytest
 
 import measure_estimates
 from costspan.calls.estimating import input_tokens, output_tokens
+from costspan.clients import estimates
 
 
 def chat(**delta: Any) -> dict[str, Any]:
@@ -35,7 +36,7 @@ SHOWN: dict[str, tuple[list[Any], int, int]] = {
 def test_what_was_shown_is_counted(case: str) -> None:
     """Text, and the calls of tools with their names; what is said twice, once."""
     events, fewest, most = SHOWN[case]
-    assert fewest <= output_tokens(events, len(events)) <= most
+    assert fewest <= output_tokens(events, len(events), estimates.shown) <= most
 
 
 TOOL: dict[str, Any] = {
@@ -50,7 +51,7 @@ def test_tools_count_as_the_model_is_given_them(model: str) -> None:
     """Who is told how to call tools pays for it in every request that has some."""
     messages = [{"role": "user", "content": "x" * 40}]
     asked: dict[str, Any] = {"model": model, "messages": messages}
-    without, given = input_tokens(asked), input_tokens({**asked, "tools": [TOOL]})
+    without, given = input_tokens(asked, estimates.prompt), input_tokens({**asked, "tools": [TOOL]}, estimates.prompt)
     assert MODELS[model] < given - without < MODELS[model] + 40
 
 

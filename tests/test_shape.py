@@ -152,6 +152,66 @@ def test_every_client_library_is_forbidden_to_import() -> None:
     assert {client.module.partition(".")[0] for client in CLIENTS} <= set(contracts["clients"]["forbidden_modules"])
 
 
+# --- what the engine does not know ----------------------------------------------------------------------------
+
+CALLS: Final = [path for path in SOURCES if path.parent.name == "calls"]
+#: Libraries and vendors. "together" is a word of English, too.
+NAMED: Final = re.compile(
+    "|".join({label for client in CLIENTS for label in (client.name, client.provider)} - {"together"} | {
+        "google", "gemini", "vertex", "bedrock", "amazon", "aws", "azure", "mistral", "cohere", "ollama", "litellm",
+        "openrouter", "xai", "httpx", "botocore",
+    }),
+    re.IGNORECASE,
+)  # fmt: skip
+
+
+def fields_read(module: ast.AST) -> Iterator[str]:
+    """The fields that are read off a body: `said.get("usage")`, `said["usage"]`."""
+    for node in ast.walk(module):
+        found: list[ast.expr] = []
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "get":
+            found = node.args[:1]
+        elif isinstance(node, ast.Subscript):
+            found = [node.slice]
+        yield from (each.value for each in found if isinstance(each, ast.Constant) and isinstance(each.value, str))
+
+
+def test_the_engine_names_no_library_and_no_vendor() -> None:
+    """What one of them needs stands in its dialect or its client file, in comments too: the engine serves them all."""
+    told = [
+        f"{named(path)}:{number}: {found.group()}"
+        for path in CALLS
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if (found := NAMED.search(line))
+    ]
+    assert told == []
+
+
+def test_the_engine_reads_no_field_of_a_body() -> None:
+    """What the client files read off bodies is theirs to know, as an item and as an attribute of an event.
+
+    Private attributes of libraries are refused by ruff (SLF001), which has no exception for these files.
+    """
+    known = {name for path in SOURCES if "clients" in path.parts for name in fields_read(tree(path))}
+    of_ours = {
+        name
+        for path in SOURCES
+        if path.parent.name in {"calls", "facts"}
+        for node in ast.walk(tree(path))
+        for name in (
+            (node.attr,) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+            else (node.name,) if isinstance(node, Function)
+            else (getattr(node.target, "id", ""),) if isinstance(node, ast.AnnAssign)
+            else ()
+        )
+    }  # fmt: skip
+    assert {"usage", "choices", "model"} <= known
+    for path in CALLS:
+        attributes = {node.attr for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)}
+        assert set(fields_read(tree(path))) & known == set(), named(path)
+        assert (attributes & known) - of_ours == set(), named(path)
+
+
 # --- names and words ------------------------------------------------------------------------------------------
 
 FORBIDDEN: Final = (

@@ -19,7 +19,7 @@ Merge: TypeAlias = Callable[[Answer, Answer], Answer]
 #: In `Endpoint.path`: one segment of a path, such as an id.
 SEGMENT: Final = "{}"
 
-# Before the path: a host and a prefix such as /openai/v1, which differ by version and provider. A job that is only
+# Before the path: a host and a prefix such as /api/v1, which differ by version and provider. A job that is only
 # handed in (`/async/...`) is no call yet. After it: a query.
 _BEFORE: Final = r"(?:https?://[^/]+)?(?:/(?!async/)[^/?]+)*?"
 _AFTER: Final = r"/?(?:\?.*)?"
@@ -36,8 +36,9 @@ class Endpoint:
     stream after which no usage comes. `fetches` is True where a stored answer is fetched: it is booked only if it
     was still pending when it was made. `each` is True where every item of the answer is a call of its own.
     `is_later` tells from a request that the answer will only be begun, and fetched later.
-    For estimates: `shown` gives what an event of a stream shows the caller (texts, in any nesting), `prompt` what a
-    request has of the prompt; without them the forms of OpenAI and Anthropic are presumed.
+    For estimates: `shown` gives what an event of a stream shows the caller (texts in any nesting, or `Shown`),
+    `prompt` what a request has of the prompt (texts, or `Prompt`); without them, nothing (`clients.estimates` has those
+    of the forms that many APIs share).
     """
 
     path: str

@@ -198,7 +198,7 @@ class ObservedCall:
 class ObservedStream(ObservedCall):
     """A call whose answer comes in events. Of these it keeps what may be needed, and counts the others.
 
-    Usage stands in the last event with most providers, in the first with Anthropic, and may be followed by any number
+    Usage stands in the last event with most providers, in the first with others, and may be followed by any number
     of events: kept are the last few, the last of each kind, and those that say that they report it. A sample spread
     evenly over the stream tells how much text there was, should it be cut short.
     """
@@ -210,7 +210,7 @@ class ObservedStream(ObservedCall):
     TAIL: Final = 8
     CARRIERS: Final = 4
     SAMPLE: Final = 32
-    #: So many events are kept before they are looked at together, which costs each a third. More of them would set off
+    #: So many events are kept before they are looked at together, each at a third of the cost. More of them would set off
     #: the garbage collector: an event that is let go of at once never does.
     BATCH: Final = 24
 
@@ -397,10 +397,10 @@ class ObservedStream(ObservedCall):
     def estimated(self, usage: Usage | None) -> Usage:
         """What the provider reported so far, with estimates of what it did not get to report."""
         kept, endpoint = [opened(event) for event in self.sample], self.endpoint
-        output = estimating.output_tokens(kept, self.count, self.passed_bytes, endpoint.shown)
+        output = estimating.output_tokens(kept, self.count, endpoint.shown, self.passed_bytes)
         if not output:
             last = [opened(event) for event in self.recent]
-            output = estimating.output_tokens(last, len(last), shown=endpoint.shown)
+            output = estimating.output_tokens(last, len(last), endpoint.shown)
         counts = dict(usage.counts) if usage is not None else {}
         counts.setdefault(units.INPUT, estimating.input_tokens(self.body, endpoint.prompt))
         counts[units.OUTPUT] = max(counts.get(units.OUTPUT, 0), output)
@@ -448,7 +448,7 @@ def _others(me: int) -> bool:
     others = _finishing - {me}
     if not others:
         return False
-    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
+    frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     return any([_is_finishing(thread, frames.get(thread)) for thread in others])  # noqa: C419  # each is looked at
 
 

@@ -12,7 +12,7 @@ _OF_INPUT = (units.INPUT, *units.INPUT_PARTS)
 def merged(earlier: Answer, later: Answer) -> Answer:
     """The later answer, with every field that it says nothing about taken from the earlier one.
 
-    Usage is replaced unit by unit: Anthropic's last event repeats the totals without the cache details of the
+    Usage is replaced unit by unit: a last event may repeat the totals without the cache details of the
     first, and the providers that report on every event report running totals.
     """
     if earlier.usage is not None:

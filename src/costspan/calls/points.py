@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from costspan import guard
 from costspan.calls import streams
 from costspan.calls.engine import ObservedCall, ObservedStream, begin
-from costspan.calls.messages import NOTHING, text
+from costspan.calls.messages import NOTHING
 from costspan.calls.servers import Server, Servers
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Wrapper: TypeAlias = Callable[[Callable[..., Any], Any, Any, Any], Any]
 
 @dataclass(slots=True)
 class Request:
-    """What is asked of whom. `model` where the body does not name it."""
+    """What is asked of whom: `model` as the request names it, wherever it does."""
 
     endpoint: Endpoint
     server: Server
@@ -95,7 +95,7 @@ class PatchedClient:
             request.server,
             request.body,
             kind,
-            request.model or text(request.body.get("model")),
+            request.model,
         )
         observed.is_direct = request.server.is_direct
         self.recorder.began(observed)

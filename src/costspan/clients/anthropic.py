@@ -6,7 +6,7 @@ from typing import Any
 
 from costspan.calls.description import Client, Endpoint
 from costspan.calls.messages import fields
-from costspan.clients import anthropic_body
+from costspan.clients import anthropic_body, estimates
 from costspan.facts.call import Answer
 
 
@@ -29,7 +29,7 @@ CLIENT = Client(
     versions=">=0.44,<3",
     module="anthropic._base_client",
     provider="anthropic",
-    endpoints=(
+    endpoints=estimates.usual(
         Endpoint("/messages", "chat", anthropic_body.message, anthropic_body.merge, ends=is_last_usage),
         Endpoint("/complete", "text_completion", anthropic_body.message),
         Endpoint("/messages/batches/{}/results", "chat", result, method="get", each=True),

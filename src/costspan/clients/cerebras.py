@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from costspan.calls.description import Client, Endpoint
-from costspan.clients import openai_body
+from costspan.clients import estimates, openai_body
 
 CLIENT = Client(
     name="cerebras",
@@ -11,7 +11,7 @@ CLIENT = Client(
     versions=">=1,<2",
     module="cerebras.cloud.sdk._base_client",
     provider="cerebras",
-    endpoints=(
+    endpoints=estimates.usual(
         Endpoint("/chat/completions", "chat", openai_body.chat, asks_usage=True),
         Endpoint("/completions", "text_completion", openai_body.chat, asks_usage=True),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from costspan.calls.description import Client, Endpoint
-from costspan.clients import anthropic_body, openai_body
+from costspan.clients import anthropic_body, estimates, openai_body
 
 CLIENT = Client(
     name="fireworks",
@@ -11,7 +11,7 @@ CLIENT = Client(
     versions=">=1,<2",
     module="fireworks._base_client",
     provider="fireworks",
-    endpoints=(
+    endpoints=estimates.usual(
         Endpoint("/chat/completions", "chat", openai_body.chat, asks_usage=True),
         Endpoint("/completions", "text_completion", openai_body.chat, asks_usage=True),
         Endpoint("/messages", "chat", anthropic_body.message, anthropic_body.merge),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from costspan.calls.description import Client, Endpoint
-from costspan.clients import openai, openai_body
+from costspan.clients import estimates, openai, openai_body
 
 CLIENT = Client(
     name="groq",
@@ -11,7 +11,7 @@ CLIENT = Client(
     versions=">=0.13,<2",
     module="groq._base_client",
     provider="groq",
-    endpoints=(
+    endpoints=estimates.usual(
         Endpoint("/chat/completions", "chat", openai_body.chat),
         Endpoint("/embeddings", "embeddings", openai_body.embeddings),
         Endpoint("/audio/transcriptions", "transcription", openai_body.sound),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from costspan.calls.description import Client, Endpoint
-from costspan.clients import openai_body
+from costspan.clients import estimates, openai_body
 from costspan.facts.usage import CHARACTERS, Usage
 
 
@@ -22,7 +22,7 @@ CLIENT = Client(
     versions=">=1.30,<4",
     module="openai._base_client",
     provider="openai",
-    endpoints=(
+    endpoints=estimates.usual(
         Endpoint("/chat/completions", "chat", openai_body.chat, asks_usage=True),
         Endpoint("/completions", "text_completion", openai_body.chat, asks_usage=True),
         Endpoint("/responses", "chat", openai_body.responses, is_later=openai_body.is_background),

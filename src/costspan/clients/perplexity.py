@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from costspan.calls.description import Client, Endpoint
-from costspan.clients import openai_body
+from costspan.clients import estimates, openai_body
 
 CLIENT = Client(
     name="perplexity",
@@ -11,7 +11,7 @@ CLIENT = Client(
     versions=">=0.20,<1",
     module="perplexity._base_client",
     provider="perplexity",
-    endpoints=(
+    endpoints=estimates.usual(
         Endpoint("/chat/completions", "chat", openai_body.chat),
         Endpoint("/responses", "chat", openai_body.responses, is_later=openai_body.is_background),
         Endpoint("/embeddings", "embeddings", openai_body.embeddings),

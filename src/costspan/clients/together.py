@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from costspan.calls.description import Client, Endpoint
-from costspan.clients import openai, openai_body
+from costspan.clients import estimates, openai, openai_body
 
 CLIENT = Client(
     name="together",
@@ -11,7 +11,7 @@ CLIENT = Client(
     versions=">=2,<4",
     module="together._base_client",
     provider="together",
-    endpoints=(
+    endpoints=estimates.usual(
         Endpoint("/chat/completions", "chat", openai_body.chat, asks_usage=True),
         Endpoint("/completions", "text_completion", openai_body.chat, asks_usage=True),
         Endpoint("/embeddings", "embeddings", openai_body.embeddings),
