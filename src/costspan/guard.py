@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar
 from costspan.facts import foreign
 
 _log: Final = logging.getLogger("costspan")
-_lock = threading.Lock()
+# Re-entrant, like every lock of costspan that a finalizer or a signal's code may come to while its thread holds it.
+_lock = threading.RLock()
 _R = TypeVar("_R")
 
 #: Faults by place since the start of the process (health metric `costspan.errors`).
@@ -85,7 +86,7 @@ def _is_first(key: str) -> bool:
 def forget() -> None:
     """In a forked child: the faults were the parent's, and the lock may be held by a thread that is not here."""
     global _lock  # noqa: PLW0603  # one lock a process
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     faults.clear()
 
 

@@ -58,7 +58,7 @@ class LedgerWriter:
         self.lock = threading.RLock()
         self._store: Store | None = None
         self._waiting: list[Call] = []
-        self._counting = threading.Lock()
+        self._counting = threading.RLock()
         self._side = SideFile(self.path)
         self._looks_again_s = 0.0
         # What was lost and does not stand in the ledger's `losses` yet: records, nano-USD, the last reason.

@@ -7,7 +7,7 @@ provider is not the SDK's: then they are the SDK's instruments.
 
 from __future__ import annotations
 
-import threading
+import functools
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from time import time_ns
@@ -18,6 +18,7 @@ from opentelemetry.metrics import Histogram, Meter
 
 from costspan import names
 from costspan.facts.call import Call
+from costspan.metrics.reentry import Reentrant
 from costspan.metrics.totals import Totals
 
 # Not empty: the SDK takes the current context for an empty one, and would keep the labels once more for an exemplar.
@@ -49,14 +50,14 @@ class Spread:
         self.most = max(self.most, seconds)
 
 
-class Durations:
+class Durations(Reentrant):
     """Takes the durations of finished calls. `ride` tells, once there are metric readers, whether ours may ride along."""
 
     def __init__(self, meter: Meter, totals: Totals, ride: Callable[[], bool | None]) -> None:
         self._cells = totals
         self._ride = ride
         self._is_own: bool | None = None
-        self.lock = threading.Lock()
+        self._renew()
         #: Duration and first chunk: spreads by labels.
         self.own: tuple[dict[int, Spread], dict[int, Spread]] = ({}, {})
         self._sets: dict[tuple[str, ...], dict[str, str]] = {}
@@ -65,6 +66,9 @@ class Durations:
 
     def take(self, calls: Sequence[Call]) -> None:
         """Record finished calls."""
+        if self._is_within():
+            self._put_off.append(functools.partial(self.take, calls))
+            return
         if self._is_own is None:
             self._is_own = self._ride()
         add = self._add_own if self._is_own else self._record
@@ -74,6 +78,8 @@ class Durations:
                 add(0, call.duration_s, labels)
                 if call.first_chunk_s is not None:
                     add(1, call.first_chunk_s, without_error)
+        if self._put_off:
+            self._catch_up()
 
     def _add_own(self, which: int, seconds: float, labels: dict[str, str]) -> None:
         table = self.own[which]
@@ -107,7 +113,7 @@ class Durations:
 
     def forget(self) -> None:
         """In a forked child: start from zero."""
-        self.lock = threading.Lock()
+        self._renew()
         for table in self.own:
             table.clear()
         self._labels.clear()

@@ -47,8 +47,7 @@ def observe_totals(meter: Meter, totals: Totals, periods: Periods) -> None:
 
 def _each(totals: Totals, read: Callable[[LabelTotals], Iterable[tuple[int | float, dict[str, str]]]]) -> Source:
     def source() -> list[tuple[int | float, dict[str, str]]]:
-        with totals.lock:
-            return [point for entry in totals.by_labels.values() for point in read(entry)]
+        return totals.read(lambda: [point for entry in totals.by_labels.values() for point in read(entry)])
 
     return source
 
@@ -78,14 +77,14 @@ def _unpriced(entry: LabelTotals, index: int) -> Iterator[tuple[int | float, dic
 
 def day_costs(totals: Totals, today: str) -> list[tuple[int | float, dict[str, str]]]:
     """The points of the day counter on the date `today`."""
-    with totals.lock:
-        return [(usd(day.nano_usd), day.labels) for day in totals.recent(today)]
+    return totals.read(lambda: [(usd(day.nano_usd), day.labels) for day in totals.recent(today)])
 
 
 def _day_tokens(totals: Totals, today: str) -> list[tuple[int | float, dict[str, str]]]:
-    with totals.lock:
-        return [
+    return totals.read(
+        lambda: [
             (count, {**day.labels, names.DIRECTION: direction})
             for day in totals.recent(today)
             for direction, count in (("input", day.input), ("output", day.output))
         ]
+    )

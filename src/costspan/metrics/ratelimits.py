@@ -61,7 +61,7 @@ class RateLimits:
         self._remaining: dict[Quota, float] = {}
         self._reset_at: dict[Quota, float] = {}  # seconds since the epoch
         self._unread: dict[tuple[str, str], deque[tuple[Any, float]]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def take(self, provider: str, model: str | None, headers: Any) -> None:
         """Keep the headers of an answer, until somebody asks what quotas they tell."""
@@ -91,7 +91,7 @@ class RateLimits:
 
     def forget(self) -> None:
         """In a forked child: begin with no quotas and a lock that nobody holds."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         for table in (self._limit, self._remaining, self._reset_at, self._unread):
             table.clear()
 

@@ -6,8 +6,9 @@ table of bounded size, from which the longest idle session goes first.
 
 from __future__ import annotations
 
-import threading
+import functools
 from collections import OrderedDict
+from collections.abc import Iterator
 from itertools import chain
 from time import time_ns
 from typing import Final, TypeAlias
@@ -18,6 +19,7 @@ from costspan.facts.call import Call
 from costspan.facts.money import Cost
 from costspan.facts.recent import Recent
 from costspan.metrics.cardinality import CardinalityLimit
+from costspan.metrics.reentry import Reentrant
 
 #: Session, task type, model, source: the labels of the session counters.
 Key: TypeAlias = tuple[str, str, str, str]
@@ -36,14 +38,14 @@ class Spent:
         self.nano_usd = self.input = self.output = self.changed = 0
 
 
-class Sessions:
+class Sessions(Reentrant):
     """The active sessions of this process."""
 
     def __init__(self, limit: int, label_limit: int) -> None:
         self.limit = limit
         self._caps = tuple(CardinalityLimit(label_limit) for _ in range(3))
         self._kinds: Recent[_Kind, tuple[str, str, str]] = Recent(_MOST_KINDS)
-        self.lock = threading.Lock()
+        self._renew()
         self.active: OrderedDict[Key, Spent] = OrderedDict()
         #: Went before every reader had delivered them; dropped then, or when as many again have gone.
         self.departed: OrderedDict[Key, Spent] = OrderedDict()
@@ -54,6 +56,9 @@ class Sessions:
         """Add one finished call; nothing happens for a call without a session."""
         who = call.attribution
         if who.session is None:
+            return
+        if self._is_within():
+            self._put_off.append(functools.partial(self.add, call))
             return
         kind = (who.task_type, call.request_model, who.source)
         usage, price = call.answer.usage, call.price
@@ -71,6 +76,8 @@ class Sessions:
                 spent.output += usage.counts.get(units.OUTPUT, 0)
             if isinstance(price, Cost):
                 spent.nano_usd += price.nano_usd
+        if self._put_off:
+            self._catch_up()
 
     def _kind(self, kind: _Kind) -> tuple[str, str, str]:
         """The labels for a task type, model and source, within their caps."""
@@ -95,9 +102,12 @@ class Sessions:
 
     def changed_since(self, clock: int) -> list[tuple[int, Key, Spent]]:
         """The sessions that changed after `clock`, each with when it did by the clock, the longest idle first."""
-        with self.lock:
-            tables = chain(self.departed.items(), self.active.items())  # in the order in which they changed
-            return [(spent.changed, key, spent) for key, spent in tables if spent.changed > clock]
+        return self.read(lambda: list(self._changed_since(clock)))
+
+    def _changed_since(self, clock: int) -> Iterator[tuple[int, Key, Spent]]:
+        for key, spent in chain(self.departed.items(), self.active.items()):  # in the order in which they changed
+            if spent.changed > clock:
+                yield spent.changed, key, spent
 
     def delivered(self, reader: int, clock: int) -> None:
         """A reader has delivered everything up to `clock`. One that is to be waited for says so first, with 0."""
@@ -109,7 +119,7 @@ class Sessions:
 
     def clear(self) -> None:
         """Start from zero (a forked child)."""
-        self.lock = threading.Lock()
+        self._renew()
         self.active.clear()
         self.departed.clear()
         self._kinds.clear()

@@ -9,7 +9,7 @@ when, and why every figure stays exact.
 
 from __future__ import annotations
 
-import threading
+import functools
 from collections.abc import Callable
 from time import monotonic
 from typing import Final, TypeAlias
@@ -21,6 +21,7 @@ from costspan.facts.money import Cost
 from costspan.facts.recent import Recent
 from costspan.metrics.cardinality import CardinalityLimit
 from costspan.metrics.days import Day, told_on, weekday
+from costspan.metrics.reentry import Reentrant
 from costspan.names import OTHER, UNKNOWN
 
 _Raw: TypeAlias = tuple[str | None, ...]
@@ -108,13 +109,13 @@ class LabelTotals:
         return found
 
 
-class Totals:
+class Totals(Reentrant):
     """All sums of this process. `steady` is a clock in seconds that is never set."""
 
     def __init__(
         self, label_limit: int, *, with_account: bool = False, steady: Callable[[], float] = monotonic
     ) -> None:
-        self.lock = threading.Lock()
+        self._renew()
         self._steady = steady
         self._today = ""
         self._told: frozenset[str] = frozenset()
@@ -134,6 +135,9 @@ class Totals:
 
     def add(self, call: Call, month: str, date: str) -> None:
         """Add one finished call to the month and the date on which it began, `YYYYMM` and `YYYYMMDD`."""
+        if self._is_within():
+            self._put_off.append(functools.partial(self.add, call, month, date))
+            return
         answer, who = call.answer, call.attribution
         raw = (
             call.operation, call.provider, call.request_model, answer.model,
@@ -148,6 +152,8 @@ class Totals:
             if day is None:
                 day = entry.days[date] = self._day(entry, date)
             day.add(call)
+        if self._put_off:
+            self._catch_up()
 
     def _cell(self, raw: _Raw) -> LabelTotals:
         *dimensions, month, account = raw
@@ -252,7 +258,7 @@ class Totals:
 
     def clear(self) -> None:
         """Start from zero: the sums so far are another process's (a forked child)."""
-        self.lock = threading.Lock()
+        self._renew()
         self._sets.clear()
         self.by_labels.clear()
         self.days.clear()

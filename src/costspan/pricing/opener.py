@@ -29,7 +29,7 @@ class LazyPrices:
         self._overrides = overrides
         self._named = named
         self._prices: Prices | _NoPrices | None = None
-        self._loading = threading.Lock()
+        self._loading = threading.RLock()
         # The code now, the table later: a fork while a thread imports leaves the child with a module that it can
         # never import.
         for module in ("costspan.pricing", *(["costspan.pricing.effects"] if named else [])):
@@ -57,7 +57,7 @@ class LazyPrices:
 
     def forget(self) -> None:
         """In a forked child: the lock may be held by a thread that is not here."""
-        self._loading = threading.Lock()
+        self._loading = threading.RLock()
 
 
 def _loaded(overrides: Path | None) -> Prices:

@@ -7,6 +7,7 @@ them, in messages of their own (docs/decisions/0045-messages-of-bounded-size.md)
 
 from __future__ import annotations
 
+import functools
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -191,12 +192,15 @@ class ExportExtra:
             return
         kind = AggregationTemporality.DELTA if self._is_delta else AggregationTemporality.CUMULATIVE
         for which, metric in enumerate((names.DURATION_S, names.FIRST_CHUNK_S)):
-            with self._durations.lock:
-                points = [self._spread(which, key, spread, now) for key, spread in self._durations.own[which].items()]
-            found = [point for point in points if point is not None]
+            found = self._durations.read(functools.partial(self._spreads, which, now))
             if found:
                 data = Histogram(data_points=found, aggregation_temporality=kind)
                 yield Metric(metric.name, metric.description, metric.unit, data)
+
+    def _spreads(self, which: int, now: int) -> list[HistogramDataPoint]:
+        own = self._durations.own[which] if self._durations is not None else {}
+        points = [self._spread(which, key, spread, now) for key, spread in own.items()]
+        return [point for point in points if point is not None]
 
     def _spread(self, which: int, key: int, spread: Spread, now: int) -> HistogramDataPoint | None:
         since, count, total, buckets = spread.started_ns, spread.count, spread.total, list(spread.buckets)
