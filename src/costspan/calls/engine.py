@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from costspan import guard
 from costspan.calls import estimating
+from costspan.calls.merging import merged
 from costspan.calls.messages import NOTHING, opened
 from costspan.calls.recorder import Recorder
 from costspan.facts import call as outcomes
@@ -187,9 +188,11 @@ class ObservedCall:
     def _note_error(self, error: BaseException) -> None:
         call = self.call
         call.error_type = foreign.text(type(error).__qualname__)
-        status = getattr(error, "status_code", None)
-        if isinstance(status, int):
-            call.http_status = status
+        for name in ("status_code", "code"):  # `code` is text with some libraries, a method with others
+            status = getattr(error, name, None)
+            if type(status) is int:
+                call.http_status = status
+                break
         response = getattr(error, "response", None)
         if response is not None:
             self.headers = getattr(response, "headers", None)
@@ -374,14 +377,17 @@ class ObservedStream(ObservedCall):
         return answer
 
     def answer_so_far(self) -> Answer | None:
-        """What the kept events say, joined from the last one back, until nothing is missing."""
+        """What the kept events say, joined from the last one back, until nothing is missing.
+
+        A merge of the endpoint's own gets them all: that nothing is missing, it alone can tell.
+        """
         read, merge = self.endpoint.read, self.endpoint.merge
         answer: Answer | None = None
         for event in self._kept():
             said = read(opened(event))
             if said is not None:
                 answer = said if answer is None else merge(said, answer)
-                if answer.model is not None and answer.finish_reasons and _is_whole(answer.usage):
+                if merge is merged and answer.model is not None and answer.finish_reasons and _is_whole(answer.usage):
                     break
         return answer
 

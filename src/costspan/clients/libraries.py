@@ -12,11 +12,11 @@ WAITED_FOR = {
     "fireworks": "fireworks._base_client",
     "cerebras": "cerebras.cloud.sdk._base_client",
     "perplexity": "perplexity._base_client",
+    "google_genai": "google.genai._api_client",
 }
 
 #: Libraries that call LLMs and are not watched: the module that a program imports to do so, and the distribution.
 NOT_WATCHED = {
-    "google.genai": "google-genai",
     "google.generativeai": "google-generativeai",
     "vertexai.generative_models": "google-cloud-aiplatform",
     "mistralai": "mistralai",

@@ -1,0 +1,78 @@
+"""Watching Google's library, which sends every request through four methods of one class (`_api_client`).
+
+They are the narrowest place: each round of automatic function calling and each hop of a continued answer passes it,
+while the public methods return the last one's usage. An answer comes as the text of its JSON, and in versions before 1.21
+as an object.
+"""
+# pyright: basic
+# Objects of foreign libraries fight strict checking.
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from costspan.calls.engine import ObservedCall
+from costspan.calls.messages import NOTHING, fields
+from costspan.calls.points import PatchedClient, Point, Request
+
+_CLASS: Final = "BaseApiClient"
+_PARAMETERS: Final = ("http_method", "path", "request_dict", "http_options")
+_VERTEX: Final = "gcp.vertex_ai"
+#: Before the name of a model in a path; what else stands there (`tunedModels/`, `endpoints/`) belongs to the name.
+_MODELS: Final = "models/"
+
+
+class GoogleApiClient(PatchedClient):
+    """Google's library, watched on behalf of a recorder."""
+
+    def points(self) -> tuple[Point, ...]:
+        """The four methods, in the library's own module."""
+        wrappers = {
+            "request": self.whole(self._ask, _take),
+            "async_request": self.whole_async(self._ask, _take),
+            "request_streamed": self.generated(self._ask_stream),
+            "async_request_streamed": self.generated_async(self._ask_stream),
+        }
+        return tuple(
+            Point(self.client.module, f"{_CLASS}.{name}", wrapper, _PARAMETERS) for name, wrapper in wrappers.items()
+        )
+
+    def _ask(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
+        asked = {**dict(zip(_PARAMETERS, args, strict=False)), **kwargs}
+        path: str = asked["path"]
+        endpoint = self.client.endpoint(f"/{path}", asked["http_method"])
+        if endpoint is None:
+            return None
+        base = _base_url(asked.get("http_options")) or _base_url(fields(instance).get("_http_options")) or ""
+        server = self.servers.at(base, _VERTEX if instance.vertexai else None)
+        body = asked["request_dict"]
+        return Request(endpoint, server, body if isinstance(body, Mapping) else NOTHING, _model(path))
+
+    def _ask_stream(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
+        request = self._ask(instance, args, kwargs)
+        if request is not None:
+            request.is_stream = True
+        return request
+
+
+def _base_url(options: Any) -> str | None:
+    """The address in options, which a caller may also give for one request, as an object or as a dictionary."""
+    return fields(options).get("base_url")
+
+
+def _model(path: str) -> str:
+    """`models/<model>:generateContent`, on Vertex AI with the publisher before it, or a project and a region."""
+    name = path.partition("?")[0].rpartition(":")[0]
+    before, found, model = name.rpartition(_MODELS)
+    return model if found and (not before or before.endswith("/")) else name
+
+
+def _take(observed: ObservedCall, result: Any) -> Any:
+    observed.headers = fields(result).get("headers")
+    observed.answered(observed.endpoint.read(result))
+    return result
+
+
+#: What this dialect watches a library with.
+PATCHED_CLIENT: Final = GoogleApiClient

@@ -1,0 +1,35 @@
+"""Google's library for Gemini, on the Gemini API and on Vertex AI: the path that is asked for names model and method.
+
+What it asks for beside these (token counts, files, caches, models, the state of a job) costs nothing.
+"""
+
+from __future__ import annotations
+
+from costspan.calls.description import Client, Endpoint
+from costspan.clients import google_body
+
+CLIENT = Client(
+    name="google_genai",
+    distribution="google-genai",
+    versions=">=1.5,<4",
+    module="google.genai._api_client",
+    provider="gcp.gemini",
+    endpoints=(
+        Endpoint("/{}:generateContent", "generate_content", google_body.generated),
+        Endpoint(
+            "/{}:streamGenerateContent",
+            "generate_content",
+            google_body.generated,
+            google_body.merge,
+            shown=google_body.shown,
+            prompt=google_body.prompt,
+        ),
+        Endpoint("/{}:batchEmbedContents", "embeddings", google_body.embedded),
+        Endpoint("/{}:embedContent", "embeddings", google_body.embedded),
+        # One method for every older model of Vertex AI: embeddings by their names, all others make images.
+        Endpoint("/{}embedding{}:predict", "embeddings", google_body.predicted),
+        Endpoint("/{}:predict", "image_generation", google_body.predicted),
+        Endpoint("/{}:predictLongRunning", "video_generation", google_body.started),
+    ),
+    dialect="google_api",
+)
