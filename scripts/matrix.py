@@ -73,7 +73,8 @@ def _run(name: str, row: dict[str, Any], more: list[str]) -> bool:
 def _environment(name: str, row: dict[str, Any]) -> str | None:
     folder = ROOT / ".envs" / f"matrix-{name}"
     python, ready = folder / "bin" / "python", folder / ".ready"
-    told = hashlib.sha256(repr((row, TOOLS, (ROOT / "pyproject.toml").read_text())).encode()).hexdigest()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]  # settings of tools make no difference
+    told = hashlib.sha256(repr((row, TOOLS, project)).encode()).hexdigest()
     uv = _uv()
     if ready.exists() and ready.read_text() == told:
         return str(python) if _install(uv, python, row) else None
