@@ -80,9 +80,9 @@ SCENARIOS = {
 #: What takes the event out of the stream that nobody but we asked for. Where that itself fails the event stays in,
 #: once: from then on this process does not ask.
 TAKES_OUT = frozenset({
-    "_look", "of", "_take_stream", "_take_raw", "follow", "following", "__init__", "_read_along", "take_decoded",
-    "_take_asked", "_is_ours", "_message", "_event", "_is_usage_alone", "note", "digest", "look",
-    "feed", "_take", "_hold", "<listcomp>", "fields", "parsed", "attach", "_watch_closing", "_in_lines",
+    "_look", "_look_of", "of", "_take_stream", "_take_raw", "_take_response", "follow", "following", "__init__",
+    "_read_along", "take_decoded", "_take_asked", "_is_ours", "is_ours", "_message", "_event", "_is_usage_alone", "note",
+    "digest", "look", "feed", "_take", "<listcomp>", "fields", "parsed", "attach", "_in_lines",
 })  # fmt: skip
 CASES = [f"{name}, {mode}" for mode in ("sync", "async") for name in SCENARIOS if (name, mode) != ("first", "async")]
 LINE_CASES = [case for case in CASES if not case.startswith("first")]
@@ -224,7 +224,9 @@ def test_the_caller_sees_no_fault_of_any_line(
 
 
 def test_the_faults_are_put_in_everywhere(functions: dict[str, list[Site]], lines: dict[str, list[Site]]) -> None:
-    """The two tests above try something: several hundred functions, and more lines."""
+    """The two tests above try something: several hundred functions, and more lines; and excuse nothing by an old name."""
+    names_of_functions = {site.code.co_name for found in (*functions.values(), *lines.values()) for site in found}
+    assert names_of_functions | {"<listcomp>"} >= TAKES_OUT  # Python 3.12 has no functions for these
     assert sum(map(len, functions.values())) > 200
     assert sum(map(len, lines.values())) > 600
 

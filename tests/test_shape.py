@@ -65,11 +65,17 @@ def names_in(node: ast.AST) -> set[str]:
 
 
 def goes_on(handler: ast.ExceptHandler) -> bool:
-    """Whether the fault leaves the handler: raised again at its end, or kept in a name to be thrown into a generator."""
+    """Whether the fault leaves the handler: raised again at its end, handed to the guard, or thrown into a generator."""
     last = handler.body[-1]
-    return isinstance(last, ast.Raise) or any(
-        isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr in {"throw", "athrow"}
-        for each in ast.walk(handler)
+    return (
+        isinstance(last, ast.Raise)
+        or ast.unparse(last).startswith("guard.fault(")
+        or any(
+            isinstance(each, ast.Call)
+            and isinstance(each.func, ast.Attribute)
+            and each.func.attr in {"throw", "athrow"}
+            for each in ast.walk(handler)
+        )
     )
 
 
@@ -97,6 +103,7 @@ def swallows(module: ast.AST) -> list[int]:
         ("try: f()\nexcept BaseException: undo(); raise", False),
         ("try: f()\nexcept OSError: pass", False),
         ("try: f()\nexcept BaseException as e: g.athrow(e)", False),
+        ("try: f()\nexcept Exception as e: guard.fault('here', e)", False),
         ("with suppress(FileNotFoundError): f()", False),
     ],
 )

@@ -25,6 +25,13 @@ _told: Final[set[str]] = set()
 _MOST_TOLD: Final = 1_000
 
 
+def fault(place: str, error: BaseException) -> None:
+    """What a guard does with an exception that it caught: under test it is raised again."""
+    if raise_again:
+        raise error
+    stopped(place, error)
+
+
 def stopped(place: str, fault: BaseException) -> None:
     """Count a fault at a place, and tell about the first one there."""
     count(place)

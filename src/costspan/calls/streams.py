@@ -10,21 +10,32 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from costspan.calls.engine import ObservedCall, ObservedStream
+from costspan import guard
+from costspan.calls.engine import Look, ObservedCall, ObservedStream
+
+
+@guard.guarded_positional("calls.look")
+def _look_of(observed: ObservedStream) -> Look | None:
+    return observed.look()
 
 
 def events(observed: ObservedStream, source: Iterator[Any]) -> Iterator[Any]:
     """The library's events, without those that are ours alone (`ObservedStream.look`)."""
     recent, limit = observed.recent, 1
-    look = observed.look()
+    look = _look_of(observed)
     try:
         for event in source:
             recent.append(event)
             if len(recent) >= limit:
                 observed.digest()
                 limit = len(recent) + observed.BATCH
-            if look is None or not look(event):
-                yield event
+            if look is not None:
+                try:
+                    if look(event):
+                        continue
+                except Exception as fault:  # noqa: BLE001  # in line: a guard around each look is a call more an event
+                    guard.fault("calls.look", fault)
+            yield event
     except GeneratorExit:
         observed.dropped()
         raise
@@ -64,7 +75,7 @@ class AsyncEvents:
         self._source = source
         self._recent = observed.recent
         self._limit = 1
-        self._look = observed.look()
+        self._look = _look_of(observed)
         self._next = source.__anext__
 
     @property
@@ -85,8 +96,13 @@ class AsyncEvents:
                     self._watch.digest()
                     self._limit = len(recent) + self._watch.BATCH
                 look = self._look
-                if look is None or not look(event):
-                    return event
+                if look is not None:
+                    try:
+                        if look(event):
+                            continue
+                    except Exception as fault:  # noqa: BLE001  # as in `events`
+                        guard.fault("calls.look", fault)
+                return event
         except StopAsyncIteration:
             self._watch.ended()
             raise
