@@ -26,7 +26,7 @@ IN_THE_WAY = frozenset({
     "Refusable.__exit__", "Refusable.__init__", "is_refused",
     "StainlessClient.responded", "StainlessClient._taken_later",
     "events", "AsyncEvents.__aiter__", "AsyncEvents.__anext__", "AsyncEvents.aclose",
-    "ObservedStream.is_ours", "ObservedStream.meets",
+    "passing", "_without_ours",
     "_Wire.__iter__", "_Wire.close", "_AsyncWire.__aiter__", "_AsyncWire.aclose", "_passing",
     "_AsyncPassing.__init__", "_AsyncPassing.__aiter__", "_AsyncPassing.__anext__", "_AsyncPassing.aclose",
     "Decoder.decode", "Decoder.flush", "Decoder._seen", "Decoder._one",

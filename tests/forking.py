@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,17 +18,24 @@ def in_child(work: Callable[[], object] = lambda: None) -> int:
 
 def in_children(work: Callable[[], object], number: int) -> list[int]:
     """Run the work in as many forked children at once; their exit statuses, 0 where nothing was raised."""
-    children = [_child(work) for _ in range(number)]
-    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+    with tempfile.TemporaryFile() as said:
+        children = [_child(work, said.fileno()) for _ in range(number)]
+        statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+        said.seek(0)
+        print(said.read().decode(errors="replace"))  # pytest shows it where the test fails
+    return statuses
 
 
-def _child(work: Callable[[], object]) -> int:
+def _child(work: Callable[[], object], said: int) -> int:
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
             work()
             status = 0
+        except BaseException:
+            os.write(said, traceback.format_exc().encode())
+            raise
         finally:
             os._exit(status)
     return pid

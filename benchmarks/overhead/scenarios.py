@@ -197,12 +197,15 @@ SCENARIOS: Final = {
 # --- the answer is ready -----------------------------------------------------------------------------------------
 
 
+_STREAMED: Final = {"openai": "chat/completions", "anthropic": "v1/messages"}
+
+
 def stub(clients: Clients) -> None:
     """Let the library's request method answer at once, through its own `_process_response`."""
     answers = _answers(clients)
     events = _events(clients)
     httpx = http_library_of(clients.base)
-    request = httpx.Request("POST", str(clients.sync.base_url))
+    request = httpx.Request("POST", f"{clients.sync.base_url}{_STREAMED[clients.library]}", json={"stream": True})
     response = httpx.Response(200, headers=EVENT_STREAM_HEADERS, content=b"", request=request)
     _stub_whole(clients.base, answers, response)
     _stub_streams(clients.module, events)
@@ -228,8 +231,10 @@ def _events(clients: Clients) -> list[Any]:
     return list(sync.chat.completions.create(model=MODEL, messages=SMALL_PROMPT, stream=True, stream_options=_ASKED))
 
 
-def _stub_whole(base: Any, answers: dict[str, Any], response: Any) -> None:
+def _stub_whole(base: Any, answers: dict[str, Any], whole: Any) -> None:
+    # A stream has a response of its own, from the real HTTP client: watchers take the place of what it reads from.
     def request(self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
+        response = self._client.send(whole.request, stream=True) if stream else whole
         return self._process_response(
             cast_to=cast_to, options=options, response=response, stream=stream, stream_cls=stream_cls
         )
@@ -243,6 +248,7 @@ def _stub_whole(base: Any, answers: dict[str, Any], response: Any) -> None:
     async def request_async(
         self: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
     ) -> Any:
+        response = await self._client.send(whole.request, stream=True) if stream else whole
         return await self._process_response(
             cast_to=cast_to, options=options, response=response, stream=stream, stream_cls=stream_cls
         )

@@ -213,9 +213,9 @@ class ObservedStream(ObservedCall):
     TAIL: Final = 8
     CARRIERS: Final = 4
     SAMPLE: Final = 32
-    #: So many events are kept before they are looked at together, each at a third of the cost. More of them would set off
-    #: the garbage collector: an event that is let go of at once never does.
-    BATCH: Final = 24
+    #: So many events are kept before they are looked at together, each at a third of the cost. Many more of them would set
+    #: off the garbage collector: an event that is let go of at once never does.
+    BATCH: Final = 48
 
     def __init__(self, recorder: Recorder, call: Call, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
         super().__init__(recorder, call, endpoint, body)
@@ -245,17 +245,24 @@ class ObservedStream(ObservedCall):
         """Keep what may be needed of the recent events."""
         recent, former = self.recent, self.count
         fresh = recent[self.known :]
-        del recent[: -self.TAIL]
-        self.known = len(recent)
         self.count = former + len(fresh)
-        if not former:
+        if former:
+            del recent[: -self.TAIL]
+        else:
             self.first_ns = perf_counter_ns()
+        self.known = len(recent)
         if self.has_kinds:
             self.kinds.update(zip(map(type, fresh), fresh, strict=True))
+        else:
+            self.carriers += self.reporting(fresh)
         self.sample += fresh[-former % self.stride :: self.stride]
         while len(self.sample) >= self.SAMPLE:
             del self.sample[1::2]
             self.stride *= 2
+
+    def reporting(self, events: list[Any]) -> list[Any]:  # noqa: ARG002  # for dialects to know
+        """Those of these events that report usage, where all events are of one type."""
+        return []
 
     def look(self) -> Look | None:
         """What each event is asked before the caller gets it, if anything."""

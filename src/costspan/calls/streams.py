@@ -14,27 +14,15 @@ from costspan import guard
 from costspan.calls.engine import Look, ObservedCall, ObservedStream
 
 
-@guard.guarded_positional("calls.look")
-def _look_of(observed: ObservedStream) -> Look | None:
-    return observed.look()
-
-
 def events(observed: ObservedStream, source: Iterator[Any]) -> Iterator[Any]:
-    """The library's events, without those that are ours alone (`ObservedStream.look`)."""
+    """The library's events, each noted."""
     recent, limit = observed.recent, 1
-    look = _look_of(observed)
     try:
         for event in source:
             recent.append(event)
             if len(recent) >= limit:
                 observed.digest()
                 limit = len(recent) + observed.BATCH
-            if look is not None:
-                try:
-                    if look(event):
-                        continue
-                except Exception as fault:  # noqa: BLE001  # in line: a guard around each look is a call more an event
-                    guard.fault("calls.look", fault)
             yield event
     except GeneratorExit:
         observed.dropped()
@@ -43,6 +31,23 @@ def events(observed: ObservedStream, source: Iterator[Any]) -> Iterator[Any]:
         observed.broken(error)
         raise
     observed.ended()
+
+
+def passing(look: Look, noted: Iterator[Any]) -> Iterator[Any]:
+    """The events without those that are ours alone (`ObservedStream.look`)."""
+    for event in noted:
+        try:
+            if look(event):
+                continue
+        except Exception as fault:  # noqa: BLE001  # in line: a guard of its own is a call more for each event
+            guard.fault("calls.look", fault)
+        yield event
+
+
+@guard.guarded_positional("calls.look")
+def look_of(observed: ObservedStream) -> Look | None:
+    """What each event is asked before the caller gets it, if anything."""
+    return observed.look()
 
 
 def each(observed: ObservedCall, source: Any) -> Any:
@@ -75,7 +80,7 @@ class AsyncEvents:
         self._source = source
         self._recent = observed.recent
         self._limit = 1
-        self._look = _look_of(observed)
+        self._look = look_of(observed)
         self._next = source.__anext__
 
     @property
@@ -100,7 +105,7 @@ class AsyncEvents:
                     try:
                         if look(event):
                             continue
-                    except Exception as fault:  # noqa: BLE001  # as in `events`
+                    except Exception as fault:  # noqa: BLE001  # as in `passing`
                         guard.fault("calls.look", fault)
                 return event
         except StopAsyncIteration:

@@ -16,6 +16,11 @@ from costspan.facts.call import Answer
 _FIRST_REFUSAL: Final = 300
 
 
+def is_usage_alone(event: Any) -> bool:
+    """Whether an event that reports usage has nothing else to say: it came because we asked."""
+    return not getattr(event, "choices", True) and not getattr(event, "error", None)
+
+
 class _Stainless:
     """What is the same of a call and of its stream."""
 
@@ -54,26 +59,31 @@ class StainlessStream(_Stainless, ObservedStream):
             return answer
         return dataclasses.replace(answer or Answer(), usage=self.estimated(None))
 
+    def reporting(self, events: list[Any]) -> list[Any]:
+        """Any event of a chat stream may report usage, and none or many may follow it."""
+        try:
+            return [event for event in events if event.usage is not None]
+        except AttributeError:  # bytes, or objects of a library that knows no usage
+            return [event for event in events if getattr(event, "usage", None) is not None]
+
     def look(self) -> Look | None:
-        """Events of a chat stream may be ours alone."""
+        """One event of a chat stream that we asked for usage is ours alone."""
         if self.native or self.has_kinds:
             return super().look()
-        return self.is_ours
+        return self.is_ours if self.asked else None
 
     def is_ours(self, event: Any) -> bool:
-        """Look at an event of a chat stream: keep the one that reports usage. Whether it came because we asked.
+        """Whether an event came because we asked: it reports usage, and nothing else.
 
         Who is asked for usage says in the other events that it is none yet: that is taken out again.
         """
         try:
             if event.usage is None:
-                if self.asked:
-                    event.__pydantic_fields_set__.discard("usage")
+                event.__pydantic_fields_set__.discard("usage")
                 return False
         except AttributeError:  # no object of a library that knows of usage
             return False
-        self.carriers.append(event)
-        return self.asked and not getattr(event, "choices", True) and not getattr(event, "error", None)
+        return is_usage_alone(event)
 
     def raised(self, error: BaseException) -> Any:
         """The event in the frame of the library's own loop (`Stream.__stream__`), where nothing else keeps it."""

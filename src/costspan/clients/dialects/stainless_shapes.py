@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
+from costspan import guard
 from costspan.calls import streams
 from costspan.clients.dialects import http_bodies, http_wires
-from costspan.clients.dialects.stainless_call import StainlessCall, StainlessStream
+from costspan.clients.dialects.stainless_call import StainlessCall, StainlessStream, is_usage_alone
 from costspan.facts import call as outcomes
 
 _Observed: TypeAlias = "StainlessCall | StainlessStream"
@@ -34,13 +35,38 @@ def _take_stream(observed: _Observed, stream: Any) -> None:
     if observed.endpoint.each:
         stream._iterator = streams.each(observed, source)
         return
-    followed = StainlessStream.following(observed)
-    kind: Any = streams.AsyncEvents if hasattr(source, "__anext__") else streams.events
-    stream._iterator = iterator = kind(followed, source)
-    followed.reader = weakref.ref(iterator)
+    followed: Any = StainlessStream.following(observed)
+    if hasattr(source, "__anext__"):
+        stream._iterator = noted = streams.AsyncEvents(followed, source)
+    else:
+        noted = streams.events(followed, source)
+        stream._iterator = _handed_on(followed, noted)
+    followed.reader = weakref.ref(noted)
     response = getattr(stream, "response", None) or getattr(stream, "http_response", None)
     if response is not None:
         http_wires.watch_closing(followed, response)
+
+
+def _handed_on(observed: StainlessStream, noted: Iterator[Any]) -> Iterator[Any]:
+    look = streams.look_of(observed)
+    if look is None:
+        return noted
+    return _without_ours(noted) if look == observed.is_ours else streams.passing(look, noted)
+
+
+def _without_ours(noted: Iterator[Any]) -> Iterator[Any]:
+    """The same as `streams.passing` with `is_ours`, in line: 0.5 kIr less for each event of a default stream."""
+    for event in noted:
+        try:
+            if event.usage is None:
+                event.__pydantic_fields_set__.discard("usage")
+            elif is_usage_alone(event):
+                continue
+        except AttributeError:  # no object of a library that knows of usage
+            pass
+        except Exception as fault:  # noqa: BLE001  # in line, as there
+            guard.fault("calls.look", fault)
+        yield event
 
 
 def _take_raw(observed: _Observed, raw: Any) -> None:
