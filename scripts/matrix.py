@@ -28,6 +28,8 @@ TESTS = (
     "test_patching",
     "test_spans",
     "test_replay",
+    "test_bedrock",
+    "test_bedrock_replay",
 )
 TOOLS = ("pytest>=9", "pytest-asyncio>=1", "pytest-randomly>=5", "pytest-xdist>=3", "hypothesis")
 

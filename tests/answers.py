@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
+AWS_EVENTS = "application/vnd.amazon.eventstream"
 CUT = object()  # among the pieces of a reply: the connection breaks here
 
 WORDS = ("Well", ", this", " is", " a", " stream", " of", " nine", " short", " pieces")
@@ -210,16 +211,14 @@ def messages(body: dict[str, Any]) -> Reply:
 
 
 def _bedrock_stream(_: dict[str, Any]) -> Reply:
-    frames = [
-        _aws_frame(json.dumps({"bytes": b64encode(json.dumps(body).encode()).decode()}).encode())
-        for body in message_events()
-    ]
-    return Reply(kind="application/vnd.amazon.eventstream", pieces=frames)
+    frames = [aws_frame({"bytes": b64encode(json.dumps(body).encode()).decode()}, "chunk") for body in message_events()]
+    return Reply(kind=AWS_EVENTS, pieces=frames)
 
 
-def _aws_frame(payload: bytes) -> bytes:
+def aws_frame(body: Any, kind: str, message_type: str = "event") -> bytes:
     """One frame of AWS' event stream: lengths, checksum, headers, payload, checksum."""
-    said = {":event-type": "chunk", ":content-type": JSON, ":message-type": "event"}
+    payload = json.dumps(body).encode()
+    said = {f":{message_type}-type": kind, ":content-type": JSON, ":message-type": message_type}
     headers = b"".join(
         bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
         for name, value in said.items()

@@ -18,8 +18,26 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from costspan.facts.call import ERROR, Call
+
 FOLDER = Path(os.environ.get("COSTSPAN_CORPUS") or Path(__file__).parents[2] / "shared" / "corpus")
 _TEXT = [{"role": "user", "content": "the server answers from a recording, whatever is asked"}]
+
+# expected name -> unit
+_UNITS = {
+    "input_total": "input", "output_total": "output", "cache_read": "cache_read", "cache_write": "cache_write",
+    "cache_write_5m": "cache_write_5m", "cache_write_1h": "cache_write_1h", "reasoning": "reasoning",
+    "audio_in": "input_audio", "audio_out": "output_audio",
+}  # fmt: skip
+
+# Where the recordings' own reading of the usage is not what is billed.
+_EXPLAINED = {
+    (
+        "bedrock.converse-6490df8786",
+        "cache_write_5m",
+    ): "`cacheDetails` tells the lifetime, which the reading passes over",
+    ("anthropic.messages-36d4e1106d", "cache_read"): "the top level leaves out what the compaction read from the cache",
+}
 
 needs_recordings = pytest.mark.skipif(
     not (FOLDER / "replay.py").exists(),
@@ -173,3 +191,22 @@ def _ask_as_recorded(exchange: dict[str, Any], arguments: dict[str, Any]) -> Non
     if options:
         # Not every library declares it: Groq's does not.
         arguments["extra_body"] = {"stream_options": options}
+
+
+def differences(call: Call, exchange: dict[str, Any]) -> list[str]:
+    """What of a call is not as its exchange reports it: tokens, model, outcome."""
+    expected = exchange["expected"]
+    counts = call.usage.counts if call.usage is not None else {}
+    found: list[str] = []
+    if expected["usage_present"]:
+        for name, unit in _UNITS.items():
+            allowed = [expected["usage"][name] or 0, *expected["alternatives"].get(name, [])]
+            if counts.get(unit, 0) not in allowed and (exchange["id"], name) not in _EXPLAINED:
+                found.append(f"{name}: {allowed} expected, {counts.get(unit)} counted")
+        if call.usage is not None and not call.usage.complete:
+            found.append("marked as an estimate")
+    if expected["response_model"] is not None and call.answer.model != expected["response_model"]:
+        found.append(f"model {expected['response_model']} expected, {call.answer.model} read")
+    if (call.outcome == ERROR) != bool(expected["is_error"]):
+        found.append(f"outcome {call.outcome}, error expected: {expected['is_error']}")
+    return [f"{exchange['id']}: {difference}" for difference in found]

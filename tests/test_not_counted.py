@@ -14,7 +14,7 @@ import pytest
 
 from costspan.cli import notices, watching
 from costspan.cli.findings import NOTE, WRONG
-from costspan.clients.libraries import NOT_WATCHED, REMARKS, WAITED_FOR
+from costspan.clients.libraries import NOT_WATCHED, REMARKS, SERVICES, WAITED_FOR
 from costspan.emit import reach
 from costspan.ledger import notes
 from costspan.report.period import Period
@@ -62,7 +62,8 @@ def module_file(place: Path, module: str) -> None:
 def test_no_library_is_both_watched_and_not() -> None:
     """Who adds a client takes its line out of the other table."""
     assert not set(NOT_WATCHED) & {module.partition("._")[0] for module in WAITED_FOR.values()}
-    assert set(REMARKS) <= {*NOT_WATCHED.values(), "boto3"}
+    assert set(REMARKS) <= set(NOT_WATCHED.values())
+    assert set(SERVICES) <= set(WAITED_FOR)
 
 
 def test_every_library_that_is_not_watched_is_named_when_it_is_imported(tmp_path: Path) -> None:
@@ -92,14 +93,24 @@ def test_every_library_that_is_not_watched_is_named_when_it_is_imported(tmp_path
     assert len(told) == len(NOT_WATCHED)
 
 
-def test_a_client_of_bedrock_is_named_and_other_services_of_aws_are_not(tmp_path: Path) -> None:
-    """All of them are called by one library."""
+def test_of_aws_only_a_client_that_calls_models_is_met(tmp_path: Path) -> None:
+    """All services are called by one library: a program that uses others alone loads next to nothing of costspan."""
+    told = "; import costspan.instrumentor as i; print(i.pipeline is not None)"
     make = "import boto3; boto3.client({!r}, region_name='us-east-1')"
-    for service, count in (("s3", 0), ("bedrock-runtime", 1)):
-        ended = start([COSTSPAN, "run", "python", "-c", make.format(service)], tmp_path)
-        assert ended.returncode == 0
-        assert ended.stderr.count("costspan: boto3 is imported and not watched") == count
-    assert "calls made with boto3, which is not watched (a client of bedrock-runtime was made)" in usage(tmp_path)
+    make_async = (
+        "import asyncio, aiobotocore.session as s\n"
+        "async def make():\n"
+        "  async with s.get_session().create_client({!r}, region_name='us-east-1'): pass\n"
+        "asyncio.run(make())"
+    )
+    for service, is_met in (("s3", False), ("bedrock-runtime", True), ("bedrock-agent-runtime", True)):
+        for program in (make, make_async):
+            ended = start(
+                [COSTSPAN, "run", "python", "-c", program.format(service) + told],
+                tmp_path,
+                AWS_EC2_METADATA_DISABLED="true",
+            )
+            assert (ended.stdout, ended.stderr) == (f"{is_met}\n", "")
 
 
 def test_doctor_names_the_libraries_that_are_installed_and_not_watched() -> None:

@@ -11,23 +11,10 @@ from typing import Any
 import pytest
 
 import replaying
-from costspan.facts.call import ERROR, Call
 from watching import Watched
 
 # Recorded models are retired by now, and the libraries say so.
 pytestmark = [replaying.needs_recordings, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
-
-# expected name -> unit
-_UNITS = {
-    "input_total": "input", "output_total": "output", "cache_read": "cache_read", "cache_write": "cache_write",
-    "cache_write_5m": "cache_write_5m", "cache_write_1h": "cache_write_1h", "reasoning": "reasoning",
-    "audio_in": "input_audio", "audio_out": "output_audio",
-}  # fmt: skip
-
-# Where the recordings' own reading of the usage is not what is billed.
-_EXPLAINED = {
-    ("anthropic.messages-36d4e1106d", "cache_read"): "the top level leaves out what the compaction read from the cache",
-}
 
 RECORDINGS = replaying.recordings()
 # Fetched answers are booked only if they were made in the background: test_engine.py.
@@ -100,24 +87,6 @@ async def _asked_async(client: Any, api: replaying.Api, exchange: dict[str, Any]
             pass
 
 
-def _differences(call: Call, exchange: dict[str, Any]) -> list[str]:
-    expected = exchange["expected"]
-    counts = call.usage.counts if call.usage is not None else {}
-    found: list[str] = []
-    if expected["usage_present"]:
-        for name, unit in _UNITS.items():
-            allowed = [expected["usage"][name] or 0, *expected["alternatives"].get(name, [])]
-            if counts.get(unit, 0) not in allowed and (exchange["id"], name) not in _EXPLAINED:
-                found.append(f"{name}: {allowed} expected, {counts.get(unit)} counted")
-        if call.usage is not None and not call.usage.complete:
-            found.append("marked as an estimate")
-    if expected["response_model"] is not None and call.answer.model != expected["response_model"]:
-        found.append(f"model {expected['response_model']} expected, {call.answer.model} read")
-    if (call.outcome == ERROR) != bool(expected["is_error"]):
-        found.append(f"outcome {call.outcome}, error expected: {expected['is_error']}")
-    return [f"{exchange['id']}: {difference}" for difference in found]
-
-
 @functools.cache
 def _offered(api: str) -> list[dict[str, Any]]:
     """The exchanges of an API that the installed version of its library can ask for."""
@@ -148,7 +117,9 @@ def test_what_a_provider_reported_is_what_is_counted(api: str, way: str, server:
             calls = list(watched.calls())
             assert len(calls) == len(exchanges), f"{len(calls)} calls counted of {len(exchanges)} made"
             differences = [
-                d for call, exchange in zip(calls, exchanges, strict=True) for d in _differences(call, exchange)
+                d
+                for call, exchange in zip(calls, exchanges, strict=True)
+                for d in replaying.differences(call, exchange)
             ]
         else:
             for exchange, error in zip(exchanges, raised, strict=True):
@@ -157,7 +128,7 @@ def test_what_a_provider_reported_is_what_is_counted(api: str, way: str, server:
                 if len(calls) != 1:
                     differences.append(f"{exchange['id']}: {len(calls)} calls counted, raised {error!r}")
                 else:
-                    differences += _differences(calls[0], exchange)
+                    differences += replaying.differences(calls[0], exchange)
     assert not differences, "\n".join(differences)
 
 

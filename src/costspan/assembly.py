@@ -62,6 +62,8 @@ def _notices(ledger: Path | None, settings: Settings) -> list[tuple[str, Sink]]:
 def watch(name: str, pipeline: Pipeline, settings: Settings) -> None:
     """Watch the client library that the file of this name describes."""
     client = described(name)
+    if client.name in patching.patched:
+        return
     patching.install(dialects.patched(client, pipeline.recorder, Options(settings.hosts, settings.ask_usage)))
     if client.name in patching.degraded:
         unwatched.degraded(client.name, patching.degraded[client.name])

@@ -16,7 +16,7 @@ import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from costspan import guard
-from costspan.clients.libraries import NOT_WATCHED, WAITED_FOR
+from costspan.clients.libraries import NOT_WATCHED, SERVICES, WAITED_FOR
 from costspan.process.exits import own_in_child, unwatch_exits, watch_exits
 from costspan.process.fork import Participant, unwatch_forks, watch_forks
 from costspan.settings import Settings
@@ -85,10 +85,12 @@ def _install(options: dict[str, Any]) -> None:
         guard.part("attribution", lambda: import_module("costspan.scope"))
     _when_imported("costspan.scope", _begin_scope)
     for name, module in WAITED_FOR.items():
-        _when_imported(module, functools.partial(_meet, name))
+        if name in SERVICES:
+            _when_imported(module.partition(".")[0], functools.partial(_meet_service, name))
+        else:
+            _when_imported(module, functools.partial(_meet, name))
     for module in NOT_WATCHED:
         _when_imported(module, functools.partial(_miss, module))
-    _when_imported("botocore", _meet_botocore)
 
 
 def _when_imported(module: str, act: Callable[[Any], None]) -> None:
@@ -161,12 +163,17 @@ def _miss(module: str, _: Any) -> None:
         unwatched.imported(module)
 
 
-@guard.guarded("instrument.unwatched")
-def _meet_botocore(botocore: Any) -> None:
-    if _setup is not None:
-        from costspan import unwatched
+@guard.guarded("instrument.service")
+def _meet_service(name: str, library: Any) -> None:
+    """A library is imported of which few programs use what is watched. Where clients may have been made, no waiting."""
+    if _setup is None:
+        return
+    if WAITED_FOR[name] in sys.modules:
+        _meet(name, library)
+    else:
+        from costspan.clients.botocore_sessions import await_client
 
-        unwatched.botocore_imported(botocore)
+        await_client(library, SERVICES[name], functools.partial(_meet, name, library))
 
 
 @guard.guarded("instrument.connect")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from costspan import guard
 from costspan.clients.libraries import NOT_WATCHED, REMARKS, WAITED_FOR
 from costspan.ledger import notes
-
-_BEDROCK = "boto3"
 
 
 @guard.guarded("unwatched")
@@ -21,22 +17,6 @@ def imported(module: str) -> None:
 def degraded(client: str, reason: str) -> None:
     """A library that is watched in other versions could not be; the log has it already."""
     notes.leave(notes.UNWATCHED, client, library=client, remark=reason)
-
-
-@guard.guarded("unwatched")
-def botocore_imported(botocore: Any) -> None:
-    """Every AWS service is called by the same library: what is not counted is a client of Bedrock's."""
-    botocore.register_initializer(_session_made)
-
-
-@guard.guarded("unwatched")
-def _session_made(session: Any) -> None:
-    session.register("creating-client-class.bedrock-runtime", _bedrock_made)
-
-
-@guard.guarded("unwatched")
-def _bedrock_made(**_: Any) -> None:
-    _tell(_BEDROCK, REMARKS[_BEDROCK])
 
 
 def _tell(library: str, remark: str) -> None:

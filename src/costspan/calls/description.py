@@ -35,6 +35,7 @@ class Endpoint:
     off the request where the response reports none (speech is billed by its input). `ends` tells the event of a
     stream after which no usage comes. `fetches` is True where a stored answer is fetched: it is booked only if it
     was still pending when it was made. `each` is True where every item of the answer is a call of its own.
+    `adds` is True where each event of a stream reports what was used for it alone: all are read, and joined as they come.
     `is_later` tells from a request that the answer will only be begun, and fetched later.
     For estimates: `shown` gives what an event of a stream shows the caller (texts in any nesting, or `Shown`),
     `prompt` what a request has of the prompt (texts, or `Prompt`); without them, nothing (`clients.estimates` has those
@@ -51,6 +52,7 @@ class Endpoint:
     method: str = "post"
     fetches: bool = False
     each: bool = False
+    adds: bool = False
     is_later: Callable[[Mapping[str, Any]], bool] | None = None
     shown: Callable[[Any], Any] | None = None
     prompt: Callable[[Mapping[str, Any]], Any] | None = None

@@ -187,7 +187,7 @@ class ObservedCall:
     @guard.guarded("calls.error")
     def _note_error(self, error: BaseException) -> None:
         call = self.call
-        call.error_type = foreign.text(type(error).__qualname__)
+        call.error_type = call.error_type or foreign.text(type(error).__qualname__)
         for name in ("status_code", "code"):  # `code` is text with some libraries, a method with others
             status = getattr(error, name, None)
             if type(status) is int:
@@ -407,7 +407,7 @@ class ObservedStream(ObservedCall):
                     given.add(id(event))
                     yield event
 
-    def estimated(self, usage: Usage | None) -> Usage:
+    def estimated(self, usage: Usage | None) -> Usage | None:
         """What the provider reported so far, with estimates of what it did not get to report."""
         kept, endpoint = [opened(event) for event in self.sample], self.endpoint
         output = estimating.output_tokens(kept, self.count, endpoint.shown, self.passed_bytes)

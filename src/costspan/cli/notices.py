@@ -13,7 +13,7 @@ from costspan.report.period import ALL, Period
 
 _NS: Final = 1_000_000_000
 _OLD_S: Final = 30 * 86_400
-_KNOWN: Final = frozenset({*NOT_WATCHED.values(), *WAITED_FOR, "boto3"})
+_KNOWN: Final = frozenset({*NOT_WATCHED.values(), *WAITED_FOR})
 
 
 def of(

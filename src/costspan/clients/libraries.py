@@ -13,7 +13,11 @@ WAITED_FOR = {
     "cerebras": "cerebras.cloud.sdk._base_client",
     "perplexity": "perplexity._base_client",
     "google_genai": "google.genai._api_client",
+    "bedrock": "botocore.client",
 }
+
+#: Those whose library calls much else besides LLMs: it is not watched before the first client of one of these services.
+SERVICES = {"bedrock": ("bedrock-runtime", "bedrock-agent-runtime")}
 
 #: Libraries that call LLMs and are not watched: the module that a program imports to do so, and the distribution.
 NOT_WATCHED = {
@@ -45,5 +49,4 @@ NOT_WATCHED = {
 REMARKS = {
     "litellm": "its calls are counted where they go through the openai client (openai, azure and hosts like them), "
     "and on every other route (anthropic, gemini, bedrock, ...) not",
-    "boto3": "a client of bedrock-runtime was made",
 }

@@ -96,7 +96,8 @@ def _libraries() -> "dict[str, str]":
     table: "dict[str, dict[str, str]]" = {}
     with open(os.path.join(_PACKAGE, "clients", "libraries.py"), encoding="utf-8") as file:
         exec(compile(file.read(), file.name, "exec"), table)
-    found = {module.partition("._")[0]: name for name, module in table["WAITED_FOR"].items()}
+    waited_for = {name: module for name, module in table["WAITED_FOR"].items() if name not in table["SERVICES"]}
+    found = {module.partition("._")[0]: name for name, module in waited_for.items()}
     found.update(table["NOT_WATCHED"])
     return found
 
