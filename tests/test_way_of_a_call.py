@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -16,6 +17,7 @@ import costspan
 from answers import completion
 from caller import flavour
 from faults import qualified
+from test_architecture import section, spoken
 from watching import Watched
 
 SOURCE: Final = str(Path(costspan.__file__).parent)
@@ -84,3 +86,14 @@ def test_the_way_of_a_whole_call_is_short(mode: str) -> None:
     calls, files = way.entered.total(), len({file for file, _ in way.entered})
     assert calls <= MOST_CALLS, f"{calls} calls, {files} files:\n{way}"
     assert files <= MOST_FILES, f"{calls} calls, {files} files:\n{way}"
+
+
+def test_the_way_is_as_the_page_tells_it() -> None:
+    """The functions in the numbered steps of docs/architecture.md are entered, and first entered in that order."""
+    steps = re.findall(r"^\d+\. .*?(?=^\S|\n\n)", section("The way of a whole call"), re.DOTALL | re.MULTILINE)
+    told = [name for step in steps for name in spoken(step) if ".py:" in name]
+    with Watched(), costspan.attribution(session="conversation", team="search"):
+        way = min(_sync(), key=lambda way: way.entered.total())
+    entered = [f"{file}:{name}" for file, name in way.entered]
+    assert len(told) > 20
+    assert told == [name for name in entered if name in told]
