@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -17,12 +14,10 @@ import pytest
 
 from costspan import names
 from costspan.cli.run import embedded_defaults
+from launching import APP, COSTSPAN, INSTRUMENT, rows, start
 from otlp_receiver import Received, attributes, over_grpc, over_http
 from stand_in_process import client_environment, served, stand_in
 
-BIN: Final = Path(sys.executable).parent
-INSTRUMENT: Final = str(BIN / "opentelemetry-instrument")
-COSTSPAN: Final = str(BIN / "costspan")
 CALLS: Final = 3
 WHO: Final = {
     "OTEL_COSTSPAN_SESSION": "tuesday",
@@ -30,17 +25,6 @@ WHO: Final = {
     "OTEL_COSTSPAN_SOURCE": "task_agent",
 }
 
-APP: Final = """
-import anthropic, openai
-
-asked = [{"role": "user", "content": "How are you?"}]
-with openai.OpenAI() as client:
-    client.chat.completions.create(model="gpt-4o-mini", messages=asked)
-    for chunk in client.chat.completions.create(model="gpt-4o-mini", messages=asked, stream=True):
-        assert chunk.choices, "the caller did not ask for a chunk without choices"
-with anthropic.Anthropic() as client:
-    client.messages.create(model="claude-haiku-4-5", max_tokens=50, messages=asked)
-"""
 SHOW_PROMETHEUS: Final = "import prometheus_client; print(prometheus_client.generate_latest().decode())"
 
 
@@ -58,28 +42,11 @@ def app(tmp_path: Path) -> str:
     return str(path)
 
 
-def start(command: list[str], home: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run to the end, in an environment that says nothing of OpenTelemetry but what `more` says."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PYTHON"))}
-    environ = kept | {"HOME": str(home), "XDG_DATA_HOME": "", "PATH": f"{BIN}{os.pathsep}{kept['PATH']}"} | more
-    return subprocess.run(command, cwd=home, env=environ, capture_output=True, text=True, check=False, timeout=120)
-
-
 def start_app(app: str, address: str, **more: str) -> str:
     """Run the app under OpenTelemetry's launcher; what it printed. It must end well and say nothing on the side."""
     ended = start([INSTRUMENT, "python", app], Path(app).parent, **client_environment(address), **WHO, **more)
     assert (ended.returncode, ended.stderr) == (0, "")
     return ended.stdout
-
-
-def rows(home: Path) -> list[dict[str, Any]]:
-    """What the default ledger holds; nothing where there is none."""
-    path = home / ".local" / "share" / "costspan" / "ledger.db"
-    if not path.exists():
-        return []
-    with closing(sqlite3.connect(path)) as ledger:
-        ledger.row_factory = sqlite3.Row
-        return [dict(row) for row in ledger.execute("SELECT * FROM calls")]
 
 
 @pytest.mark.parametrize(("protocol", "receiver"), [("http/protobuf", over_http), ("grpc", over_grpc)])

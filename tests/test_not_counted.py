@@ -18,9 +18,9 @@ from costspan.clients.libraries import NOT_WATCHED, REMARKS, SERVICES, WAITED_FO
 from costspan.emit import reach
 from costspan.ledger import notes
 from costspan.report.period import Period
+from launching import APP, BIN, COSTSPAN, INSTRUMENT, start
 from otlp_receiver import over_http
 from stand_in_process import client_environment, stand_in
-from test_launcher import APP, BIN, COSTSPAN, INSTRUMENT, start
 
 NOW_S: Final = 1_800_000_000.0
 NEVER: Final = ("begins with the first call", "No ledger yet")

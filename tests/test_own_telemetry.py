@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
+from launching import COSTSPAN, INSTRUMENT, rows, start
 from stand_in_process import client_environment, stand_in
-from test_launcher import COSTSPAN, INSTRUMENT, rows, start
 
 #: Sets up its own providers, as the documentation of the SDK has it, makes a call in a span of its own, counts it, logs
 #: it, and prints what its exporters got.

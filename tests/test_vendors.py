@@ -17,9 +17,9 @@ import pytest
 
 from answers import error
 from costspan import names
+from launching import COSTSPAN, INSTRUMENT, rows, start
 from provider import Provider
 from stand_in_process import client_environment
-from test_launcher import COSTSPAN, INSTRUMENT, rows, start
 from vendor_sink import attributes, sink, value
 from vendors import CALLS, PROGRAM, VENDORS, Vendor
 
