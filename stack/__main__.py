@@ -10,10 +10,10 @@ import threading
 from pathlib import Path
 
 from costspan.alerting import compiled
-from stack import MissingProgramError, Stack, allow_list, routes
+from stack import MissingProgramError, Stack, allow_list, password, routes
 from stack.binaries import families, program
 from stack.compose import ROOT
-from stack.running import PROGRAMS
+from stack.running import FIRST, PROGRAMS
 
 _FOR_S = 8 * 3600
 
@@ -69,9 +69,10 @@ def run(folder: Path, for_s: float, *, fixed: bool) -> None:
 
 
 def _welcome(stack: Stack, for_s: float) -> str:
-    left_out = ", ".join(name for name in stack.services if name not in PROGRAMS)
+    left_out = ", ".join(name for name in stack.services if name not in {FIRST, *PROGRAMS})
     return f"""
 Prometheus     {stack.url("prometheus", 9090)}
+Its password   {stack.secrets / password.PASSWORD} (user {password.USER})
 Alertmanager   {stack.url("alertmanager", 9093)}
 Notifications  {stack.url("webhook", 9095)}
 Send here      OTEL_EXPORTER_OTLP_ENDPOINT={stack.url("collector", 4318)} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf

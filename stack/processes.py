@@ -25,10 +25,10 @@ def until(holds: Callable[[], object], what: str, within_s: float = HEALTHY_S) -
         time.sleep(0.05)
 
 
-def answers(url: str) -> bool:
+def answers(url: str, headers: Mapping[str, str] = {}) -> bool:
     """True where something answers with success at the address."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=dict(headers)), timeout=5) as answer:
             return answer.status == 200  # noqa: PLR2004  HTTP's word for success
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
@@ -44,13 +44,20 @@ class Running:
     """A program with its command line, its log file and the address that tells its health."""
 
     def __init__(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, health: str
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        health: str,
+        headers: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self.name = name
         self.log = log
         self._command = command
         self._environment = environment
         self._health = health
+        self._headers = headers
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -82,7 +89,7 @@ class Running:
         """Return once the health check passes; a RuntimeError with the end of the log if the program ends before."""
 
         def is_settled() -> bool:
-            return answers(self._health) or not self.runs()
+            return answers(self._health, self._headers()) or not self.runs()
 
         until(is_settled, f"{self.name} does not answer at {self._health}; its log: {self.log}")
         if not self.runs():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import urllib.parse
 import urllib.request
@@ -12,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from stack import binaries
+from stack import binaries, password
 from stack.compose import ROOT, Service, services
 from stack.places import Places
 from stack.processes import Running, until
@@ -28,8 +29,11 @@ PROGRAMS: Final[dict[str, Callable[[], Path]]] = {
 #: over a restart of Alertmanager.
 HASTE: Final = {"--dispatch.start-delay=100s": "--dispatch.start-delay=0s"}
 #: Services whose command names its program, because their image starts none by itself.
-_NAMED: Final = {"webhook"}
+_NAMED: Final = {"webhook", "password"}
 _COLLECTOR: Final = "collector"
+_PROMETHEUS: Final = "prometheus"
+#: The service that runs before all others, and ends.
+FIRST: Final = "password"
 
 
 class Stack:
@@ -68,7 +72,9 @@ class Stack:
         only = (*only, *further)
         self.places = Places(folder, self.services, fixed=fixed)
         folder.mkdir(parents=True, exist_ok=True)
-        for name in only:
+        # In containers every service sees its own volumes; here only the owner may look: a password is among them.
+        (folder / "data").mkdir(mode=0o700, exist_ok=True)
+        for name in (FIRST, *only):
             self.places.prepare(name, live=live)
         self.running = {name: self._running(self.services[name]) for name in only}
 
@@ -79,12 +85,13 @@ class Stack:
             {**os.environ, **self.environment(service.name)},
             self.folder / f"{service.name}.log",
             self.places.translate(service.name, service.health),
+            lambda: self.headers(service.name),
         )
 
     def command(self, name: str) -> list[str]:
         """The command line of a service on this machine."""
         words = self.services[name].command[1 if name in _NAMED else 0 :]
-        program = PROGRAMS.get(name, PROGRAMS[_COLLECTOR])()
+        program = PROGRAMS["webhook" if name == FIRST else name if name in PROGRAMS else _COLLECTOR]()
         return [str(program), *(self.places.translate(name, self._haste.get(word, word)) for word in words)]
 
     def environment(self, name: str) -> dict[str, str]:
@@ -107,6 +114,7 @@ class Stack:
             raise RuntimeError(
                 f"somebody listens already on {', '.join(taken)}: a stack that runs, by docker or without?"
             )
+        subprocess.run(self.command(FIRST), check=True)
         try:
             self.start(*self.running)
         except BaseException:
@@ -138,6 +146,17 @@ class Stack:
         """The address of a container's port on this machine."""
         return f"http://{self.places.address(name, port)}"
 
+    @property
+    def secrets(self) -> Path:
+        """The folder with Prometheus' password, for those who have to know it."""
+        return self.places.path(FIRST, "/run/costspan")
+
+    def headers(self, name: str) -> dict[str, str]:
+        """What a service wants to hear with each request: Prometheus its password."""
+        if name != _PROMETHEUS:
+            return {}
+        return {"Authorization": f"Basic {(self.secrets / password.AUTHORIZATION).read_text(encoding='utf-8')}"}
+
     def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
         """Prometheus' answer to an instant query: one row a series, `metric` and `value`.
 
@@ -160,12 +179,12 @@ class Stack:
 
     def get(self, name: str, port: int, path: str) -> Any:
         """The JSON that a service answers."""
-        with urllib.request.urlopen(self.url(name, port) + path, timeout=30) as answer:
-            return json.load(answer)
+        return json.loads(self.text(name, port, path))
 
     def text(self, name: str, port: int, path: str) -> str:
         """The text that a service answers."""
-        with urllib.request.urlopen(self.url(name, port) + path, timeout=30) as answer:
+        asked = urllib.request.Request(self.url(name, port) + path, headers=self.headers(name))
+        with urllib.request.urlopen(asked, timeout=30) as answer:
             return answer.read().decode()
 
     def until(self, holds: Callable[[], object], what: str, within_s: float = 60.0) -> None:

@@ -69,9 +69,10 @@ def filled(expression: str, range_s: int, chosen: Mapping[str, str] = {}, step_s
     return _VARIABLE.sub(value, expression)
 
 
-def ask(address: str, way: str, **form: str) -> tuple[list[Any], list[str]]:
+def ask(address: str, way: str, headers: Mapping[str, str] = {}, /, **form: str) -> tuple[list[Any], list[str]]:
     """The result of a query, and what Prometheus remarks about it (warnings and hints)."""
     url = f"http://{address}/api/v1/{way}"
-    with urllib.request.urlopen(url, urllib.parse.urlencode(form).encode(), timeout=60) as answer:
+    asked = urllib.request.Request(url, urllib.parse.urlencode(form).encode(), dict(headers))
+    with urllib.request.urlopen(asked, timeout=60) as answer:
         said: dict[str, Any] = json.load(answer)
     return said["data"]["result"], [*said.get("warnings", []), *said.get("infos", [])]

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,15 @@ def has_real_dates(folder: Path) -> bool:
 class Server:
     """A running Prometheus."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, headers: Mapping[str, str] = {}) -> None:
         self.address = address
+        self._headers = dict(headers)
 
     def query(self, expression: str, moment_s: float) -> dict[tuple[tuple[str, str], ...], float]:
         """The instant vector of an expression at a moment: values by their sorted labels."""
         form = urllib.parse.urlencode({"query": expression, "time": f"{moment_s:.3f}"}).encode()
-        with urllib.request.urlopen(f"http://{self.address}/api/v1/query", form, timeout=30) as answer:
+        asked = urllib.request.Request(f"http://{self.address}/api/v1/query", form, self._headers)
+        with urllib.request.urlopen(asked, timeout=30) as answer:
             found: dict[str, Any] = json.load(answer)["data"]
         if found["resultType"] == "scalar":
             return {(): float(found["result"][1])}

@@ -102,6 +102,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Generator[Fleet]:
         gateway = collector(
             "gateway", "gateway.yaml", COSTSPAN_CERT_FILE=f"{folder}/cert.pem", COSTSPAN_KEY_FILE=f"{folder}/key.pem",
             COSTSPAN_TOKEN_FILE=f"{folder}/tokens", COSTSPAN_PROMETHEUS="http://prometheus:9090/api/v1/otlp",
+            COSTSPAN_PROMETHEUS_AUTHORIZATION_FILE=f"{folder}/stack/data/prometheus-password/costspan/authorization",
             COSTSPAN_EVENTS=store, COSTSPAN_TRACES=store,
         )  # fmt: skip
         machine = collector("machine", "agent.yaml", COSTSPAN_TOKEN_FILE=f"{folder}/right", **ours)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import signal
 import socket
@@ -25,10 +26,12 @@ from stack_clients import needing_programs, new_job, post, request
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 #: What does not run here, and why. The example agent is what a user starts: tests/test_stack.py does.
 ONLY_BY_DOCKER = {"grafana": "its front end cannot be built by Go alone", "agent": "it is a program, not the stack"}
+#: What runs before all others, and ends.
+FIRST = {"password"}
 #: Ports of containers that the compose file does not publish.
 INSIDE = {"collector": (8888, 13133)}
 #: Services whose command begins with the program; the others' images start theirs by themselves.
-NAMES_ITS_PROGRAM = {"webhook"}
+NAMES_ITS_PROGRAM = {"webhook", "password"}
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +67,8 @@ def as_written(service: str, text: str) -> str:
 
 def test_every_service_runs_here_or_says_why_not(stack: Stack) -> None:
     """A service that is added to the compose file is added to the tests."""
-    assert set(stack.running) | set(ONLY_BY_DOCKER) == set(COMPOSE)
-    assert not set(stack.running) & set(ONLY_BY_DOCKER)
+    assert set(stack.running) | set(ONLY_BY_DOCKER) | FIRST == set(COMPOSE)
+    assert not set(stack.running) & {*ONLY_BY_DOCKER, *FIRST}
 
 
 @pytest.mark.parametrize("service", sorted(set(COMPOSE) - set(ONLY_BY_DOCKER)))
@@ -89,13 +92,17 @@ def test_configurations_are_those_of_the_compose_file(service: str, stack: Stack
 @pytest.mark.parametrize("service", sorted(set(COMPOSE) - set(ONLY_BY_DOCKER)))
 def test_processes_run_the_commands_of_the_compose_file(service: str, started: Stack) -> None:
     """What the kernel says of the running process: its words and its environment."""
+    asked = COMPOSE[service]["command"][1 if service in NAMES_ITS_PROGRAM else 0 :]
+    if service in FIRST:
+        words = [as_in_a_container(started, service, word) for word in started.command(service)[1:]]
+        assert words == [as_written(service, word) for word in asked]
+        return
     process = Path("/proc") / str(started.running[service].process)
     if not process.exists():
         pytest.skip("this system does not show processes in /proc")
     _, *words = (process / "cmdline").read_text().rstrip("\0").split("\0")
     given = {as_in_a_container(started, service, each) for each in (process / "environ").read_text().split("\0")}
     body = COMPOSE[service]
-    asked = body["command"][1 if service in NAMES_ITS_PROGRAM else 0 :]
     assert [as_in_a_container(started, service, word) for word in words] == [
         as_written(service, word) for word in asked
     ]
@@ -115,9 +122,11 @@ def test_it_starts_as_the_page_says_and_stops_at_ctrl_c(tmp_path: Path) -> None:
                 re.findall(r"^(\S.*?)\s+(?:OTEL_EXPORTER_OTLP_ENDPOINT=)?http://(\S+)", log.read_text(), re.MULTILINE)
             )
             assert set(said) == {"Prometheus", "Alertmanager", "Notifications", "Send here"}, log.read_text()
+            (secret,) = re.findall(r"^Its password\s+(\S+) \(user costspan\)$", log.read_text(), re.MULTILINE)
+            basic = base64.b64encode(f"costspan:{Path(secret).read_text()}".encode()).decode()
             job = new_job()
             assert post(f"http://{said['Send here']}", request(job, COST_USD)) == 200
-            until(lambda: _known(said["Prometheus"], job), "the money is to arrive")
+            until(lambda: _known(said["Prometheus"], basic, job), "the money is to arrive")
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(60)
@@ -128,5 +137,7 @@ def test_it_starts_as_the_page_says_and_stops_at_ctrl_c(tmp_path: Path) -> None:
             assert probe.connect_ex((host, int(port))) != 0
 
 
-def _known(address: str, job: str) -> bool:
-    return bool(Server(address).query(f'llm_cost_usd_total{{job="{job}"}}', time.time()))
+def _known(address: str, basic: str, job: str) -> bool:
+    return bool(
+        Server(address, {"Authorization": f"Basic {basic}"}).query(f'llm_cost_usd_total{{job="{job}"}}', time.time())
+    )

@@ -26,7 +26,10 @@ MONEY = {
     "agent.yaml": "otlp_http/money",
     "gateway.yaml": "otlp_http/prometheus",
 }
-FLEET = ("GATEWAY", "TOKEN_FILE", "CA_FILE", "CERT_FILE", "KEY_FILE", "QUEUE", "PROMETHEUS", "EVENTS", "TRACES")
+FLEET = (
+    "GATEWAY", "TOKEN_FILE", "CA_FILE", "CERT_FILE", "KEY_FILE", "QUEUE", "PROMETHEUS", "PROMETHEUS_AUTHORIZATION_FILE",
+    "EVENTS", "TRACES",
+)  # fmt: skip
 
 
 def ours(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -21,9 +22,10 @@ BUDGET: Final = "each-team"
 class Panels:
     """The panels, for somebody who looks at the last hours before `end_s`."""
 
-    def __init__(self, address: str, end_s: float) -> None:
+    def __init__(self, address: str, end_s: float, headers: Mapping[str, str]) -> None:
         self._address = address
         self._end_s = end_s
+        self._headers = headers
 
     def cost(self, team: str) -> float | None:
         """*Usage*, the figure *Cost*, filtered by team."""
@@ -36,7 +38,7 @@ class Panels:
     def spent(self, team: str) -> float | None:
         """*Budgets*, what a team has spent of its budget; of now, as on the page."""
         query = _query("budgets", "Spent and limit", "{{llm_team}}", f"{BUDGET}:")
-        rows, _ = ask(self._address, "query", query=filled(query.expression, RANGE_S))
+        rows, _ = ask(self._address, "query", self._headers, query=filled(query.expression, RANGE_S))
         told = [float(row["value"][1]) for row in rows if row["metric"]["llm_team"] == team]
         return told[0] if told else None
 
@@ -46,7 +48,7 @@ class Panels:
         today_s = int(self._end_s) // DAY_S * DAY_S
         text = filled(query.expression, RANGE_S, {"team": team})
         bounds = {"start": str(today_s - DAY_S), "end": str(today_s), "step": str(DAY_S)}
-        rows, _ = ask(self._address, "query_range", query=text, **bounds)
+        rows, _ = ask(self._address, "query_range", self._headers, query=text, **bounds)
         found: dict[str, float] = {}
         for row in rows:
             for moment_s, value in row["values"]:
@@ -56,7 +58,7 @@ class Panels:
 
     def _figure(self, query: Query, chosen: dict[str, str]) -> float | None:
         text = filled(query.expression, RANGE_S, chosen)
-        rows, _ = ask(self._address, "query", query=text, time=f"{self._end_s:.3f}")
+        rows, _ = ask(self._address, "query", self._headers, query=text, time=f"{self._end_s:.3f}")
         return float(rows[0]["value"][1]) if rows else None
 
 

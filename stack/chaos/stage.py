@@ -114,7 +114,7 @@ class Stage(NamedTuple):
     def figures(self, case: str, end_s: float | None = None) -> Figures:
         """What everyone says now; panels are looked at as of `end_s`, if that is not now."""
         end_s = time.time() if end_s is None else end_s
-        panels = Panels(self.stack.places.address("prometheus", 9090), end_s)
+        panels = Panels(self.stack.places.address("prometheus", 9090), end_s, self.stack.headers("prometheus"))
         return Figures(
             served=self._served(case),
             ledger=self._told(case),
