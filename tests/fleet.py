@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import NS_PER_S, Periods
-from costspan.metrics.instruments import day_costs
+from costspan.metrics.counters import OF_DAYS
+from costspan.metrics.instruments import day_points
 from costspan.metrics.totals import Totals
 from costspan.names import COST_USD, DAY_COST_USD, PERIOD, WEEKDAY, prometheus_label
 from ledger_calls import COST, call
@@ -103,7 +104,7 @@ class Fleet:
             now_s, shown_s = float(moment_s), process.shown_s(moment_s)
             months = {cell.labels[PERIOD]: sum(cell.cost.values()) / NANO_PER_USD for cell in totals.by_labels.values()}
             today = self.periods.day(shown_s * NS_PER_S)
-            yield shown_s, months, {labels[WEEKDAY]: usd for usd, labels in day_costs(totals, today)}
+            yield shown_s, months, {labels[WEEKDAY]: usd for usd, labels in day_points(totals, OF_DAYS[0], today)}
             totals.let_go(now_s)
 
     def _add(self, totals: Totals, process: Process, spend: Spend) -> None:

@@ -196,8 +196,8 @@ def test_an_attribution_of_any_kind_loses_no_call(
 
 
 MISTAKES = [
-    ("OTEL_COSTSPAN_LABEL_LIMIT", "many", "expected a whole number from 1 to 500; 50 is used instead"),
-    ("OTEL_COSTSPAN_LABEL_LIMIT", "0", "expected a whole number from 1 to 500; 50 is used instead"),
+    ("OTEL_COSTSPAN_LABEL_LIMIT", "many", "expected a whole number from 1 to 10000; 250 is used instead"),
+    ("OTEL_COSTSPAN_LABEL_LIMIT", "0", "expected a whole number from 1 to 10000; 250 is used instead"),
     ("OTEL_COSTSPAN_SESSION_LIMIT", "-1", "expected a whole number from 1 to 1000000; 4096 is used instead"),
     ("OTEL_COSTSPAN_SPANS", "maybe", "expected true or false; true is used instead"),
     ("OTEL_COSTSPAN_ASK_USAGE", "sometimes", "expected known or always or never; known is used instead"),

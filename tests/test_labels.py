@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import View
 
 from costspan import names
 from costspan.facts import foreign
@@ -51,6 +54,7 @@ def _fill(totals: Totals, numbers: range) -> int:
 def test_the_number_of_sets_is_bounded_and_the_totals_are_exact() -> None:
     """Ten thousand models, a hundred task types and fifty teams: no set is lost to the SDK's limit, no token either."""
     totals = Totals(50)
+    totals.share_sdk_limit()
     count = _fill(totals, range(10_000))
     assert len(totals.by_labels) <= _SDK_LIMIT / 6  # qualities of the cost
     assert len(totals.days) <= _SDK_LIMIT
@@ -83,11 +87,16 @@ def test_the_account_is_a_label_only_where_it_is_asked_for(*, with_account: bool
 
 
 def test_every_metric_stays_within_the_limit_of_the_sdk() -> None:
-    """Through the real exporter's eyes: no overflow, and the sums of the points are the sums of the calls."""
-    with Watched(session_metrics=False) as watched:
+    """Where a View has the sums leave by the SDK: no overflow, and the sums of the points are the sums of the calls."""
+    watched = Watched(session_metrics=False)
+    view = View(instrument_name="theirs", attribute_keys=set())
+    watched.reader = InMemoryMetricReader()
+    watched.meter_provider = MeterProvider([watched.reader], views=[view], shutdown_on_exit=False)
+    with watched:
         from costspan import instrumentor
 
         assert instrumentor.pipeline is not None
+        assert not watched.points(names.COST_USD)
         count = _fill(instrumentor.pipeline.totals, range(4_000))
         total = sum(one.nano_usd for one in [COST] * count)
         points = watched.points(names.COST_USD)

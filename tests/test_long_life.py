@@ -24,8 +24,9 @@ from costspan import instrumentor, names
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import NS_PER_S, Periods
 from costspan.metrics import instruments
+from costspan.metrics.counters import OF_DAYS
 from costspan.metrics.days import told_on
-from costspan.metrics.instruments import day_costs, observe_totals
+from costspan.metrics.instruments import day_points, observe_totals
 from costspan.metrics.totals import Totals
 from costspan.sdk.expire_series import SeriesExpiry
 from fleet import moment_s
@@ -62,7 +63,7 @@ class Life:
 
     def told(self) -> dict[str, float]:
         """Its day counter: dollars by weekday."""
-        return {labels[names.WEEKDAY]: usd / _USD for usd, labels in day_costs(self.totals, self.today())}
+        return {labels[names.WEEKDAY]: usd / _USD for usd, labels in day_points(self.totals, OF_DAYS[0], self.today())}
 
 
 # -- days -------------------------------------------------------------------------------------------------------------
@@ -86,7 +87,7 @@ def test_no_two_days_that_are_told_together_have_the_same_weekday() -> None:
     life = Life()
     for _ in range(60):
         life.spends()
-        told = day_costs(life.totals, life.today())
+        told = day_points(life.totals, OF_DAYS[0], life.today())
         assert len({labels[names.WEEKDAY] for _, labels in told}) == len(told) <= 4
         assert {usd / _USD for usd, _ in told} == {1.0}
         life.goes_on(_DAY_S)
@@ -125,11 +126,12 @@ def test_the_told_dates_cross_the_ends_of_month_and_year() -> None:
 
 
 def test_too_many_sets_of_a_day_are_folded_and_counted() -> None:
-    """The SDK's limit holds for the tokens as well, which have two directions in seven weekdays."""
+    """Where they are told by the SDK, its limit holds for the tokens as well: two directions in seven weekdays."""
     life = Life()
+    life.totals.share_sdk_limit()
     for number in range(250):
         life.spends(team=f"team-{number % 50}", source=f"source-{number % 47}")
-    points = day_costs(life.totals, life.today())
+    points = day_points(life.totals, OF_DAYS[0], life.today())
     assert len(points) * 2 * 7 < 2_000
     assert sum(usd for usd, _ in points) == pytest.approx(250 * _USD)
     assert {labels[names.TEAM] for _, labels in points} >= {"team-0", "other"}
@@ -334,6 +336,6 @@ def test_only_an_export_that_succeeded_counts_as_delivered() -> None:
             exporter.result = result
             begun.append(monotonic())
             watched.meter_provider.force_flush()
-            delivered.append(pipeline.delivered_s())
+            delivered.append(pipeline.readers.delivered_s())
     assert delivered[0] == float("-inf")
     assert begun[1] < delivered[1] <= delivered[2] < begun[2]

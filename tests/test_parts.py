@@ -20,7 +20,7 @@ from costspan.cli.commands import costspan
 from costspan.emit import events, pipeline, recorder, spans
 from costspan.facts.money import FAULT, Cost, Unpriced
 from costspan.ledger import writer
-from costspan.metrics import durations, session_points, sessions, totals
+from costspan.metrics import duration_points, durations, label_points, session_points, sessions, totals
 from costspan.metrics.ratelimits import RateLimits
 from costspan.pricing import Prices, opener
 from costspan.sdk import export_extra
@@ -79,7 +79,7 @@ SET_UP: Final[list[tuple[Any, str, str, set[str]]]] = [
     (pipeline, "Durations", "durations", {"durations"}),
     (pipeline, "Events", "events", {"events"}),
     (pipeline, "Spans", "spans", {"spans"}),
-    (pipeline, "observe_totals", "metrics", {"metrics"}),
+    (pipeline, "observe_totals", "metrics", set()),  # the totals leave by themselves
     (pipeline, "observe_health", "health", set()),
     (pipeline, "observe_rate_limits", "rate limits", {"rate limits"}),
     (assembly, "LazyLedger", "ledger", {"ledger"}),
@@ -127,7 +127,8 @@ AT_WORK: Final[list[tuple[Any, str, set[str]]]] = [
     (RateLimits, "take", {"rate limits"}),
     (opener.LazyPrices, "price", {"price"}),
     (session_points.SessionPoints, "backlog", {"sessions"}),
-    (export_extra.ExportExtra, "_of_durations", {"durations"}),
+    (duration_points.DurationPoints, "metrics", {"durations"}),
+    (label_points.LabelPoints, "_due", {"metrics"}),
     (export_extra.scraped, "identity", {"durations", "sessions"}),
     (writer.LedgerWriter, "take", {"ledger"}),
     (writer.LedgerWriter, "__init__", {"ledger"}),

@@ -113,6 +113,8 @@ ATTRIBUTES: Final = (
 )
 
 
+#: The unit of amounts of money.
+USD_UNIT: Final = "{USD}"
 COUNTER: Final = "counter"
 HISTOGRAM: Final = "histogram"
 GAUGE: Final = "gauge"
@@ -183,7 +185,7 @@ FIRST_CHUNK_S: Final = Metric(
     "Time from the start of a streamed call to its first event.",
     COMMON[:-1],
 )
-COST_USD: Final = Metric("llm.cost.usd", COUNTER, "{USD}", "Cost of the calls.", (*COMMON, QUALITY))
+COST_USD: Final = Metric("llm.cost.usd", COUNTER, USD_UNIT, "Cost of the calls.", (*COMMON, QUALITY))
 REQUESTS: Final = Metric("llm.requests", COUNTER, "{request}", "Calls.", (*COMMON, OUTCOME))
 UNPRICED_REQUESTS: Final = Metric(
     "llm.unpriced.requests", COUNTER, "{request}", "Answered calls without a price.", (*COMMON, UNPRICED_REASON)
@@ -196,7 +198,7 @@ UNPRICED_TOKENS: Final = Metric(
     (*COMMON, UNPRICED_REASON),
 )
 SESSION_COST_USD: Final = Metric(
-    "llm.session.cost.usd", COUNTER, "{USD}", "Cost of a session's calls, while the session is active.", SESSION_LABELS
+    "llm.session.cost.usd", COUNTER, USD_UNIT, "Cost of a session's calls, while the session is active.", SESSION_LABELS
 )
 SESSION_TOKENS: Final = Metric(
     "llm.session.tokens",
@@ -206,7 +208,7 @@ SESSION_TOKENS: Final = Metric(
     (*SESSION_LABELS, DIRECTION),
 )
 DAY_COST_USD: Final = Metric(
-    "llm.day.cost.usd", COUNTER, "{USD}", "Cost by weekday: the series a day budget is read from.", DAY_LABELS
+    "llm.day.cost.usd", COUNTER, USD_UNIT, "Cost by weekday: the series a day budget is read from.", DAY_LABELS
 )
 DAY_TOKENS: Final = Metric(
     "llm.day.tokens",
@@ -231,22 +233,22 @@ DEGRADED: Final = Metric(
 )
 LEDGER_WRITTEN: Final = Metric("costspan.ledger.written", COUNTER, "{record}", "Records written to the ledger.", ())
 LEDGER_WRITTEN_USD: Final = Metric(
-    "costspan.ledger.written.usd", COUNTER, "{USD}", "Cost of the records written to the ledger.", ()
+    "costspan.ledger.written.usd", COUNTER, USD_UNIT, "Cost of the records written to the ledger.", ()
 )
 LEDGER_LOST: Final = Metric("costspan.ledger.lost", COUNTER, "{record}", "Records the ledger could not take.", ())
 LEDGER_LOST_USD: Final = Metric(
-    "costspan.ledger.lost.usd", COUNTER, "{USD}", "Cost of the records the ledger could not take.", ()
+    "costspan.ledger.lost.usd", COUNTER, USD_UNIT, "Cost of the records the ledger could not take.", ()
 )
 LEDGER_QUEUED: Final = Metric("costspan.ledger.queued", GAUGE, "{record}", "Records that wait for the ledger.", ())
 FOLDED: Final = Metric(
     "costspan.labels.folded",
     COUNTER,
     "{request}",
-    "Calls counted under `other` because a label had too many values.",
+    "Values of labels, and sets of them, that are counted under `other` because there were too many.",
     (),
 )
 RETIRED_USD: Final = Metric(
-    "costspan.retired.usd", COUNTER, "{USD}", "Cost of months that a process of long life tells no more.", ()
+    "costspan.retired.usd", COUNTER, USD_UNIT, "Cost of months that a process of long life tells no more.", ()
 )
 
 METRICS: Final = (

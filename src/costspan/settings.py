@@ -17,6 +17,7 @@ OTEL_COSTSPAN_SESSION_METRICS: Final = "OTEL_COSTSPAN_SESSION_METRICS"
 OTEL_COSTSPAN_SESSION_LIMIT: Final = "OTEL_COSTSPAN_SESSION_LIMIT"
 OTEL_COSTSPAN_ACCOUNT_METRICS: Final = "OTEL_COSTSPAN_ACCOUNT_METRICS"
 OTEL_COSTSPAN_LABEL_LIMIT: Final = "OTEL_COSTSPAN_LABEL_LIMIT"
+OTEL_COSTSPAN_LABEL_SET_LIMIT: Final = "OTEL_COSTSPAN_LABEL_SET_LIMIT"
 OTEL_COSTSPAN_SIGTERM: Final = "OTEL_COSTSPAN_SIGTERM"
 OTEL_COSTSPAN_CARRY: Final = "OTEL_COSTSPAN_CARRY"
 OTEL_COSTSPAN_BAGGAGE: Final = "OTEL_COSTSPAN_BAGGAGE"
@@ -145,7 +146,12 @@ SETTINGS: Final = (
         "How many sessions' counters a process holds at a time; the longest idle one goes first.",
     ),
     Setting(OTEL_COSTSPAN_ACCOUNT_METRICS, _switch, "false", "Whether counters carry the account, within the label limit."),
-    Setting(OTEL_COSTSPAN_LABEL_LIMIT, _whole(1, 500), "50", "How many values a label may have before `other` takes the rest."),
+    Setting(OTEL_COSTSPAN_LABEL_LIMIT, _whole(1, 10_000), "250", "How many values a label may have before `other` takes the rest."),
+    Setting(
+        OTEL_COSTSPAN_LABEL_SET_LIMIT, _whole(1, 1_000_000), "20000",
+        "How many sets of labels (team, task type, model, source, ... that occur together) the counters of a process keep apart in "
+        "a month before `other` takes the rest.",
+    ),
     Setting(OTEL_COSTSPAN_SIGTERM, _switch, "true", "Whether SIGTERM delivers what is held, where the program does not handle it."),
     Setting(OTEL_COSTSPAN_CARRY, _switch, "true", "Whether attribution follows into threads, executors and child processes."),
     Setting(OTEL_COSTSPAN_BAGGAGE, _baggage, "", "Which parts of the attribution are read from and written to W3C baggage."),
@@ -177,6 +183,7 @@ class Settings:
     session_limit: int
     account_metrics: bool
     label_limit: int
+    label_set_limit: int
     sigterm: bool
     carry: bool
     baggage: tuple[str, ...]

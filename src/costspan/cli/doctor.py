@@ -68,6 +68,7 @@ def _findings(environ: Mapping[str, str], ledger: Path | None) -> Iterator[Findi
         ("prices", lambda: prices(set_, time.time())),
         ("ledger", lambda: where_and_how(ledger, set_, environ)),
         ("not counted", lambda: left_behind(ledger, set_, environ, time.time())),
+        ("labels", lambda: labels(environ, time.time())),
         ("telemetry", lambda: destinations.telemetry(environ)),
         ("sdk", the_sdk),
         ("instance ids", lambda: destinations.instances(environ)),
@@ -140,6 +141,12 @@ def left_behind(chosen: Path | None, set_: Settings, environ: Mapping[str, str],
         path = chosen or path_of(set_.ledger, environ)
         for sentence in notices.of(environ, now_s, last_ns=examine(path).last_ns, ledger=path):
             yield Finding("not counted", NOTE, sentence.removesuffix("."))
+
+
+def labels(environ: Mapping[str, str], now_s: float) -> Iterator[Finding]:
+    """Whether a program had more labels than its counters keep apart."""
+    for sentence in notices.overflowed(environ, now_s):
+        yield Finding("labels", NOTE, sentence)
 
 
 def the_ledger(found: Inspection, set_: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:

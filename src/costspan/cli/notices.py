@@ -29,6 +29,23 @@ def of(
     return [*_records(later), *_libraries(found), *_started(later, found)]
 
 
+def overflowed(environ: Mapping[str, str], now_s: float) -> Iterator[str]:
+    """What the counters of the last program whose labels overflowed keep under `other`."""
+    for note in notes.found(environ):
+        if note["kind"] != notes.OVERFLOW or now_s - note["at"] >= _OLD_S:
+            continue
+        if note.get("sets"):
+            limit = "the SDK's limit, as a View or a reader asks for its counters" if note.get("sdk") else _SET_LIMIT
+            yield f"{_who(note)} has more than {note.get('set_limit')} sets of labels in a month ({limit}): {_FOLDED}"
+        if note.get("labels"):
+            yield f"{_who(note)} has more than {note.get('label_limit')} values of {note['labels']} ({_LABEL_LIMIT}): {_FOLDED}"
+
+
+_SET_LIMIT: Final = "OTEL_COSTSPAN_LABEL_SET_LIMIT"
+_LABEL_LIMIT: Final = "OTEL_COSTSPAN_LABEL_LIMIT"
+_FOLDED: Final = "the further ones are under `other` in metrics. Totals, spans, events and ledger are exact"
+
+
 def _is_within(at_s: float, period: Period) -> bool:
     at_ns = at_s * _NS
     return (period.start_ns or 0) <= at_ns and (period.end_ns is None or at_ns < period.end_ns)

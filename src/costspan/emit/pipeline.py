@@ -13,12 +13,13 @@ from costspan import guard, names
 from costspan.calls import engine
 from costspan.emit.dispatcher import CallDispatcher, Sink
 from costspan.emit.events import Events
+from costspan.emit.overflow import Overflow
 from costspan.emit.recorder import CallRecorder
 from costspan.emit.spans import Spans
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
 from costspan.ledger.claims import Claims
-from costspan.metrics.durations import Durations, is_default
+from costspan.metrics.durations import Durations
 from costspan.metrics.health import LedgerHealth, observe_health, observe_rate_limits
 from costspan.metrics.instruments import observe_totals
 from costspan.metrics.ratelimits import RateLimits
@@ -26,8 +27,8 @@ from costspan.metrics.sessions import Sessions
 from costspan.metrics.totals import Totals
 from costspan.pricing.opener import LazyPrices
 from costspan.process.fork import Participant
-from costspan.sdk.after_fork import disown, readers_of
-from costspan.sdk.expire_series import SeriesExpiry
+from costspan.sdk.after_fork import disown
+from costspan.sdk.readers import Readers
 from costspan.settings import Settings
 
 _PATIENCE_MS: Final = 8_000
@@ -55,14 +56,13 @@ class Pipeline:
     ) -> None:  # fmt: skip
         self._providers = (tracer_provider, meter_provider, logger_provider)
         self.ledger = ledger
-        self.totals = Totals(settings.label_limit, with_account=settings.account_metrics)
+        self.totals = Totals(settings.label_limit, settings.label_set_limit, with_account=settings.account_metrics)
         self.sessions = guard.part("sessions", lambda: _sessions(settings))
         self.rate_limits = RateLimits()
         periods = guard.part("time zone", lambda: Periods(settings.time_zone)) or Periods()
+        self.readers = Readers(self._meters, self.totals, periods, self.sessions)
         meter = guard.part("metrics", lambda: otel_metrics.get_meter(names.SCOPE, meter_provider=meter_provider))
         self._observe(meter or otel_metrics.NoOpMeter(names.SCOPE), periods)
-        self._ridden: dict[int, Any] = {}
-        self._retiring = SeriesExpiry(self.totals, self._meters, self.delivered_s)
         sinks = [*self._sinks(settings, logger_provider), *notices]
         self.dispatcher = CallDispatcher(sinks, ledger.lose if ledger is not None else None)
         self.recorder = CallRecorder(
@@ -73,50 +73,28 @@ class Pipeline:
 
     def _observe(self, meter: otel_metrics.Meter, periods: Periods) -> None:
         """Have what this process sums read at each collection; what cannot be, fails alone."""
-        guard.part("metrics", lambda: observe_totals(meter, self.totals, periods))
         guard.part("health", lambda: observe_health(meter, self.ledger))
         guard.part("rate limits", lambda: observe_rate_limits(meter, self.rate_limits))
-        self.durations = guard.part("durations", lambda: Durations(meter, self.totals, self._may_ride))
+        self.durations = guard.part("durations", lambda: Durations(meter, self.totals, self.readers.may_ride))
+        self.readers.durations = self.durations
+        guard.part("metrics", lambda: observe_totals(meter, self.totals, periods, self.readers.leave_by_themselves))
 
     def _sinks(self, settings: Settings, logger_provider: Any) -> list[tuple[str, Any]]:
         sinks: list[tuple[str, Any]] = []
         if self.ledger is not None:
             sinks.append(("ledger", self.ledger.take))  # before telemetry: it is the book
-        sinks.append(("sdk.export_extra", self._ride))
+        sinks.append(("sdk.readers", self.readers.take))
         if self.durations is not None:
             sinks.append(("metrics.durations", self.durations.take))
+        sinks.append(("emit.overflow", Overflow(self.totals).take))
         if settings.events:
             events = guard.part("events", lambda: Events(logger_provider or get_logger_provider()))
             if events is not None:
                 sinks.append(("emit.events", events.take))
         return sinks
 
-    def _ride(self, _: Sequence[Call]) -> None:
-        """Join metric readers that have appeared since: a program may set its providers up after costspan."""
-        readers = readers_of(self._meters())
-        if len(readers) == len(self._ridden):
-            return
-        for reader in readers:
-            if id(reader) not in self._ridden:
-                from costspan.sdk.export_extra import ExportExtra
-
-                self._ridden[id(reader)] = ExportExtra(
-                    self.sessions, self.durations, reader, self._retiring.after_delivery
-                )
-
     def _meters(self) -> Any:
         return self._providers[1] or otel_metrics.get_meter_provider()
-
-    def delivered_s(self) -> float:
-        """When, by the steady clock, the last of all readers last delivered."""
-        return min((rider.delivered_s for rider in self._ridden.values()), default=float("-inf"))
-
-    def _may_ride(self) -> bool | None:
-        """Whether our own histograms reach every metric reader as the SDK's would; None before there is any."""
-        provider = self._meters()
-        if not readers_of(provider):
-            return None
-        return is_default(provider) and all(rider.is_plain for rider in self._ridden.values())
 
     def flush(self) -> None:
         """Pass on everything that has finished. Returns when ledger and SDK have it."""
@@ -172,7 +150,7 @@ class Pipeline:
             Participant("fork.ratelimits", self.rate_limits.forget),
             Participant("fork.pending", self.recorder.pending.clear),
             Participant("fork.prices", self.recorder.prices.forget),
-            *(Participant("fork.ride", rider.forget) for rider in self._ridden.values()),
+            Participant("fork.readers", self.readers.forget),
             Participant("fork.sdk", lambda: disown(*self._own_providers())),
         ]
 

@@ -26,6 +26,8 @@ UNWATCHED: Final = "not-watched"
 STARTED: Final = "started"
 #: A Python without costspan imported a client library below `costspan run`.
 ELSEWHERE: Final = "without-costspan"
+#: Labels of the counters went to `other`.
+OVERFLOW: Final = "overflow"
 
 _LONGEST: Final = 200
 _LARGEST: Final = 10_000

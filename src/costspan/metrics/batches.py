@@ -19,11 +19,17 @@ MOST_BYTES: Final = 512 * 1024
 _POINT_BYTES: Final = 48
 _LABEL_BYTES: Final = 10
 _BUCKET_BYTES: Final = 16
+_ONE_MORE_LABEL: Final = 60
 
 
 def size_of(point: Any) -> int:
     """About how many bytes a data point takes in OTLP, rather too many than too few."""
     return _POINT_BYTES + labels_size(point.attributes) + _BUCKET_BYTES * len(getattr(point, "bucket_counts", ()))
+
+
+def size_of_series(labels: Mapping[str, Any]) -> int:
+    """About how many bytes a point with these labels, and one more that has a short value, takes in OTLP."""
+    return _POINT_BYTES + labels_size(labels) + _ONE_MORE_LABEL
 
 
 def labels_size(labels: Mapping[str, Any] | None) -> int:
@@ -37,16 +43,15 @@ def _text_size(value: Any) -> int:
     return len(value) if value.isascii() else 4 * len(value)
 
 
-def is_large(metrics_data: Any) -> bool:
-    """Whether the data of a reader, everybody's, are too many for one message."""
-    size = 0
+def is_large(metrics_data: Any, size: int = 0) -> bool:
+    """Whether the data of a reader, everybody's, are too many for one message that has `size` bytes already."""
     for resource in metrics_data.resource_metrics:
         for scope in resource.scope_metrics:
             for metric in scope.metrics:
                 size += sum(size_of(point) for point in metric.data.data_points)
                 if size > MOST_BYTES:
                     return True
-    return False
+    return size > MOST_BYTES
 
 
 def without_scope(metrics_data: Any, name: str) -> tuple[Any, list[tuple[ResourceMetrics, ScopeMetrics]]]:

@@ -14,21 +14,23 @@ class CardinalityLimit:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.overflowed = 0
-        self._known: set[str] = set()
+        self._known: dict[str, str] = {}  # each by itself: of equal texts one is kept
 
     def value(self, text: str | None) -> str:
         """The label for a value; `unknown` where nobody said one."""
-        if text in self._known:
-            return text
+        known = None if text is None else self._known.get(text)
+        if known is not None:
+            return known
         text = foreign.text(text)
         if text is None:
             return UNKNOWN
-        if text in self._known:
-            return text
+        known = self._known.get(text)
+        if known is not None:
+            return known
         if len(self._known) >= self.limit:
             self.overflowed += 1
             return OTHER
-        self._known.add(text)
+        self._known[text] = text
         return text
 
     def clear(self) -> None:

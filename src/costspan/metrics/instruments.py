@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from time import time_ns
 from typing import TypeAlias
@@ -10,12 +11,15 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from costspan import names
 from costspan.facts.periods import Periods
+from costspan.metrics.counters import OF_DAYS, OF_LABELS, Counter
+from costspan.metrics.days import Day
 from costspan.metrics.numbers import number, usd
-from costspan.metrics.totals import TOKENS, LabelTotals, Totals
+from costspan.metrics.totals import LabelTotals, Totals
 from costspan.names import Metric
 
-#: Gives (value, labels) pairs when metrics are collected.
-Source: TypeAlias = Callable[[], Iterable[tuple[int | float, dict[str, str]]]]
+#: A value with its labels, and what gives them when metrics are collected.
+Observed: TypeAlias = tuple[int | float, dict[str, str]]
+Source: TypeAlias = Callable[[], Iterable[Observed]]
 
 
 def observe(meter: Meter, metric: Metric, source: Source) -> None:
@@ -31,60 +35,39 @@ def observe(meter: Meter, metric: Metric, source: Source) -> None:
     create(metric.name, callbacks=[read], unit=metric.unit, description=metric.description)
 
 
-def observe_totals(meter: Meter, totals: Totals, periods: Periods) -> None:
-    """Have the counters of the contract read from the totals; `periods` says what day it is."""
-    for metric, unit, parts in TOKENS:
-        observe(meter, metric, _tokens_of(totals, unit, parts))
-    observe(meter, names.COST_USD, _each(totals, _costs))
-    observe(meter, names.REQUESTS, _each(totals, _requests))
-    observe(meter, names.UNPRICED_REQUESTS, _each(totals, lambda entry: _unpriced(entry, 0)))
-    observe(meter, names.UNPRICED_TOKENS, _each(totals, lambda entry: _unpriced(entry, 1)))
-    observe(meter, names.DAY_COST_USD, lambda: day_costs(totals, periods.day(time_ns())))
-    observe(meter, names.DAY_TOKENS, lambda: _day_tokens(totals, periods.day(time_ns())))
+def observe_totals(
+    meter: Meter, totals: Totals, periods: Periods, leave_by_themselves: Callable[[], bool] = bool
+) -> None:
+    """Have the counters of the contract read from the totals; `periods` says what day it is.
+
+    Where the totals leave by themselves (sdk/readers.py), the SDK's counters of the same names have no points.
+    """
+
+    def unless(source: Source) -> Source:
+        return lambda: () if leave_by_themselves() else source()
+
+    for counter in OF_LABELS:
+        observe(meter, counter.metric, unless(functools.partial(_of_labels, totals, counter)))
+    for counter in OF_DAYS:
+        observe(meter, counter.metric, unless(functools.partial(_of_days, totals, counter, periods)))
     observe(meter, names.FOLDED, lambda: [(totals.overflowed, {})])
     observe(meter, names.RETIRED_USD, lambda: [(usd(totals.retired_nano_usd), {})])
 
 
-def _each(totals: Totals, read: Callable[[LabelTotals], Iterable[tuple[int | float, dict[str, str]]]]) -> Source:
-    def source() -> list[tuple[int | float, dict[str, str]]]:
-        return totals.read(lambda: [point for entry in totals.by_labels.values() for point in read(entry)])
-
-    return source
+def _of_labels(totals: Totals, counter: Counter) -> list[Observed]:
+    return totals.read(lambda: [point for entry in totals.by_labels.values() for point in _points(counter, entry)])
 
 
-def _tokens_of(totals: Totals, unit: str, parts: dict[str, str]) -> Source:
-    def read(entry: LabelTotals) -> Iterator[tuple[int | float, dict[str, str]]]:
-        for modality, count in entry.tokens(unit, parts).items():
-            yield count, {**entry.labels, names.MODALITY: modality}
-
-    return _each(totals, read)
+def _of_days(totals: Totals, counter: Counter, periods: Periods) -> list[Observed]:
+    return day_points(totals, counter, periods.day(time_ns()))
 
 
-def _costs(entry: LabelTotals) -> Iterator[tuple[int | float, dict[str, str]]]:
-    for quality, nano_usd in entry.cost.items():
-        yield usd(nano_usd), {**entry.labels, names.QUALITY: quality}
+def day_points(totals: Totals, counter: Counter, today: str) -> list[Observed]:
+    """The points of a counter of days on the date `today`."""
+    return totals.read(lambda: [point for day in totals.recent(today) for point in _points(counter, day)])
 
 
-def _requests(entry: LabelTotals) -> Iterator[tuple[int | float, dict[str, str]]]:
-    for outcome, count in entry.outcomes.items():
-        yield count, {**entry.labels, names.OUTCOME: outcome}
-
-
-def _unpriced(entry: LabelTotals, index: int) -> Iterator[tuple[int | float, dict[str, str]]]:
-    for reason, counts in entry.unpriced.items():
-        yield counts[index], {**entry.labels, names.UNPRICED_REASON: reason}
-
-
-def day_costs(totals: Totals, today: str) -> list[tuple[int | float, dict[str, str]]]:
-    """The points of the day counter on the date `today`."""
-    return totals.read(lambda: [(usd(day.nano_usd), day.labels) for day in totals.recent(today)])
-
-
-def _day_tokens(totals: Totals, today: str) -> list[tuple[int | float, dict[str, str]]]:
-    return totals.read(
-        lambda: [
-            (count, {**day.labels, names.DIRECTION: direction})
-            for day in totals.recent(today)
-            for direction, count in (("input", day.input), ("output", day.output))
-        ]
-    )
+def _points(counter: Counter, entry: LabelTotals | Day) -> Iterator[Observed]:
+    labels = entry.labels
+    for value, amount in counter.read(entry).items():
+        yield counter.exported(amount), counter.labels(labels, value)

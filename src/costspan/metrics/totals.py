@@ -1,7 +1,8 @@
 """The sums of this process: one entry per set of labels, added to once a call, read when metrics are collected.
 
-Own sums instead of SDK counters: one look-up a call for all counters, no limit that throws labels away (the SDK's
-2000 sets: above them model and team are lost), and a forked child that starts from zero.
+Own sums instead of SDK counters: one look-up a call for all counters, a limit of our own instead of one that throws
+labels away (the SDK's 2000 sets: above them model and team are lost), and a forked child that starts from zero.
+docs/decisions/0066-own-totals.md says how they leave, and what that costs.
 
 A process may live for years, so what nobody asks for any more is let go: docs/decisions/0022-days-and-months.md says
 when, and why every figure stays exact.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Final, TypeAlias
 
 from costspan import names
@@ -20,51 +21,45 @@ from costspan.facts.call import Call
 from costspan.facts.money import Cost
 from costspan.facts.recent import Recent
 from costspan.metrics.cardinality import CardinalityLimit
-from costspan.metrics.days import Day, told_on, weekday
+from costspan.metrics.days import Day, Days
 from costspan.metrics.reentry import Reentrant
 from costspan.names import OTHER, UNKNOWN
 
 _Raw: TypeAlias = tuple[str | None, ...]
+_Key: TypeAlias = tuple[str | None, ...]  # the labels, capped, the month, and the account or None
 
-#: The SDK keeps 2000 sets a counter; cost has up to six qualities and tokens up to four modalities a set.
-_MOST_CELLS: Final = 300
-# Seven weekdays of which the SDK keeps sets, two directions of tokens.
-_MOST_SETS_A_DAY: Final = 140
+#: What an SDK counter can keep apart: it has 2000 sets of labels, and cost takes up to six of them (qualities), tokens
+#: up to four (modalities), tokens of a day two in each of seven weekdays.
+_SDK_SETS: Final = 300
+_SDK_SETS_A_DAY: Final = 140
+#: A histogram takes 17 series a set, so that there are fewer of these.
+_MOST_SETS_OF_DURATIONS: Final = 300
 _MOST_KEYS: Final = 16_384
 _DAY_S: Final = 86_400.0
-# By a clock that is never set: whatever the time of day does meanwhile, the day and the month are over by then.
-_DAY_KEPT_S: Final = 5 * _DAY_S
+# By a clock that is never set: whatever the time of day does meanwhile, the month is over by then.
 _MONTH_KEPT_S: Final = 32 * _DAY_S
 # Longer than any collection and export.
 _ON_ITS_WAY_S: Final = 3_600.0
-#: Metric, the unit of its total, and the parts of that by modality.
-TOKENS: Final = (
-    (
-        names.INPUT_TOKENS,
-        units.INPUT,
-        {units.INPUT_AUDIO: "audio", units.INPUT_IMAGE: "image", units.INPUT_VIDEO: "video"},
-    ),
-    (names.OUTPUT_TOKENS, units.OUTPUT, {units.OUTPUT_AUDIO: "audio", units.OUTPUT_IMAGE: "image"}),
-    (
-        names.CACHE_READ_TOKENS,
-        units.CACHE_READ,
-        {units.CACHE_READ_AUDIO: "audio", units.CACHE_READ_IMAGE: "image", units.CACHE_READ_VIDEO: "video"},
-    ),
-    (names.CACHE_WRITE_TOKENS, units.CACHE_WRITE, dict[str, str]()),
-    (names.REASONING_TOKENS, units.REASONING, dict[str, str]()),
-)
-_TEXT: Final = "text"
+_MONTH: Final = len(names.COMMON) - 1  # where the month stands in a key
 #: The total that a part by modality belongs to: a part can be no more than that.
-_TOTAL_OF: Final = {part: total for _, total, parts in TOKENS for part in parts}
+_TOTAL_OF: Final = {
+    units.INPUT_AUDIO: units.INPUT, units.INPUT_IMAGE: units.INPUT, units.INPUT_VIDEO: units.INPUT,
+    units.OUTPUT_AUDIO: units.OUTPUT, units.OUTPUT_IMAGE: units.OUTPUT,
+    units.CACHE_READ_AUDIO: units.CACHE_READ, units.CACHE_READ_IMAGE: units.CACHE_READ,
+    units.CACHE_READ_VIDEO: units.CACHE_READ,
+}  # fmt: skip
 
 
 class LabelTotals:
     """The sums of one set of labels. Money in nano-USD."""
 
-    __slots__ = ("cost", "counted", "days", "labels", "outcomes", "split", "still_since_s", "unpriced", "whole")
+    __slots__ = (
+        "cost", "counted", "date", "day", "key", "outcomes", "split", "started_ns", "still_since_s", "unpriced", "whole",
+    )  # fmt: skip
 
-    def __init__(self, labels: dict[str, str]) -> None:
-        self.labels = labels
+    def __init__(self, key: _Key) -> None:
+        self.key = key
+        self.started_ns = time_ns()
         # How many calls there were when somebody looked, and since when there are no more.
         self.counted = 0
         self.still_since_s = 0.0
@@ -73,8 +68,23 @@ class LabelTotals:
         # Tokens by unit, of calls whose provider tells modalities apart, and of those whose does not.
         self.split: dict[str, int] = {}
         self.whole: dict[str, int] = {}
-        self.unpriced: dict[str, list[int]] = {}  # reason: requests, tokens
-        self.days: dict[str, Day] = {}  # by date
+        self.unpriced: dict[str, tuple[int, int]] = {}  # reason: requests, tokens
+        #: The date of the last call that was added, and its day.
+        self.date = ""
+        self.day: Day | None = None
+
+    @property
+    def month(self) -> str:
+        """The month of its calls."""
+        return self.key[_MONTH] or UNKNOWN
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that all its counters have."""
+        labels: dict[str, str] = dict(zip(names.COMMON, self.key, strict=False))  # type: ignore[arg-type]
+        if self.key[-1] is not None:
+            labels[names.ACCOUNT] = self.key[-1]
+        return labels
 
     def add(self, call: Call) -> None:
         """Add one call."""
@@ -93,45 +103,49 @@ class LabelTotals:
         if isinstance(price, Cost):
             self.cost[price.quality] = self.cost.get(price.quality, 0) + price.nano_usd
         elif price is not None:
-            entry = self.unpriced.setdefault(price.reason, [0, 0])
-            entry[0] += 1
+            requests, tokens = self.unpriced.get(price.reason, (0, 0))
             if usage is not None:
-                entry[1] += usage.counts.get(units.INPUT, 0) + usage.counts.get(units.OUTPUT, 0)
-
-    def tokens(self, unit: str, parts: dict[str, str]) -> dict[str, int]:
-        """The tokens of a total by modality. Input and output are there from the first call on, also where it failed."""
-        found = {modality: self.split[part] for part, modality in parts.items() if self.split.get(part)}
-        text = self.split.get(unit, 0) - sum(found.values())
-        if text > 0:
-            found[_TEXT] = text
-        if unit in self.whole or unit in {units.INPUT, units.OUTPUT}:
-            found[UNKNOWN] = self.whole.get(unit, 0)
-        return found
+                tokens += usage.counts.get(units.INPUT, 0) + usage.counts.get(units.OUTPUT, 0)
+            self.unpriced[price.reason] = (requests + 1, tokens)
 
 
 class Totals(Reentrant):
     """All sums of this process. `steady` is a clock in seconds that is never set."""
 
     def __init__(
-        self, label_limit: int, *, with_account: bool = False, steady: Callable[[], float] = monotonic
-    ) -> None:
+        self, label_limit: int, set_limit: int = 20_000, *, with_account: bool = False,
+        steady: Callable[[], float] = monotonic,
+    ) -> None:  # fmt: skip
         self._renew()
         self._steady = steady
-        self._today = ""
-        self._told: frozenset[str] = frozenset()
         self._looked_s = steady()
         self._gone: set[frozenset[tuple[str, str]]] = set()
         #: Cost of what was let go of, in nano-USD.
         self.retired_nano_usd = 0
-        self.by_labels: dict[_Raw, LabelTotals] = {}
-        self.days: dict[_Raw, Day] = {}
+        self.by_labels: dict[_Key, LabelTotals] = {}
+        self.days = Days()
+        #: How many calls were added to a day that was over.
+        self.late = 0
         self.with_account = with_account
-        self._keys: Recent[_Raw, LabelTotals] = Recent(_MOST_KEYS)
-        self._sets: set[tuple[str, ...]] = set()
+        self.label_limit = label_limit
+        self.set_limit = set_limit
+        #: Whether the sums leave by counters of the SDK.
+        self.shares_sdk_limit = False
+        self._sets: dict[str, int] = {}  # by month
+        #: How many sets of labels were folded into `other`, because there were too many.
+        self.folded_sets = 0
+        self._keys: Recent[_Raw, LabelTotals] = Recent(max(_MOST_KEYS, set_limit))
+        self._sets_of_durations: set[tuple[str, ...]] = set()
         self.error_types = CardinalityLimit(label_limit)
         self._caps: dict[str, CardinalityLimit] = {
             name: CardinalityLimit(label_limit) for name in (*names.COMMON[:-1], names.ACCOUNT)
         }
+
+    def share_sdk_limit(self) -> None:
+        """The sums leave by counters of the SDK: no more sets than those keep apart."""
+        self.shares_sdk_limit = True
+        self.set_limit = min(self.set_limit, _SDK_SETS)
+        self.days.limit_sets(_SDK_SETS_A_DAY)
 
     def add(self, call: Call, month: str, date: str) -> None:
         """Add one finished call to the month and the date on which it began, `YYYYMM` and `YYYYMMDD`."""
@@ -146,78 +160,63 @@ class Totals(Reentrant):
         with self.lock:
             entry = self._keys.young.get(raw)
             if entry is None:
-                entry = self._keys.get(raw) or self._cell(raw)
+                entry = self._keys.get(raw) or self._entry(raw)
             entry.add(call)
-            day = entry.days.get(date)
+            day = entry.day if entry.date == date else None
             if day is None:
-                day = entry.days[date] = self._day(entry, date)
+                day = self._day(entry, date)
             day.add(call)
+            if date < self.days.today:
+                self.late += 1
         if self._put_off:
             self._catch_up()
 
-    def _cell(self, raw: _Raw) -> LabelTotals:
+    def _entry(self, raw: _Raw) -> LabelTotals:
         *dimensions, month, account = raw
         capped = [self._caps[name].value(text) for name, text in zip(names.COMMON, dimensions, strict=False)]
-        key = (*capped, month, self._caps[names.ACCOUNT].value(account) if self.with_account else None)
+        key = (*capped, month or UNKNOWN, self._caps[names.ACCOUNT].value(account) if self.with_account else None)
         entry = self.by_labels.get(key)
-        if entry is None and len(self.by_labels) >= _MOST_CELLS:
+        if entry is None and self._sets.get(key[_MONTH] or "", 0) >= self.set_limit:
             key = self._folded(key)
             entry = self.by_labels.get(key)
         if entry is None:
-            labels: dict[str, str] = dict(zip(names.COMMON, (text or UNKNOWN for text in key), strict=False))
-            if self.with_account:
-                labels[names.ACCOUNT] = key[-1] or UNKNOWN
-            entry = self.by_labels[key] = LabelTotals(labels)
-        return self._keys.keep(raw, entry)
+            entry = self.by_labels[key] = LabelTotals(key)
+            self._sets[entry.month] = self._sets.get(entry.month, 0) + 1
+        return self._keys.keep(key if key == raw else raw, entry)  # of equal texts one is kept
 
     def capped_labels(self, dimensions: _Raw) -> dict[str, str]:
-        """Labels of an SDK instrument for these values of the common dimensions, without the month."""
+        """Labels of a histogram for these values of the common dimensions, without the month."""
         with self.lock:
             capped = [self._caps[name].value(text) for name, text in zip(names.COMMON, dimensions, strict=False)]
-            if (*capped,) not in self._sets:
-                if len(self._sets) >= _MOST_CELLS:
+            if (*capped,) not in self._sets_of_durations:
+                if len(self._sets_of_durations) >= _MOST_SETS_OF_DURATIONS:
                     capped[2:] = [OTHER] * (len(capped) - 2)
-                self._sets.add((*capped,))
+                self._sets_of_durations.add((*capped,))
         return dict(zip(names.COMMON, capped, strict=False))
 
-    def _folded(self, key: _Raw) -> _Raw:
+    def _folded(self, key: _Key) -> _Key:
         """When every dimension is within its cap and the product is not: operation, provider and month remain."""
-        self._caps[names.TASK_TYPE].overflowed += 1
+        self.folded_sets += 1
         operation, provider, *_, month, account = key
         return (operation, provider, OTHER, OTHER, OTHER, OTHER, OTHER, month, OTHER if account is not None else None)
 
     def _day(self, entry: LabelTotals, date: str) -> Day:
-        labels: dict[str, str] = {name: entry.labels[name] for name in names.DAY_LABELS[:-1]}
-        key = (*labels.values(), date)
-        day = self.days.get(key)
-        if day is None and sum(other.date == date for other in self.days.values()) >= _MOST_SETS_A_DAY:
-            self._caps[names.TASK_TYPE].overflowed += 1
-            labels = dict.fromkeys(labels, OTHER)
-            key = (*labels.values(), date)
-            day = self.days.get(key)
-        if day is None:
-            labels[names.WEEKDAY] = weekday(date)
-            day = self.days[key] = Day(labels, date, self._steady())
-        return day
+        entry.day = self.days.of(entry.labels, date, self._steady())
+        entry.date = date
+        return entry.day
 
     def recent(self, today: str) -> list[Day]:
         """The days that are told on the date `today`, each under another weekday; to be called with the lock held.
 
         Today, the three before, and tomorrow, because a clock may be set back over midnight.
         """
-        if today != self._today:
-            self._turn(today)
-        return [day for day in self.days.values() if day.date in self._told]
-
-    def _turn(self, today: str) -> None:
-        told = frozenset(told_on(today))
-        self._gone |= {frozenset(day.labels.items()) for day in self.days.values() if day.date in self._told - told}
-        self._today, self._told = today, told
-        over_s, first = self._steady() - _DAY_KEPT_S, min(told)
-        old = {day for day in self.days.values() if day.date < first and day.began_s < over_s}
-        self.days = {key: day for key, day in self.days.items() if day not in old}
-        for entry in self.by_labels.values():
-            entry.days = {date: day for date, day in entry.days.items() if day not in old}
+        gone, old = self.days.turn(today, self._steady())
+        self._gone |= {frozenset(day.labels.items()) for day in gone}
+        if old:
+            for entry in self.by_labels.values():
+                if entry.day in old:
+                    entry.day, entry.date = None, ""
+        return list(self.days.told())
 
     def let_go(self, delivered_s: float) -> set[frozenset[tuple[str, str]]]:
         """Let go of the months to which nothing has been added for 32 days, but for the newest month there is.
@@ -231,18 +230,19 @@ class Totals(Reentrant):
                 self._looked_s = now_s
                 for key in self._over(now_s, delivered_s):
                     entry = self.by_labels.pop(key)
+                    self._sets[entry.month] -= 1
                     self.retired_nano_usd += sum(entry.cost.values())
                     self._gone.add(frozenset(entry.labels.items()))
                     self._keys.clear()
             gone, self._gone = self._gone, set()
             return gone
 
-    def _over(self, now_s: float, delivered_s: float) -> list[_Raw]:
-        newest = max((entry.labels[names.PERIOD] for entry in self.by_labels.values()), default="")
+    def _over(self, now_s: float, delivered_s: float) -> list[_Key]:
+        newest = max((entry.month for entry in self.by_labels.values()), default="")
         return [
             key
             for key, entry in self.by_labels.items()
-            if self._is_still(entry, now_s, delivered_s) and entry.labels[names.PERIOD] != newest
+            if self._is_still(entry, now_s, delivered_s) and entry.month != newest
         ]
 
     def _is_still(self, entry: LabelTotals, now_s: float, delivered_s: float) -> bool:
@@ -253,17 +253,22 @@ class Totals(Reentrant):
 
     @property
     def overflowed(self) -> int:
-        """How many label values went to `other`."""
-        return sum(cap.overflowed for cap in self._caps.values())
+        """How many label values, and sets of them, went to `other`."""
+        return sum(cap.overflowed for cap in self._caps.values()) + self.folded_sets + self.days.overflowed
+
+    def overflowed_labels(self) -> list[str]:
+        """The labels that have had more values than their limit."""
+        return [name for name, cap in self._caps.items() if cap.overflowed]
 
     def clear(self) -> None:
         """Start from zero: the sums so far are another process's (a forked child)."""
         self._renew()
         self._sets.clear()
+        self._sets_of_durations.clear()
         self.by_labels.clear()
         self.days.clear()
         self._keys.clear()
         self._gone.clear()
-        self.retired_nano_usd = 0
+        self.retired_nano_usd = self.folded_sets = 0
         for cap in self._caps.values():
             cap.clear()

@@ -18,8 +18,14 @@ _INSTANCE_ID: Final = "service.instance.id"
 
 
 def readers_of(meters: Any) -> list[Any]:
-    """The metric readers of an SDK meter provider; none for any other."""
-    return [reader for reader in getattr(meters, "_metric_readers", ()) if hasattr(reader, "_receive_metrics")]
+    """The metric readers of an SDK meter provider that costspan can join; none for any other provider."""
+    return [reader for reader in all_readers(meters) if hasattr(reader, "_receive_metrics")]
+
+
+def all_readers(meters: Any) -> list[Any]:
+    """All of them, those that were added later included, whom the provider's own list does not name."""
+    consumer = getattr(meters, "_measurement_consumer", None)
+    return list(getattr(consumer, "_reader_storages", None) or getattr(meters, "_metric_readers", ()))
 
 
 def disown(meters: Any, tracers: Any, loggers: Any) -> None:

@@ -7,32 +7,29 @@ them, in messages of their own (docs/decisions/0045-messages-of-bounded-size.md)
 
 from __future__ import annotations
 
-import functools
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from time import monotonic, time_ns
 from typing import Any, Final
 
-from opentelemetry.sdk.metrics import Counter
+from opentelemetry.sdk.metrics import Counter, ObservableCounter
 from opentelemetry.sdk.metrics import Histogram as SdkHistogram
-from opentelemetry.sdk.metrics.export import (
-    AggregationTemporality,
-    Histogram,
-    HistogramDataPoint,
-    Metric,
-    MetricExportResult,
-    ScopeMetrics,
-)
-from opentelemetry.sdk.metrics.view import DefaultAggregation, ExplicitBucketHistogramAggregation
+from opentelemetry.sdk.metrics.export import AggregationTemporality, Metric, MetricExportResult, ScopeMetrics
+from opentelemetry.sdk.metrics.view import DefaultAggregation, ExplicitBucketHistogramAggregation, SumAggregation
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from costspan import guard, names
+from costspan.facts.periods import Periods
 from costspan.metrics import batches
-from costspan.metrics.durations import Durations, Spread
+from costspan.metrics.duration_points import DurationPoints
+from costspan.metrics.durations import Durations
+from costspan.metrics.label_points import LabelPoints, Piece
 from costspan.metrics.session_points import SessionPoints
 from costspan.metrics.sessions import Sessions
+from costspan.metrics.totals import Totals
 from costspan.sdk import scraped
 
 #: How long one export may go on sending session counters; what is left goes with the next.
@@ -40,26 +37,38 @@ _MOST_S: Final = 10.0
 #: And which part of the time that the reader has.
 _SHARE_OF_TIMEOUT: Final = 0.5
 _MS_PER_S: Final = 1e3
+#: After so many messages that were refused, each of which may have taken the exporter's patience, an export gives up.
+_MOST_REFUSALS: Final = 2
 
 #: Hands one message on, and tells whether it was delivered.
 _Send = Callable[[Any], bool]
 
 
 class ExportExtra:
-    """Adds session counters (where they are wanted) and durations to what one metric reader hands on."""
+    """Adds to what one metric reader hands on: totals and durations where the SDK's instruments do not have them, and
+    session counters where they are wanted.
+    """
 
     def __init__(
-        self, sessions: Sessions | None, durations: Durations | None, reader: Any, after_delivery: Callable[[], object]
-    ) -> None:
-        self._durations = durations
-        self._reported: dict[tuple[int, int], tuple[int, float, list[int]]] = {}
-        self._is_delta = _prefers_delta(reader)
+        self, reader: Any, totals: Totals, periods: Periods, sessions: Sessions | None, durations: Durations | None,
+        *, leave_by_themselves: Callable[[], bool], after_delivery: Callable[[], object],
+    ) -> None:  # fmt: skip
+        is_delta = _prefers_delta(reader, Counter)
         #: Whether this reader aggregates histograms into explicit buckets, in the temporality of its counters.
-        self.is_plain = _has_plain_histograms(reader)
-        self._since_ns = time_ns()
-        self._sessions = (
-            SessionPoints(sessions, is_delta=self._is_delta, since_ns=self._since_ns) if sessions is not None else None
+        self.has_plain_histograms = _has_plain_histograms(reader)
+        #: Whether this reader adds counters up.
+        self.has_plain_counters = isinstance(
+            _choice(reader, "aggregation", ObservableCounter), DefaultAggregation | SumAggregation
         )
+        #: A reader without an exporter hands over what it has when it is asked: one message each time.
+        self._is_pulled = getattr(reader, "_exporter", None) is None
+        now = time_ns()
+        self._labels = LabelPoints(
+            totals, periods, is_delta=_prefers_delta(reader, ObservableCounter), is_pulled=self._is_pulled
+        )
+        self._leave_by_themselves = leave_by_themselves
+        self._durations = DurationPoints(durations, is_delta=is_delta, since_ns=now) if durations is not None else None
+        self._sessions = SessionPoints(sessions, is_delta=is_delta, since_ns=now) if sessions is not None else None
         #: When this reader last delivered the totals, by the steady clock.
         self.delivered_s = float("-inf")
         self._is_delivered = True
@@ -72,8 +81,6 @@ class ExportExtra:
             own = receive()
             return None if own is None else self._received(own, metrics_data, args, kwargs)
 
-        #: A reader without an exporter hands over what it has when it is asked: one message each time.
-        self._is_pulled = getattr(reader, "_exporter", None) is None
         self._identity = scraped.identity(reader)
         self._listen(getattr(reader, "_exporter", None))
         reader._receive_metrics = receive_with_ours  # noqa: SLF001  # last: by what is whole
@@ -112,25 +119,69 @@ class ExportExtra:
 
     def _hand_on(self, send: _Send, metrics_data: Any) -> bool:
         """Send everything but the sessions; True once all totals are delivered."""
-        joined = self._join(metrics_data) or metrics_data
-        if self._identity is not None:
-            joined = scraped.identified(joined, self._identity) or joined
-        own = self._own_messages(joined) if not self._is_pulled else None
-        if own is None:
-            is_delivered = send(joined)
-            self._is_apart = not is_delivered
-            return is_delivered
-        others, ours = own
-        self._is_apart = bool(others.resource_metrics) and not send(others)
-        return all(send(message) for message in ours)
+        if not getattr(metrics_data, "resource_metrics", ()):  # nothing of ours can be among them
+            return send(metrics_data)
+        now = time_ns()
+        pieces = self._pieces(now)
+        first = next(pieces, None)
+        durations = self._duration_metrics(now) or []
+        if self._is_pulled or self._is_one_message(metrics_data, durations, first):
+            return self._send_together(send, metrics_data, first, [*durations, *(self._pulled_sessions(now) or ())])
+        data = _joined(metrics_data, durations)
+        return self._send_apart(send, data, chain([first] if first is not None else (), pieces))
+
+    def _pieces(self, now: int) -> Iterator[Piece]:
+        """The totals in pieces, where they leave by themselves; a fault of ours ends them."""
+        if self._leave_by_themselves():
+            pieces = self._labels.pieces(now)
+            yield from iter(lambda: _next(pieces), None)
 
     @guard.guarded("metrics.batches")
-    def _own_messages(self, joined: Any) -> tuple[Any, list[Any]] | None:
-        """What is not ours, and our messages; None where all of it fits into one."""
-        if not self._is_apart and not batches.is_large(joined):
-            return None
-        others, ours = batches.without_scope(joined, names.SCOPE)
-        return others, [message for resource, scope in ours for message in batches.messages(resource, scope)]
+    def _is_one_message(self, metrics_data: Any, durations: list[Metric], first: Piece | None) -> bool:
+        """Whether everything fits into one message; what went together and failed goes apart."""
+        if self._is_apart or (first is not None and not first.is_last):
+            return False
+        return not batches.is_large(_joined(metrics_data, durations), first.size if first is not None else 0)
+
+    def _send_together(self, send: _Send, metrics_data: Any, piece: Piece | None, others: list[Metric]) -> bool:
+        joined = self._join(metrics_data, piece, others)
+        is_delivered = send(joined or metrics_data)
+        self._is_apart = not is_delivered
+        if piece is not None and is_delivered and joined is not None:
+            self._labels.delivered(piece)
+        return is_delivered and joined is not None and self._is_finished()
+
+    def _send_apart(self, send: _Send, data: Any, pieces: Iterable[Piece]) -> bool:
+        """First what is not ours, then the totals, piece by piece. One that is refused does not hold up the others."""
+        others, ours = batches.without_scope(data, names.SCOPE)
+        is_reached = bool(others.resource_metrics) and send(others)
+        self._is_apart = bool(others.resource_metrics) and not is_reached
+        refusals = 0
+        for message, piece in self._own_messages(data.resource_metrics[0], ours, pieces):
+            if send(message):
+                is_reached = True
+                if piece is not None:
+                    self._labels.delivered(piece)
+                continue
+            refusals += 1
+            if piece is not None:
+                self._labels.refused(piece)
+            if not is_reached or refusals >= _MOST_REFUSALS:
+                return False
+        return not refusals and self._is_finished()
+
+    def _own_messages(
+        self, resource: Any, ours: list[tuple[Any, Any]], pieces: Iterable[Piece]
+    ) -> Iterator[tuple[Any, Piece | None]]:
+        """Our messages, with the piece of the totals that one holds."""
+        for piece in pieces:
+            yield batches.message(resource, _scope(piece.metrics(self._labels.kind))), piece
+        for of, scope in ours:
+            for message in batches.messages(of, scope):
+                yield message, None
+
+    def _is_finished(self) -> bool:
+        return not self._leave_by_themselves() or self._labels.finished()
 
     @guard.guarded("emit.delivery")
     def _note_delivery(self) -> None:
@@ -157,10 +208,11 @@ class ExportExtra:
     def forget(self) -> None:
         """In a forked child: nothing was reported yet, and the lock may be held by a thread that is not here."""
         self._lock = threading.RLock()
-        self._reported.clear()
-        self._since_ns = time_ns()
-        if self._sessions is not None:
-            self._sessions.forget(self._since_ns)
+        now = time_ns()
+        self._labels.forget()
+        for points in (self._durations, self._sessions):
+            if points is not None:
+                points.forget(now)
 
     @guard.guarded("metrics.sessions")
     def _pulled_sessions(self, now: int) -> list[Metric]:
@@ -170,50 +222,27 @@ class ExportExtra:
 
     @guard.guarded("metrics.durations")
     def _duration_metrics(self, now: int) -> list[Metric]:
-        return list(self._of_durations(now))
+        return self._durations.metrics(now) if self._durations is not None else []
 
     @guard.guarded("emit.join")
-    def _join(self, metrics_data: Any) -> Any:
-        """The data with our durations added, and for a reader that is pulled one piece of the sessions."""
-        resources: list[Any] = list(getattr(metrics_data, "resource_metrics", ()))
-        if not resources:
-            return None
-        now = time_ns()
-        metrics = [*(self._duration_metrics(now) or ()), *(self._pulled_sessions(now) or ())]
-        self._since_ns = now
-        if not metrics:
-            return None
-        first = resources[0]
-        resources[0] = replace(first, scope_metrics=[*first.scope_metrics, _scope(metrics)])
-        return replace(metrics_data, resource_metrics=resources)
+    def _join(self, metrics_data: Any, piece: Piece | None, others: list[Metric]) -> Any:
+        """The data with ours added."""
+        joined = _joined(metrics_data, [*(piece.metrics(self._labels.kind) if piece is not None else ()), *others])
+        return joined if self._identity is None else scraped.identified(joined, self._identity)
 
-    def _of_durations(self, now: int) -> Iterator[Any]:
-        if self._durations is None:
-            return
-        kind = AggregationTemporality.DELTA if self._is_delta else AggregationTemporality.CUMULATIVE
-        for which, metric in enumerate((names.DURATION_S, names.FIRST_CHUNK_S)):
-            found = self._durations.read(functools.partial(self._spreads, which, now))
-            if found:
-                data = Histogram(data_points=found, aggregation_temporality=kind)
-                yield Metric(metric.name, metric.description, metric.unit, data)
 
-    def _spreads(self, which: int, now: int) -> list[HistogramDataPoint]:
-        own = self._durations.own[which] if self._durations is not None else {}
-        points = [self._spread(which, key, spread, now) for key, spread in own.items()]
-        return [point for point in points if point is not None]
+@guard.guarded("metrics.labels")
+def _next(pieces: Iterator[Piece]) -> Piece | None:
+    return next(pieces, None)
 
-    def _spread(self, which: int, key: int, spread: Spread, now: int) -> HistogramDataPoint | None:
-        since, count, total, buckets = spread.started_ns, spread.count, spread.total, list(spread.buckets)
-        if self._is_delta:
-            before = self._reported.get((which, key), (0, 0.0, [0] * len(buckets)))
-            self._reported[which, key] = (count, total, buckets)
-            since, count, total = max(since, self._since_ns), count - before[0], total - before[1]
-            buckets = [after - former for former, after in zip(before[2], buckets, strict=True)]
-            if not count:
-                return None
-        return HistogramDataPoint(
-            spread.labels, since, now, count, total, buckets, names.DURATION_BUCKETS_S, spread.least, spread.most
-        )
+
+def _joined(metrics_data: Any, metrics: list[Metric]) -> Any:
+    """The data of a reader with metrics of ours added."""
+    if not metrics:
+        return metrics_data
+    first, *others = metrics_data.resource_metrics
+    first = replace(first, scope_metrics=[*first.scope_metrics, _scope(metrics)])
+    return replace(metrics_data, resource_metrics=[first, *others])
 
 
 def _scope(metrics: list[Metric]) -> ScopeMetrics:
@@ -234,8 +263,8 @@ def _has_plain_histograms(reader: Any) -> bool:
     return is_same and isinstance(chosen, DefaultAggregation | ExplicitBucketHistogramAggregation)
 
 
-def _prefers_delta(reader: Any) -> bool:
-    return _choice(reader, "temporality", Counter) is AggregationTemporality.DELTA
+def _prefers_delta(reader: Any, kind: type) -> bool:
+    return _choice(reader, "temporality", kind) is AggregationTemporality.DELTA
 
 
 def _choice(reader: Any, what: str, kind: type) -> Any:

@@ -24,7 +24,7 @@ from costspan import guard
 #: Releases of opentelemetry-sdk in which the names were read.
 READ_IN: Final = ("1.43.0", "1.45.2")
 
-_POINTS: Final = "sessions and durations do not leave with the metrics: durations go through the SDK's histograms"
+_POINTS: Final = "sessions do not leave with the metrics; totals and durations go by the SDK's instruments, with fewer sets of labels"
 _SUMS: Final = "a forked child goes on with the parent's sums of the SDK"
 _EXPIRY: Final = "series of past months are kept in memory, and labels overflow into `other` when there are too many"
 _LOCKS: Final = "a child that was forked during an export may wait for a lock of the SDK for ever"
