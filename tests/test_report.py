@@ -20,6 +20,7 @@ from costspan.facts.call import Call
 from costspan.facts.money import EXACT, Cost, Unpriced
 from costspan.facts.periods import Periods
 from costspan.facts.usage import Usage
+from costspan.ledger.columns import COLUMNS
 from costspan.ledger.store import Store
 from costspan.report import Page, Question, Report, ask, summary
 from costspan.report import period as periods
@@ -27,7 +28,7 @@ from costspan.report.amounts import average_usd, decimals_for, percent, share, s
 from costspan.report.as_data import write_csv, write_json
 from costspan.report.as_text import show
 from costspan.report.usage import NO_RECORDS, NOTHING, OK, Totals
-from costspan.report.words import COLUMNS, WORDS, filters
+from costspan.report.words import WORDS, filters
 from ledger_calls import at_ns, call, write
 
 UTC = timezone.utc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import re
 import statistics
 import subprocess
@@ -15,7 +16,12 @@ from typing import Any, Final, TypeAlias
 
 import pytest
 
+from costspan import scope, settings
 from costspan.clients import CLIENTS
+from costspan.facts import attribution_words
+from costspan.facts.attribution import Attribution
+from costspan.ledger import rows
+from costspan.names import prometheus_label
 
 ROOT: Final = Path(__file__).parent.parent
 SOURCE: Final = ROOT / "src" / "costspan"
@@ -255,6 +261,80 @@ def test_no_file_tells_of_a_machine_or_a_tool() -> None:
         if (found := PRIVATE.search(line))
     ]
     assert told == []
+
+
+# --- the words of the attribution --------------------------------------------------------------------------------
+
+WORDS_FILE: Final = SOURCE / "facts" / "attribution_words.py"
+#: Files that spell a word once more, each with the reason.
+SPELT_AGAIN: Final = {
+    "src/costspan/ledger/rows.py": "columns of the ledger: files that exist are not renamed with a word",
+    "src/costspan/pricing/catalog.py": "`source` is a field of the price table: where its data comes from",
+    "src/costspan/pricing/resolve.py": "the same",
+}
+#: A word as a whole text; within one, an attribute, its label in Prometheus, or a source.
+_ATTRIBUTE: Final = "|".join(
+    rf"(?<![\w.]){re.escape(name)}(?![\w.])"
+    for attribute in (*attribution_words.ATTRIBUTE_OF.values(), *attribution_words.FRAMEWORK_ATTRIBUTES.values())
+    for name in (attribute, prometheus_label(attribute))
+)
+SPELLING: Final = re.compile(
+    rf"\A({'|'.join(attribution_words.WORDS)})\Z|{_ATTRIBUTE}|\b({'|'.join(attribution_words.SOURCES)})\b"
+)
+
+
+def texts(module: ast.Module) -> Iterator[ast.Constant]:
+    """Every text of a module but its docstrings."""
+    documented = [node for node in ast.walk(module) if isinstance(node, ast.Module | ast.ClassDef | Function)]
+    docstrings = {id(node.body[0].value) for node in documented if node.body and isinstance(node.body[0], ast.Expr)}
+    for node in ast.walk(module):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node
+
+
+def spelt(module: ast.Module) -> list[int]:
+    """The lines in which a word of the attribution, or a name that is made of one, is spelt as a text."""
+    return sorted({node.lineno for node in texts(module) if SPELLING.search(str(node.value))})
+
+
+@pytest.mark.parametrize(
+    ("code", "is_spelt"),
+    [
+        ("labels = {'team': 1}", True),
+        ("labels['llm.team']", True),
+        ("query = f'sum by (llm_team) ({x})'", True),
+        ("who = 'task_agent'", True),
+        ("session = attributes.get('gen_ai.conversation.id')", True),
+        ("def f():\n    'Of a team: llm.team.'", False),
+        ("sentence = 'no team or task type'", False),
+        ("name = 'llm.task_types'", False),
+        ("attribution(team='search')", False),
+    ],
+)
+def test_a_spelt_word_is_seen(code: str, is_spelt: bool) -> None:  # noqa: FBT001  # a column of the table
+    """The check tells texts that spell a word from others."""
+    assert bool(spelt(ast.parse(code))) == is_spelt
+
+
+def test_the_words_of_the_attribution_stand_in_one_table() -> None:
+    """Labels, span attributes, baggage keys, settings, reports and rules are made of facts/attribution_words.py."""
+    asked = [path for path in MODULES if {SOURCE, ROOT / "grafana"} & {*path.parents}]
+    found = {named(path): lines for path in asked if path != WORDS_FILE and (lines := spelt(tree(path)))}
+    assert {name: lines for name, lines in found.items() if name not in SPELT_AGAIN} == {}
+    assert found.keys() == SPELT_AGAIN.keys()
+
+
+def test_what_spells_a_word_once_more_has_all_of_them() -> None:
+    """The fields of an attribution are the words in their order; each has its setting, which the launcher knows."""
+    assert Attribution._fields == tuple(attribution_words.WORDS)
+    for word in attribution_words.WORDS:
+        name = f"OTEL_COSTSPAN_{word.upper()}"
+        assert getattr(settings, name) == name
+        assert name in {setting.name for setting in settings.SETTINGS}
+        assert word in settings.Settings.__annotations__
+        assert word in {*rows.KIND_COLUMNS, *rows.RECORD_COLUMNS}
+        for function in (scope.attribution, scope.defaults):
+            assert word in inspect.signature(function).parameters
 
 
 # --- docstrings -----------------------------------------------------------------------------------------------

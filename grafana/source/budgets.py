@@ -8,6 +8,7 @@ from typing import Any, Final
 from grafana.source import signals
 from grafana.source.dashboard import Dashboard, Row
 from grafana.source.panels import BLUE, GREEN, RED, YELLOW, Look, figure, gauge, lines, table
+from grafana.source.promql import title
 from grafana.source.signals import COUNT, PLAIN, SHARE, Signal
 
 from costspan.alerting.series import BUDGET_LABEL, EVERY_LABEL, WINDOW_LABEL
@@ -15,7 +16,7 @@ from costspan.budgets.policy import DIMENSIONS, USD
 from costspan.names import prometheus_label
 
 _NO_RULES: Final = "no spend yet, or no rules: see docs/budgets.md"
-_DIMENSION: Final = {prometheus_label(name): word.replace("_", " ").capitalize() for word, name in DIMENSIONS.items()}
+_DIMENSION: Final = {prometheus_label(name): title(word) for word, name in DIMENSIONS.items()}
 
 
 def dashboard(budgets: Mapping[str, Any]) -> Dashboard:

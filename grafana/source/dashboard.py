@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from grafana.source.panels import DATA_SOURCE, Json
-from grafana.source.promql import NO_FILTERS, Filters, selector
+from grafana.source.promql import NO_FILTERS, Filters, selector, title
 
 from costspan.budgets.policy import DIMENSIONS
 from costspan.names import REQUESTS, prometheus_label
@@ -16,13 +16,6 @@ from costspan.names import REQUESTS, prometheus_label
 _SCHEMA_VERSION: Final = 42
 _COLUMNS: Final = 24
 _TAG: Final = "costspan"
-_TITLES: Final = {
-    "provider": "Provider",
-    "model": "Model",
-    "team": "Team",
-    "source": "Source",
-    "task_type": "Task type",
-}
 _RANGES: Final = (
     ("Today", "now/d", "now"),
     ("Yesterday", "now-1d/d", "now-1d/d"),
@@ -110,7 +103,7 @@ def _variables(filters: Filters) -> Iterator[Json]:
         yield {
             "type": "query",
             "name": word,
-            "label": _TITLES[word],
+            "label": title(word),
             "datasource": DATA_SOURCE,
             # 5: the query as it is typed. @grafana/prometheus, PromVariableQueryType
             "query": {"query": asked, "refId": f"filter-{word}", "qryType": 5},

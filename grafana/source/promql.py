@@ -14,6 +14,7 @@ from costspan.alerting import calendar
 from costspan.alerting.series import WEEKDAY_LABEL
 from costspan.alerting.spend import growth, indented
 from costspan.budgets.policy import DIMENSIONS
+from costspan.facts.attribution_words import SOURCE, TASK_TYPE, TEAM
 from costspan.facts.periods import zone
 from costspan.names import UNKNOWN, WEEKDAY, Metric, prometheus_label
 
@@ -50,9 +51,14 @@ class Filters(tuple[str, ...]):
 
 
 NO_FILTERS: Final = Filters()
-ALL_FILTERS: Final = Filters(("provider", "model", "team", "source", "task_type"))
+ALL_FILTERS: Final = Filters(("provider", "model", TEAM, SOURCE, TASK_TYPE))
 #: What the session counters carry as well.
-SESSION_FILTERS: Final = Filters(("model", "source", "task_type"))
+SESSION_FILTERS: Final = Filters(("model", SOURCE, TASK_TYPE))
+
+
+def title(word: str) -> str:
+    """A word of `DIMENSIONS` as people read it."""
+    return word.replace("_", " ").capitalize()
 
 
 def labels(attributes: Sequence[str]) -> str:

@@ -9,6 +9,9 @@ from grafana.source.dashboard import Dashboard, Row
 from grafana.source.panels import GREEN, GREY, YELLOW, Look, bars, figure, table
 from grafana.source.promql import ALL_FILTERS
 
+from costspan.facts.attribution_words import SOURCES
+from costspan.names import UNKNOWN
+
 _STATES: Final = Look(
     words={
         signals.NOTHING_CHOSEN: ("No calls in this time range and these filters", GREY),
@@ -20,7 +23,7 @@ _STATES: Final = Look(
 )
 _BY_DAY: Final = "1d"
 _DIRECTIONS: Final = {"input": "blue", "output": "orange"}
-_SOURCES: Final = {"main_agent": "blue", "task_agent": "orange", "heartbeat": "purple", "unknown": "text"}
+_SOURCES: Final = {**dict(zip(SOURCES, ("blue", "orange", "purple"), strict=True)), UNKNOWN: "text"}
 _MODELS: Final = {"gen_ai_provider_name": "Provider", "gen_ai_request_model": "Model"}
 _ONLY: Final = "/d/costspan-usage?${__url_time_range}&var-"
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from costspan.facts import attribution_words as words
+
 
 class Attribute(NamedTuple):
     """One attribute: its name and what it says."""
@@ -20,13 +22,13 @@ OPERATION: Final = "gen_ai.operation.name"
 PROVIDER: Final = "gen_ai.provider.name"
 REQUEST_MODEL: Final = "gen_ai.request.model"
 RESPONSE_MODEL: Final = "gen_ai.response.model"
-TASK_TYPE: Final = "llm.task_type"
-SOURCE: Final = "llm.source"
-TEAM: Final = "llm.team"
+TASK_TYPE: Final = words.ATTRIBUTE_OF[words.TASK_TYPE]
+SOURCE: Final = words.ATTRIBUTE_OF[words.SOURCE]
+TEAM: Final = words.ATTRIBUTE_OF[words.TEAM]
 PERIOD: Final = "llm.period"
 WEEKDAY: Final = "llm.weekday"
-ACCOUNT: Final = "llm.account"
-SESSION: Final = "session.id"
+ACCOUNT: Final = words.ATTRIBUTE_OF[words.ACCOUNT]
+SESSION: Final = words.ATTRIBUTE_OF[words.SESSION]
 MODALITY: Final = "gen_ai.token.modality"
 DIRECTION: Final = "llm.token.direction"
 QUALITY: Final = "llm.cost.quality"
@@ -66,13 +68,9 @@ ATTRIBUTES: Final = (
     Attribute(PROVIDER, "The provider that answered, by the conventions' names."),
     Attribute(REQUEST_MODEL, "The model that was asked for."),
     Attribute(RESPONSE_MODEL, "The model that answered."),
-    Attribute(TASK_TYPE, "What kind of work the call is for."),
-    Attribute(SOURCE, "Who initiated the call: `main_agent`, `task_agent`, `heartbeat`, or the user's own word."),
-    Attribute(TEAM, "The team that the call is for."),
+    *(Attribute(*row) for row in words.WORDS.values()),
     Attribute(PERIOD, "The calendar month of the call, `YYYYMM`, in the budget time zone."),
     Attribute(WEEKDAY, "The weekday of the call, 1 (Monday) to 7, in the budget time zone."),
-    Attribute(ACCOUNT, "The account that the usage is billed to. Spans, events and ledger; counters by opt-in."),
-    Attribute(SESSION, "The session: a conversation or run."),
     Attribute(MODALITY, "`text`, `image`, `audio`, `video` or `unknown`."),
     Attribute(DIRECTION, "`input` or `output`."),
     Attribute(

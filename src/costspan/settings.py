@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from costspan.facts.attribution_words import WORDS
+
 OTEL_COSTSPAN_ENABLED: Final = "OTEL_COSTSPAN_ENABLED"
 OTEL_COSTSPAN_LEDGER: Final = "OTEL_COSTSPAN_LEDGER"
 OTEL_COSTSPAN_PRICES: Final = "OTEL_COSTSPAN_PRICES"
@@ -76,14 +78,10 @@ def _zone(value: str) -> str:
     return value
 
 
-#: The words of the attribution (facts/attribution.py, which not every process needs at its start).
-ATTRIBUTION: Final = ("session", "task_type", "source", "team", "account")
-
-
 def _baggage(value: str) -> tuple[str, ...]:
     words = tuple(word.strip() for word in value.split(",") if word.strip())
-    if not set(words) <= set(ATTRIBUTION):
-        raise ValueError(f"words out of {', '.join(ATTRIBUTION)}, with commas between")
+    if not set(words) <= set(WORDS):
+        raise ValueError(f"words out of {', '.join(WORDS)}, with commas between")
     return words
 
 
@@ -113,6 +111,9 @@ def _ledger(value: str) -> str:
         return ON if _switch(value) else OFF
     except ValueError:
         return _path(value)
+
+
+_PREFIX: Final = "OTEL_COSTSPAN_"
 
 
 class Setting(NamedTuple):
@@ -155,14 +156,11 @@ SETTINGS: Final = (
     Setting(OTEL_COSTSPAN_SIGTERM, _switch, "true", "Whether SIGTERM delivers what is held, where the program does not handle it."),
     Setting(OTEL_COSTSPAN_CARRY, _switch, "true", "Whether attribution follows into threads, executors and child processes."),
     Setting(OTEL_COSTSPAN_BAGGAGE, _baggage, "", "Which parts of the attribution are read from and written to W3C baggage."),
-    Setting(OTEL_COSTSPAN_SESSION, str, "", "The session of calls for which nobody said one."),
-    Setting(OTEL_COSTSPAN_TASK_TYPE, str, "", "The task type of calls for which nobody said one."),
-    Setting(OTEL_COSTSPAN_SOURCE, str, "", "The source of calls for which nobody said one."),
-    Setting(OTEL_COSTSPAN_TEAM, str, "", "The team of calls for which nobody said one."),
-    Setting(OTEL_COSTSPAN_ACCOUNT, str, "", "The account of calls for which nobody said one."),
+    *(
+        Setting(_PREFIX + word.upper(), str, "", f"The {word.replace('_', ' ')} of calls for which nobody said one.")
+        for word in WORDS
+    ),
 )  # fmt: skip
-
-_PREFIX: Final = "OTEL_COSTSPAN_"
 
 
 class Settings:
@@ -204,7 +202,7 @@ class Settings:
 
     def attribution(self) -> dict[str, str]:
         """For whom the calls of this process are where nobody says otherwise, by word; empty where nothing is set."""
-        return {word: getattr(self, word) for word in ATTRIBUTION}
+        return {word: getattr(self, word) for word in WORDS}
 
     @classmethod
     def read(cls, environ: Mapping[str, str], **options: object) -> Settings:

@@ -15,6 +15,7 @@ from costspan.alerting.periods import PERIOD_RULES
 from costspan.alerting.rules import GROUPS, THRESHOLD_ALERT, THRESHOLD_LABEL, each_label, number
 from costspan.alerting.series import BUDGET_LABEL, BUDGET_SPEND_TOKENS, BUDGET_SPEND_USD, PERIOD_LABEL
 from costspan.budgets.policy import DIMENSIONS, TOKENS
+from costspan.facts.attribution_words import MAIN_AGENT
 from costspan.facts.periods import zone
 from costspan.names import (
     UNKNOWN,
@@ -36,9 +37,7 @@ _MOST_TESTED: Final = 20
 _BELOW_PERCENT: Final = Decimal("0.1")
 _ELSEWHERE: Final = "elsewhere"
 
-_SOMEBODY: Final = {
-    "team": "search", "task_type": "review", "source": "main_agent", "provider": "openai", "model": "gpt-5",
-}  # fmt: skip
+_SOMEBODY: Final = dict(zip(DIMENSIONS, ("search", "review", MAIN_AGENT, "openai", "gpt-5"), strict=True))
 
 
 def budget_tests(policy: Policy, rule_file: str) -> Content:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from costspan.budgets.policy import DIMENSIONS
-from costspan.names import PERIOD, WEEKDAY, prometheus_label
+from costspan.names import PERIOD, TEAM, WEEKDAY, prometheus_label
 
 #: The name of a budget.
 BUDGET_LABEL: Final = "llm_budget"
@@ -61,7 +61,7 @@ BUDGET_BURN: Final = Series(
 USUAL_SPEND: Final = Series(
     "llm:spend_usd:usual1h",
     "The median spend of this hour of the week in the three weeks before.",
-    (prometheus_label(DIMENSIONS["team"]),),
+    (prometheus_label(TEAM),),
 )
 
 RECORDED: Final = (

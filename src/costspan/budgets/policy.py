@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 import yaml
 
 from costspan.budgets.periods import PERIODS
+from costspan.facts import attribution_words as words
 from costspan.facts.periods import zone
-from costspan.names import PROVIDER, REQUEST_MODEL, SOURCE, TASK_TYPE, TEAM
+from costspan.names import PROVIDER, REQUEST_MODEL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,9 +24,7 @@ TOKENS: Final = "tokens"
 
 #: What a scope may name, and the attribute that carries it.
 DIMENSIONS: Final[Mapping[str, str]] = {
-    "team": TEAM,
-    "task_type": TASK_TYPE,
-    "source": SOURCE,
+    **{word: words.ATTRIBUTE_OF[word] for word in (words.TEAM, words.TASK_TYPE, words.SOURCE)},
     "provider": PROVIDER,
     "model": REQUEST_MODEL,
 }

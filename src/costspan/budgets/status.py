@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from costspan.budgets.periods import PERIODS
 from costspan.budgets.policy import TOKENS
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import zone
+from costspan.ledger.columns import COLUMNS
 
 if TYPE_CHECKING:
     from costspan.budgets.policy import Budget, Policy
     from costspan.ledger.store import Store
-
-_COLUMNS: Final = {
-    "team": "team",
-    "task_type": "task_type",
-    "source": "source",
-    "provider": "provider",
-    "model": "COALESCE(request_model, response_model)",  # as in reports: the one asked for
-}
 
 
 @dataclass(frozen=True)
@@ -81,16 +74,16 @@ def _standings(budget: Budget, ledger: Store | None, time_zone: tzinfo, now_ns: 
 
 def _question(budget: Budget, start_ns: int, end_ns: int) -> tuple[str, list[object]]:
     amount = "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)" if budget.unit == TOKENS else "cost_nano_usd"
-    each = _COLUMNS[budget.each] if budget.each else "NULL"
+    each = COLUMNS[budget.each] if budget.each else "NULL"
     conditions, values = ["started_ns >= ?", "started_ns < ?"], list[object]([start_ns, end_ns])
     for word, chosen in budget.scope.items():
-        conditions.append(f"{_COLUMNS[word]} IN ({', '.join('?' * len(chosen))})")
+        conditions.append(f"{COLUMNS[word]} IN ({', '.join('?' * len(chosen))})")
         values += chosen
     if budget.each:
         conditions.append(f"{each} IS NOT NULL")
     question = (
         f"SELECT {each}, coalesce(sum({amount}), 0), count(*), count(unpriced_reason) FROM calls "  # noqa: S608
-        f"WHERE {' AND '.join(conditions)} GROUP BY 1 ORDER BY 2 DESC, 1"  # only words of this file; values are bound
+        f"WHERE {' AND '.join(conditions)} GROUP BY 1 ORDER BY 2 DESC, 1"  # only words of the code; values are bound
     )
     return question, values
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from costspan.cli import options
+from costspan.facts.attribution_words import WORDS
 from costspan.ledger.faults import LedgerError
 from costspan.pricing import Prices
 from costspan.report import Page, bill, record
@@ -82,8 +83,7 @@ def _parsed(text: str | None) -> Any:
 
 def _lines(one: Record, zone: tzinfo) -> list[str]:
     started = datetime.fromtimestamp(one["started_ns"] // 10**9, zone)
-    who = [f"{word.replace('_', ' ')} {one[word]}" for word in ("session", "task_type", "source", "team", "account")
-           if one[word] is not None]  # fmt: skip
+    who = [f"{word.replace('_', ' ')} {one[word]}" for word in WORDS if one[word] is not None]
     how = [f"{word} {one[word]}" for word in ("tier", "geo", "speed", "processing") if one[word] is not None]
     how += ["streamed"] if one["is_stream"] else []
     host = f" at {one['host']}" if one["host"] else ""

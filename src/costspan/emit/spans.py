@@ -15,6 +15,7 @@ from costspan.calls.engine import ObservedCall
 from costspan.emit import begun
 from costspan.facts import usage as units
 from costspan.facts.attribution import Attribution
+from costspan.facts.attribution_words import ATTRIBUTE_OF
 from costspan.facts.call import ERROR, Call
 from costspan.facts.money import NANO_PER_USD, Cost
 from costspan.facts.recent import Recent
@@ -159,14 +160,7 @@ def _start_attributes(call: Call) -> dict[str, Any]:
 
 def attribution_attributes(who: Attribution) -> dict[str, str]:
     """Who a call is for, as far as anybody said."""
-    said = {
-        names.SESSION: who.session,
-        names.TASK_TYPE: who.task_type,
-        names.SOURCE: who.source,
-        names.TEAM: who.team,
-        names.ACCOUNT: who.account,
-    }
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in zip(ATTRIBUTE_OF.values(), who, strict=True) if value is not None}
 
 
 def end_attributes(call: Call) -> dict[str, Any]:

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-MAIN_AGENT: Final = "main_agent"
-TASK_AGENT: Final = "task_agent"
-HEARTBEAT: Final = "heartbeat"
-SOURCES: Final = (MAIN_AGENT, TASK_AGENT, HEARTBEAT)
-
 
 class Attribution(NamedTuple):
-    """Who a call is for. None means that nobody said.
-
-    `session` is a conversation or run, `task_type` what kind of work, `source` who initiated it (one of SOURCES,
-    or the user's own word), `team` who works, `account` whom the usage is billed to.
-    """
+    """Who a call is for, a field for each of `attribution_words.WORDS`. None means that nobody said."""
 
     session: str | None = None
     task_type: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final, NamedTuple
 
+from costspan.facts.attribution_words import WORDS
 from costspan.facts.call import Answer
 from costspan.facts.money import PROVIDER, Cost
 from costspan.facts.usage import Usage
@@ -13,7 +14,7 @@ from costspan.pricing import Explanation, Prices
 
 _COLUMNS: Final = (
     "id", "started_ns", "day", "period", "client", "provider", "host", "operation", "request_model", "response_model",
-    "response_id", "session", "task_type", "source", "team", "account", "is_stream", "outcome", "error_type",
+    "response_id", *WORDS, "is_stream", "outcome", "error_type",
     "http_status", "finish_reason", "tier", "geo", "speed", "processing", "duration_s", "first_chunk_s", "units",
     "parts", "is_complete", "unread", "cost_nano_usd", "quality", "cost_source", "price_version", "computed_nano_usd",
     "unpriced_reason", "unpriced_detail", "trace_id", "span_id",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from costspan.facts.attribution_words import SOURCE, TASK_TYPE
 from costspan.ledger.store import Store
 from costspan.report import as_text
 from costspan.report.page import Page
 from costspan.report.usage import NO_RECORDS, OK, Question, ask
 
-GROUPS: Final = ("model", "task_type", "source")
+GROUPS: Final = ("model", TASK_TYPE, SOURCE)
 NEXT_STEPS: Final = (
     "costspan usage --by session            the dearest sessions",
     "costspan usage --by day --json         the same for a program",

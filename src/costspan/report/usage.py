@@ -10,6 +10,7 @@ from datetime import datetime, timezone, tzinfo
 from typing import Final, NamedTuple
 
 from costspan.facts.money import UNKNOWN_SELLER
+from costspan.ledger.columns import COLUMNS
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.store import Store
 from costspan.report import period, words
@@ -187,8 +188,7 @@ def _sum_up(store: Store, question: Question, table: str, function: str) -> None
     """Make the table of the rows: the keys k0, k1, ..., the sums s0, s1, ..."""
     condition = words.conditions(question.filters, question.period)
     keys = [
-        f"TIME_WORD('{word}', {words.QUARTER})" if word in words.TIMES else words.COLUMNS[word]
-        for word in question.groups
+        f"TIME_WORD('{word}', {words.QUARTER})" if word in words.TIMES else COLUMNS[word] for word in question.groups
     ]
     sums = [f"COALESCE({one.replace('SUM(', function + '(')}, 0)" for one in _SUMS]
     columns = [f"{one} AS k{number}" for number, one in enumerate(keys)]
@@ -227,7 +227,7 @@ def _days(report: Report) -> int:
 def _unpriced(store: Store, question: Question) -> list[Unpriced]:
     condition = words.conditions(question.filters, question.period)
     found = store.select(
-        f"SELECT provider, {words.COLUMNS['model']}, unpriced_reason, COUNT(*), CAST(TOTAL({_TOKENS}) AS INTEGER)"  # noqa: S608
+        f"SELECT provider, {COLUMNS['model']}, unpriced_reason, COUNT(*), CAST(TOTAL({_TOKENS}) AS INTEGER)"  # noqa: S608
         f" FROM calls WHERE {condition.sql} AND {_UNPRICED} GROUP BY 1, 2, 3 ORDER BY 5 DESC, 4 DESC, 2",
         condition.values,
     )

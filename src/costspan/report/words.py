@@ -1,4 +1,4 @@
-"""The words by which usage is grouped and filtered, and what each of them means in the ledger."""
+"""The words by which usage is grouped and filtered: those of the ledger, and times."""
 
 from __future__ import annotations
 
@@ -8,25 +8,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Final, NamedTuple
 
+from costspan.ledger.columns import COLUMNS
 from costspan.report.period import Period
 
-#: A word and what it stands for in the ledger's `calls`.
-COLUMNS: Final = {
-    "session": "session",
-    "task_type": "task_type",
-    "source": "source",
-    "team": "team",
-    "account": "account",
-    "provider": "provider",
-    # The one asked for, as in budgets, counters and panels; answers fetched by an older version have none.
-    "model": "COALESCE(request_model, response_model)",
-    "answered_model": "response_model",
-    "client": "client",
-    "operation": "operation",
-    "outcome": "outcome",
-    "quality": "CASE WHEN unpriced_reason IS NOT NULL THEN 'unpriced' ELSE quality END",
-    "unpriced_reason": "unpriced_reason",
-}
 TIMES: Final = ("day", "week", "month", "hour")
 WORDS: Final = (*COLUMNS, *TIMES)
 

@@ -13,8 +13,9 @@ from opentelemetry.baggage import get_baggage, remove_baggage, set_baggage
 from opentelemetry.context import Context, create_key, get_current, set_value
 from opentelemetry.propagators import textmap
 
-from costspan import guard, names
+from costspan import guard
 from costspan.facts.attribution import NOBODY, Attribution
+from costspan.facts.attribution_words import ATTRIBUTE_OF, FRAMEWORK_ATTRIBUTES, SESSION
 from costspan.scope.classify import add_resolver, remove_resolver
 from costspan.scope.session import PROCESS, current
 from costspan.scope.words import attribution_of
@@ -22,15 +23,8 @@ from costspan.scope.words import attribution_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_KEYS: Final = {
-    "session": names.SESSION,
-    "task_type": names.TASK_TYPE,
-    "source": names.SOURCE,
-    "team": names.TEAM,
-    "account": names.ACCOUNT,
-}
-# Read as the session where `session.id` is absent: agent frameworks propagate it.
-_CONVERSATION: Final = "gen_ai.conversation.id"
+# Read as the session where that is absent: agent frameworks propagate it.
+_CONVERSATION: Final = FRAMEWORK_ATTRIBUTES[SESSION]
 _UNSAID: Final = create_key("costspan-without-baggage")
 
 
@@ -40,17 +34,18 @@ class _Allowed:
     def __init__(self, imported: Iterable[str] = (), exported: Iterable[str] = ()) -> None:
         self.imported = _known(imported)
         self.exported = _known(exported)
-        keys = [_KEYS[name] for name in {*self.imported, *self.exported}]
-        self.stripped = (*keys, _CONVERSATION) if names.SESSION in keys else tuple(keys)
+        words = {*self.imported, *self.exported}
+        keys = [ATTRIBUTE_OF[word] for word in words]
+        self.stripped = (*keys, _CONVERSATION) if SESSION in words else tuple(keys)
 
 
 def _known(words: Iterable[str]) -> tuple[str, ...]:
     said = tuple(words)
     for name in said:
-        if name not in _KEYS:
+        if name not in ATTRIBUTE_OF:
             sentence = "costspan: baggage is allowed for %r, which is ignored: expected one of %s"
-            guard.tell_once(f"baggage:{name}", sentence, name, ", ".join(_KEYS))
-    return tuple(name for name in _KEYS if name in said)
+            guard.tell_once(f"baggage:{name}", sentence, name, ", ".join(ATTRIBUTE_OF))
+    return tuple(name for name in ATTRIBUTE_OF if name in said)
 
 
 class _Process:
@@ -95,7 +90,7 @@ def to_baggage(context: Context | None = None) -> Context:
     for name in exported:
         value: str | None = getattr(said, name)
         if value is not None:
-            context = set_baggage(_KEYS[name], value, context)
+            context = set_baggage(ATTRIBUTE_OF[name], value, context)
     return context
 
 
@@ -108,8 +103,8 @@ def _stripped(context: Context) -> Context:
 
 
 def _read(name: str, context: Context | None) -> object:
-    value = get_baggage(_KEYS[name], context)
-    return get_baggage(_CONVERSATION, context) if value is None and name == "session" else value
+    value = get_baggage(ATTRIBUTE_OF[name], context)
+    return get_baggage(_CONVERSATION, context) if value is None and name == SESSION else value
 
 
 def _imported(context: Context) -> Mapping[str, object]:

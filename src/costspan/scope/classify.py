@@ -13,6 +13,7 @@ from opentelemetry.trace import get_current_span
 
 from costspan import guard
 from costspan.facts.attribution import Attribution
+from costspan.facts.attribution_words import FRAMEWORK_ATTRIBUTES
 from costspan.scope.session import PROCESS
 from costspan.scope.words import word
 
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
 #: Says by name (`session`, `task_type`, ...) what it knows about a call made in a context; None where it knows nothing.
 Resolver = Callable[["Context"], Mapping[str, object] | None]
-
-# https://github.com/open-telemetry/semantic-conventions-genai: the spans of agents, `invoke_agent` and its kin.
-_AGENT: Final = "gen_ai.agent.name"
-_CONVERSATION: Final = "gen_ai.conversation.id"
 
 
 class _Entry(NamedTuple):
@@ -63,11 +60,11 @@ def from_span(context: Context) -> Mapping[str, object] | None:
     attributes: Mapping[str, object] | None = getattr(get_current_span(context), "attributes", None)
     if not attributes:
         return None
-    return {"session": attributes.get(_CONVERSATION), "task_type": attributes.get(_AGENT)}
+    return {word: attributes.get(name) for word, name in FRAMEWORK_ATTRIBUTES.items()}
 
 
 #: What `from_span` can fill.
-SPAN_FILLS: Final = ("session", "task_type")
+SPAN_FILLS: Final = tuple(FRAMEWORK_ATTRIBUTES)
 
 
 def _resolve(said: Attribution, context: Context) -> Attribution:

@@ -17,7 +17,7 @@ from opentelemetry.context import Context, attach, create_key, get_current, set_
 from costspan.facts.attribution import NOBODY, Attribution
 from costspan.guard import guarded, tell_once
 from costspan.scope.decorate import bound
-from costspan.scope.words import Word, attribution_of
+from costspan.scope.words import Word, attribution_in_order, attribution_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -168,16 +168,14 @@ def attribution(
     None and an empty text say nothing, so the scope around is heard, and at last the defaults of the process. A value
     that is no text, integer, UUID or Enum is ignored and told once; a text is cut to 200 characters.
     """
-    said = {"session": session, "task_type": task_type, "source": source, "team": team, "account": account}
-    return Attributed(attribution_of(said))
+    return Attributed(attribution_in_order(session, task_type, source, team, account))
 
 
 def defaults(
     *, session: Word = None, task_type: Word = None, source: Word = None, team: Word = None, account: Word = None
 ) -> None:
     """Say who the calls of this process are for where nobody says otherwise. What is left out stays as it was."""
-    said = {"session": session, "task_type": task_type, "source": source, "team": team, "account": account}
-    PROCESS.defaults = attribution_of(said).over(PROCESS.defaults)
+    PROCESS.defaults = attribution_in_order(session, task_type, source, team, account).over(PROCESS.defaults)
 
 
 def forget_defaults() -> None:

@@ -31,7 +31,12 @@ def word(name: str, value: object) -> str | None:
 
 def attribution_of(words: Mapping[str, object]) -> Attribution:
     """The attribution that words by name make; names that are none of ours are ignored."""
-    return Attribution(*[word(name, words.get(name)) for name in Attribution._fields])
+    return attribution_in_order(*map(words.get, Attribution._fields))
+
+
+def attribution_in_order(*values: object) -> Attribution:
+    """The attribution that one value for each word makes, in the order of its fields."""
+    return Attribution(*map(word, Attribution._fields, values))
 
 
 @guard.guarded("attribution")

@@ -1,0 +1,21 @@
+"""The words by which the ledger is asked, and what each of them means in its `calls`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from costspan.facts.attribution_words import WORDS
+
+#: A word and the SQL that it stands for.
+COLUMNS: Final = {
+    **{word: word for word in WORDS},
+    "provider": "provider",
+    # The one asked for, as in budgets, counters and panels; answers fetched by an older version have none.
+    "model": "COALESCE(request_model, response_model)",
+    "answered_model": "response_model",
+    "client": "client",
+    "operation": "operation",
+    "outcome": "outcome",
+    "quality": "CASE WHEN unpriced_reason IS NOT NULL THEN 'unpriced' ELSE quality END",
+    "unpriced_reason": "unpriced_reason",
+}
