@@ -26,6 +26,7 @@ TESTS = (
     "test_interruptions",
     "test_endpoints",
     "test_patching",
+    "test_sockets",
     "test_spans",
     "test_replay",
     "test_bedrock",

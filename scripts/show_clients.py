@@ -15,8 +15,9 @@ PAGE = ROOT / "docs" / "clients.md"
 
 
 def operations(client: Client) -> list[str]:
-    """What its endpoints do, each once."""
-    return list(dict.fromkeys(endpoint.operation for endpoint in client.endpoints))
+    """What its endpoints and its sockets do, each once."""
+    of_sockets = [endpoint for socket in client.sockets for endpoint in socket.endpoints]
+    return list(dict.fromkeys(endpoint.operation for endpoint in (*client.endpoints, *of_sockets)))
 
 
 def overview() -> str:
@@ -38,6 +39,17 @@ def in_full(client: Client) -> str:
         for endpoint in client.endpoints
     ]
     lines += ["", table(("path ends in", "operation", "remarks"), rows)]
+    if client.sockets:
+        sockets = [
+            (code(socket.method), ", ".join(endpoint.operation for endpoint in socket.endpoints))
+            for socket in client.sockets
+        ]
+        lines += [
+            "",
+            "Sockets, for [each answer that comes on them](#sockets):",
+            "",
+            table(("method", "operation"), sockets),
+        ]
     if client.classes:
         who = [(code(name), code(provider)) for name, provider in client.classes]
         lines += ["", "Who answers, by the class of the client:", "", table(("class", "provider"), who)]

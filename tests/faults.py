@@ -32,6 +32,7 @@ IN_THE_WAY = frozenset({
     "Decoder.decode", "Decoder.flush", "Decoder._seen", "Decoder._one",
     "Tap.take", "Tap.end", "Tap.release", "Tap.release_decoded",
     "_items", "_async_items",
+    "Beside.whole", "Beside.whole_async",
     "_start_thread", "_run_thread", "_give_task",
 })  # fmt: skip
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from costspan.calls.merging import merged
 from costspan.facts.call import Answer
 from costspan.facts.usage import Usage
+
+if TYPE_CHECKING:
+    from costspan.calls.connections import Conversation
 
 #: Takes one message, a whole response or one event of a stream, and answers what it says, or nothing.
 #: It never adds, never logs, never catches.
@@ -59,6 +62,24 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Socket:
+    """A connection that a client library opens, on which many answers come (`calls.connections`).
+
+    `method` is the one that a program opens it with, `module` holds the classes of the `connection` and of what opens it
+    (`opener`); those with `Async` before their names are their asynchronous twins. `endpoints` are those of its answers.
+    `lanes` are classes, by their modules, that send on a connection past its own methods.
+    """
+
+    method: str
+    module: str
+    connection: str
+    opener: str
+    conversation: Callable[[], Conversation]
+    endpoints: tuple[Endpoint, ...]
+    lanes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
     """A client library. `dialect` is the file of `clients/dialects` that knows its shape.
 
@@ -78,6 +99,7 @@ class Client:
     classes: tuple[tuple[str, str], ...] = ()
     asks_usage_of: tuple[str, ...] = ()
     native_tracer: str | None = None
+    sockets: tuple[Socket, ...] = ()
     _known: dict[str, Endpoint | None] = field(default_factory=dict[str, "Endpoint | None"], repr=False, compare=False)
     _patterns: list[tuple[re.Pattern[str], Endpoint]] = field(
         default_factory=list["tuple[re.Pattern[str], Endpoint]"], repr=False, compare=False

@@ -415,7 +415,9 @@ class ObservedStream(ObservedCall):
             last = [opened(event) for event in self.recent]
             output = estimating.output_tokens(last, len(last), endpoint.shown)
         counts = dict(usage.counts) if usage is not None else {}
-        counts.setdefault(units.INPUT, estimating.input_tokens(self.body, endpoint.prompt))
+        if units.INPUT not in counts:
+            counts[units.INPUT] = estimating.input_tokens(self.body, endpoint.prompt)
+            counts.update(estimating.input_parts(self.body, endpoint.prompt))
         counts[units.OUTPUT] = max(counts.get(units.OUTPUT, 0), output)
         return Usage(counts, complete=False)
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from costspan.calls.messages import fields
+from costspan.calls.messages import NOTHING, fields
 
 BYTES_PER_TOKEN: Final = 4
 #: What stands around each message of a conversation, and around the whole.
@@ -23,12 +23,16 @@ _DEEPEST: Final = 12
 
 
 class Prompt(NamedTuple):
-    """What a request has of the prompt: texts in any nesting, schemas that are sent as JSON, tokens that stand nowhere."""
+    """What a request has of the prompt: texts in any nesting, schemas that are sent as JSON, tokens that stand nowhere.
+
+    `parts` are tokens beside these, by the unit that each is a part of the input in.
+    """
 
     texts: Any
     schemas: Sequence[Any] = ()
     tokens_around: int = 2 * TOKENS_AROUND
     bytes_per_schema_token: int = BYTES_PER_TOKEN
+    parts: Mapping[str, int] = NOTHING
 
 
 class Shown(NamedTuple):
@@ -44,7 +48,14 @@ def input_tokens(body: Mapping[str, Any], prompt: Callable[[Mapping[str, Any]], 
     asked = said if isinstance(said, Prompt) else Prompt(said)
     length, pictures = measure(asked.texts)
     spoken = -(-length // BYTES_PER_TOKEN) + pictures * _TOKENS_PER_PICTURE
-    return spoken + asked.tokens_around + sum(map(_json_bytes, asked.schemas)) // asked.bytes_per_schema_token
+    around = asked.tokens_around + sum(asked.parts.values())
+    return spoken + around + sum(map(_json_bytes, asked.schemas)) // asked.bytes_per_schema_token
+
+
+def input_parts(body: Mapping[str, Any], prompt: Callable[[Mapping[str, Any]], Any] | None) -> Mapping[str, int]:
+    """Those of them that have a unit of their own."""
+    said = None if prompt is None else prompt(body)
+    return said.parts if isinstance(said, Prompt) else NOTHING
 
 
 def output_tokens(events: Sequence[Any], count: int, shown: Callable[[Any], Any] | None, passed_bytes: int = 0) -> int:

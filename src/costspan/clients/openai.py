@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from costspan.calls.description import Client, Endpoint
-from costspan.clients import estimates, openai_body
+from costspan.calls.description import Client, Endpoint, Socket
+from costspan.clients import estimates, openai_body, openai_socket
 from costspan.facts.usage import CHARACTERS, Usage
 
 
@@ -36,6 +36,17 @@ CLIENT = Client(
         Endpoint("/images/edits", "image_generation", openai_body.images),
         Endpoint("/images/variations", "image_generation", openai_body.images),
         Endpoint("/moderations", "moderation", openai_body.moderations),
+    ),
+    sockets=(
+        Socket("realtime.connect", "openai.resources.realtime.realtime", **openai_socket.REALTIME),
+        Socket("beta.realtime.connect", "openai.resources.beta.realtime.realtime", **openai_socket.REALTIME),
+        Socket(
+            "responses.connect",
+            "openai.resources.responses.responses",
+            lanes=(("openai.lib.responses_websocket._session", "ResponsesWebSocketLane"),),
+            **openai_socket.RESPONSES,
+        ),
+        Socket("beta.responses.connect", "openai.resources.beta.responses.responses", **openai_socket.RESPONSES),
     ),
     classes=(("AzureOpenAI", "azure.ai.openai"), ("AsyncAzureOpenAI", "azure.ai.openai")),
     # Not OpenRouter, DeepSeek and Groq: they report usage to those who do not ask, too.

@@ -23,6 +23,7 @@ from costspan.calls.servers import Server
 from costspan.clients.dialects import asking, stainless_shapes
 from costspan.clients.dialects.asking import Asking, Refusable, is_refused
 from costspan.clients.dialects.stainless_call import StainlessCall, StainlessStream
+from costspan.clients.dialects.stainless_sockets import Sockets
 
 _Observed: TypeAlias = "StainlessCall | StainlessStream"
 _CLASSES: Final = ("SyncAPIClient", "AsyncAPIClient")
@@ -41,7 +42,7 @@ class StainlessClient(PatchedClient):
         """Both classes of clients; `request` also where others have wrapped it before us."""
         module = self.client.module
         wrappers = {"SyncAPIClient": self.request, "AsyncAPIClient": self.request_async}
-        return tuple(
+        of_requests = (
             point
             for kind in _CLASSES
             for point in (
@@ -49,6 +50,8 @@ class StainlessClient(PatchedClient):
                 Point(module, f"{kind}._process_response", self.responded, ("response",)),
             )
         )
+        sockets = (Sockets(self, socket, self._server) for socket in self.client.sockets)
+        return (*of_requests, *(point for socket in sockets for point in socket.points()))
 
     def request(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         """In place of `SyncAPIClient.request`."""
