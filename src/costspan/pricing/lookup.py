@@ -64,6 +64,10 @@ VENDORS: Final = {
     "moonshot": "moonshotai",
     "z-ai": "zai",
 }
+#: Models of the user's own and capacity that he rents: whatever they were made from, no list says what one call costs.
+_OF_USERS: Final = re.compile(
+    r"arn:[^:]*:bedrock:[^:]*:[^:]*:(?:provisioned|imported|custom)-model[a-z-]*/", re.IGNORECASE
+)
 _PATH: Final = re.compile(r"^(?:projects/[^/]+/locations/[^/]+/)?(?:publishers/[^/]+/)?models/")
 #: What may stand around a model's name, and what it means.
 _AROUND: Final = (
@@ -90,8 +94,9 @@ def find(
     models = [model for model in (answered, asked) if model]
     if not models:
         return Unpriced(NO_MODEL, "neither the answer nor the request names a model")
-    if provider in PLANS:
-        return Unpriced(NO_PRICE, f"calls of {provider} are paid for by the month: no list says what one costs")
+    unlisted = _unlisted(provider, models)
+    if unlisted is not None:
+        return unlisted
     host = host_of(address)
     if provider == UNKNOWN and host is not None and is_own(host):
         return Unpriced(UNKNOWN_SELLER, _whose(address))
@@ -107,10 +112,26 @@ def find(
         if found is None and (provider in GATEWAYS or (provider in SELLING_OWN and "/" in model)):
             found = _anywhere(catalog, model.lower(), is_known=provider in GATEWAYS - {UNKNOWN})
         if found is not None:
-            return _through_gateway(found, host)
+            return _through_gateway(_without_region(found) if name == "aws" and model is not models[0] else found, host)
     if provider == UNKNOWN:
         return Unpriced(UNKNOWN_SELLER, f"{models[0]!r} could be anybody's; {_whose(address)}")
     return Unpriced(UNKNOWN_MODEL, f"the price table has no model {models[0]!r} of {provider}")
+
+
+def _unlisted(provider: str, models: list[str]) -> Unpriced | None:
+    """What is not paid for by the call."""
+    if provider in PLANS:
+        return Unpriced(NO_PRICE, f"calls of {provider} are paid for by the month: no list says what one costs")
+    for model in models:
+        if _OF_USERS.match(model):
+            return Unpriced(NO_PRICE, f"{model!r} is rented, or a model of your own: no list says what one call costs")
+    return None
+
+
+def _without_region(found: Found) -> Found:
+    if found.quality != EXACT:
+        return found
+    return found._replace(quality=ALIAS, how=f"the answer names the model, but not the region; {found.how}")
 
 
 def host_of(address: str | None) -> str | None:
