@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import gc
 import importlib
 import io
 import json
 import sys
+import time
 from base64 import b64encode
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -21,6 +24,7 @@ from costspan.clients import bedrock_body, bedrock_estimates
 from costspan.facts.call import ABANDONED, ERROR, OK, Answer
 from costspan.facts.money import Cost, Unpriced
 from provider import Provider
+from test_way_of_a_call import Way
 from watching import Watched
 
 pytest.importorskip("botocore")
@@ -142,12 +146,17 @@ def test_a_stream_is_booked_by_its_last_event(provider: Provider, mode: str) -> 
     assert call.first_chunk_s is not None
 
 
+def nothing_is_under_way() -> None:
+    """Every call that began has been finished, whatever the caller still holds."""
+    assert not getattr(engine, "_live")  # noqa: B009  # private: the streams under way
+
+
 async def closed_early(a: Asker) -> None:
     """A stream closed after three items, and kept."""
     answer = await a.ask("converse_stream", modelId=MODEL, messages=_MESSAGES)
     await a.each(answer["stream"], 3)
     answer["stream"].close()
-    assert not getattr(engine, "_live")  # noqa: B009  # private: the streams under way
+    nothing_is_under_way()
 
 
 @_MODES
@@ -280,8 +289,10 @@ async def _whole(a: Asker, body: Any) -> None:
 
 
 async def _piecewise(a: Asker, body: Any) -> None:
-    while chunk := a.look(await a.get(body.read(7))):
-        assert chunk
+    read = b""
+    while chunk := await a.get(body.read(7)):
+        read += chunk
+    a.look(read)  # how much comes at once is the network's affair
 
 
 async def _chunks(a: Asker, body: Any) -> None:
@@ -321,9 +332,31 @@ async def _unread(a: Asker, body: Any) -> None:
 
 async def _closed(a: Asker, body: Any) -> None:
     a.look(body.close())
+    if not a.is_async:  # the asynchronous library's hands it on, to be closed by its connection
+        nothing_is_under_way()
 
 
-READINGS = [_whole, _piecewise, _chunks, _lines, _iterated, _within, _into, _left, _unread, _closed]
+async def _nothing_first(a: Asker, body: Any) -> None:
+    a.look(await a.get(body.read(0)))
+    await _whole(a, body)
+
+
+async def _exactly(a: Asker, body: Any) -> None:
+    a.look(await a.get(body.read(len(json.dumps(_CLAUDE)))))
+    nothing_is_under_way()
+
+
+def _wait() -> None:
+    time.sleep(0.3)
+
+
+async def _late(a: Asker, body: Any) -> None:
+    await asyncio.sleep(0.3) if a.is_async else _wait()
+    a.look(await a.get(body.read()))
+
+
+READ_WHOLE = [_whole, _piecewise, _chunks, _lines, _iterated, _nothing_first, _exactly, _late]
+READINGS = [*READ_WHOLE, _within, _into, _left, _unread, _closed]
 
 
 @_MODES
@@ -340,9 +373,46 @@ def test_a_body_is_the_callers_to_read_or_to_leave(read: Any, provider: Provider
     assert {unit: call.usage.get(unit) for unit in COUNTS} == COUNTS
     assert (call.usage.complete, call.outcome) == (True, OK)
     assert isinstance(call.price, Cost)
-    assert call.duration_s < 5
-    if read in (_whole, _piecewise, _chunks, _lines, _iterated):
+    assert call.duration_s < 0.25
+    if read in READ_WHOLE:
         assert (call.usage.get("cache_write_1h"), call.answer.model) == (2, "claude-haiku-4-5-20251001")
+
+
+@_MODES
+@pytest.mark.parametrize("read", [_whole, _piecewise])
+def test_a_body_of_unknown_length_is_read_to_its_end(read: Any, provider: Provider, mode: str) -> None:
+    """It ends with nothing."""
+
+    async def way(a: Asker) -> None:
+        answer = await a.ask("invoke_model", modelId=MODEL, body=b"{}")
+        await read(a, answer["body"])
+        nothing_is_under_way()
+
+    body = json.dumps(_CLAUDE).encode()
+    (call,) = asked(way, lambda: [Reply(pieces=[body[:40], body[40:]], headers=counted())], provider, mode)
+    assert (call.usage and call.usage.get("cache_write_1h"), call.answer.model) == (2, "claude-haiku-4-5-20251001")
+
+
+@_MODES
+@pytest.mark.parametrize(("lifetime", "unread"), [("5m", ()), ("1h", ("cache_lifetime",))])
+def test_headers_do_not_tell_how_long_a_cache_is_kept(
+    lifetime: str, unread: tuple[str, ...], provider: Provider, mode: str
+) -> None:
+    """Where the request asks for more than the usual and nobody reads the body, the amount is a lower bound."""
+
+    def way(*, is_read: bool) -> Any:
+        async def asking(a: Asker) -> None:
+            body = json.dumps({"system": [{"text": "x", "cache_control": {"type": "ephemeral", "ttl": lifetime}}]})
+            answer = await a.ask("invoke_model", modelId=MODEL, body=body)
+            if is_read:
+                await a.get(answer["body"].read())
+
+        return asking
+
+    (call,) = asked(way(is_read=False), lambda: [whole(_CLAUDE, **counted())], provider, mode)
+    assert call.answer.unread == unread
+    (call,) = asked(way(is_read=True), lambda: [whole(_CLAUDE, **counted())], provider, mode)
+    assert call.answer.unread == ()
 
 
 def test_a_body_is_booked_when_it_has_been_read(provider: Provider) -> None:
@@ -405,6 +475,9 @@ _STOP = {"type": "message_stop", **_METRICS}
 
 STREAMS: list[tuple[str, str, list[Any], dict[str, int]]] = [
     ("claude", MODEL, [_START, *[_TEXT] * 20, _DELTA, _STOP],
+     {**COUNTS, "cache_write_5m": 0, "cache_write_1h": 2, "output": 9}),
+    ("claude, whose end leaves the cache out", MODEL,
+     [_START, _TEXT, {**_DELTA, "usage": {"input_tokens": 11, "output_tokens": 9}}, _STOP],
      {**COUNTS, "cache_write_5m": 0, "cache_write_1h": 2, "output": 9}),
     ("claude 2", "anthropic.claude-v2", [{"completion": "yes", "stop_reason": None}, {"completion": "", **_METRICS}], _PLAIN),
     ("nova", "amazon.nova-lite-v1:0",
@@ -625,6 +698,22 @@ def test_a_stream_that_breaks_is_an_error_and_an_estimate(way: Any, end: str, pr
         assert call.error_type == "throttlingexception"
 
 
+@_MODES
+def test_a_fault_within_a_stream_ends_the_call_at_once(provider: Provider, mode: str) -> None:
+    """Not only when the caller lets go of the stream."""
+
+    async def way(a: Asker) -> None:
+        stream = (await a.ask("converse_stream", modelId=MODEL, messages=_MESSAGES))["stream"]
+        with pytest.raises(importlib.import_module("botocore.exceptions").EventStreamError):
+            await a.each(stream)
+        nothing_is_under_way()
+        del stream
+
+    fault = aws_frame({"message": "slow down"}, "throttlingException", "exception")
+    (call,) = asked(way, lambda: [frames(pieces()[:6], fault)], provider, mode)
+    assert call.outcome == ERROR
+
+
 # --- which model, which client ----------------------------------------------------------------------------------
 
 _ARN = "arn:aws:bedrock:us-east-1:123456789012:"
@@ -661,6 +750,16 @@ def test_the_model_is_the_one_that_was_asked_for(model: str, same_as: str | None
         assert isinstance(call.price, Cost)
         assert isinstance(other.price, Cost)
         assert call.price.nano_usd == other.price.nano_usd > 0
+
+
+@pytest.mark.parametrize(
+    ("profile", "quality"), [("application-inference-profile", "alias"), ("provisioned-model", None)]
+)
+def test_the_model_of_the_answer_tells_no_region(profile: str, quality: str | None, provider: Provider) -> None:
+    """Through a profile of the user's own it is an approximation, and what he rents costs nothing by the token."""
+    (call,) = asked(invoke(f"{_ARN}{profile}/a1b2c3"), lambda: [whole(_CLAUDE, **counted())], provider, "sync")
+    assert call.answer.model == _CLAUDE["model"]
+    assert (call.price.quality if isinstance(call.price, Cost) else None) == quality
 
 
 def test_regions_differ_in_price(provider: Provider) -> None:
@@ -727,6 +826,59 @@ def test_anthropics_own_client_of_bedrock_is_counted_once(provider: Provider) ->
 
 
 @_MODES
+def test_a_call_is_seen_whoever_wrapped_it_before(provider: Provider, mode: str) -> None:
+    """Costspan is within theirs, and leaves theirs where it is."""
+    name, kind_name = ("botocore.client", "BaseClient") if mode == "sync" else ("aiobotocore.client", "AioBaseClient")
+    kind: Any = getattr(pytest.importorskip(name), kind_name)
+    method = kind._make_api_call
+
+    seen: list[str] = []
+
+    @functools.wraps(method)
+    def theirs(self: Any, *args: Any, **kwargs: Any) -> Any:
+        seen.append(args[0])
+        return method(self, *args, **kwargs)
+
+    provider.replies.append(whole(conversed()))
+    kind._make_api_call = theirs
+    try:
+        with Watched() as watched:
+            Asker(provider.url, mode).run(ask)
+            assert kind._make_api_call is theirs
+            assert (watched.call().outcome, seen) == (OK, ["Converse"])
+        assert kind._make_api_call is theirs
+    finally:
+        kind._make_api_call = method
+
+
+def test_calls_of_other_services_pass_through_quickly(provider: Provider) -> None:
+    """One look at the name of the service."""
+    provider.replies.extend([Reply(b"{}")] * 3)
+    client = sync_client(provider.url, "sqs")
+    with Watched() as watched:
+        sync_client(provider.url).close()
+        client.list_queues()
+        with Way() as way:
+            client.list_queues()
+        assert sum(way.entered.values()) <= 5, way
+        assert not watched.calls()
+    client.close()
+
+
+def test_who_stands_in_for_the_library_is_not_counted(provider: Provider) -> None:
+    """The usual stand-in of tests takes the place of the method: no request is sent, and nothing costs anything."""
+    provider.replies.append(whole(conversed()))
+    client = sync_client(provider.url)
+    with Watched() as watched:
+        with mock.patch("botocore.client.BaseClient._make_api_call", return_value={"usage": USAGE}):
+            assert client.converse(modelId=MODEL, messages=_MESSAGES) == {"usage": USAGE}
+        assert not watched.calls()
+        client.converse(modelId=MODEL, messages=_MESSAGES)
+        assert watched.call()
+    client.close()
+
+
+@_MODES
 def test_what_costs_no_tokens_is_no_call(provider: Provider, mode: str) -> None:
     """Token counts are free, guardrails are charged by texts: docs/clients.md."""
 
@@ -774,6 +926,8 @@ def _read(usage: Any, **more: Any) -> Answer:
         ({**USAGE, "cacheDetails": [{"ttl": "5m", "inputTokens": 2}]}, {**COUNTS, "cache_write_5m": 2}, ()),
         ({**USAGE, "cacheDetails": [{"ttl": "2d", "inputTokens": 2}]}, COUNTS, ("cacheDetails",)),
         ({**USAGE, "cacheDetails": []}, COUNTS, ()),
+        ({**USAGE, "cacheDetails": [{"ttl": "1h", "inputTokens": 1}]}, {**COUNTS, "cache_write_1h": 2}, ("cache_creation",)),
+        ({**USAGE, "cacheDetails": [{"ttl": "1h", "inputTokens": 9}]}, {**COUNTS, "cache_write_1h": 9}, ("cache_creation",)),
         ({"inputTokens": 11, "outputTokens": 7, "totalTokens": 23}, {"input": 11, "output": 7}, ("totalTokens",)),
         ({"inputTokens": 11, "outputTokens": 7, "serverToolUsage": {}}, {"input": 11, "output": 7}, ()),
         ({"inputTokens": 11, "outputTokens": 7, "serverToolUsage": {"searches": 2}}, {"input": 11, "output": 7},
@@ -784,7 +938,7 @@ def _read(usage: Any, **more: Any) -> Answer:
         ({"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}, {"input": 0, "output": 0}, ()),
         (5, None, ("usage",)),
     ],
-    ids=range(15),
+    ids=range(17),
 )  # fmt: skip
 def test_what_a_usage_comes_to(usage: Any, counts: dict[str, int] | None, unread: tuple[str, ...]) -> None:
     """What is not understood is named."""

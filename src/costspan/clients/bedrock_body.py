@@ -35,6 +35,8 @@ _IN_HEADERS: Final = {
     f"{_HEADER}cache-read-input-token-count": "cacheReadInputTokenCount",
     f"{_HEADER}cache-write-input-token-count": "cacheWriteInputTokenCount",
 }
+#: Named where cache writes may be of a lifetime that costs more.
+_LIFETIME: Final = "cache_lifetime"
 _METRICS: Final = "amazon-bedrock-invocationMetrics"
 _FAULT: Final = "fault"
 #: Kinds of events and messages of Anthropic's models.
@@ -94,7 +96,7 @@ def invoked(message: Any) -> Answer | None:
     if _FAULT in said:
         return fault_of(said)
     if type(said.get("headers")) is dict:
-        return _in_headers(said["headers"])
+        return _in_headers(said["headers"], said.get("asked"))
     answer = _of_vendor(said)
     spent = said.get(_METRICS)
     if spent is None and answer is None:
@@ -125,6 +127,8 @@ def merge(earlier: Answer, later: Answer) -> Answer:
     earlier.usage, later.usage = before[0], after[0]
     knows_input = any(told is not None and units.INPUT in told.counts for told in (before[0], after[0]))
     answer = (anthropic_body.merge if knows_input else merged)(earlier, later)
+    if answer.usage is not None and units.CACHE_WRITE in answer.usage.counts:
+        answer.unread = tuple(name for name in answer.unread if name != _LIFETIME)
     answer.usage = _both(answer.usage, measured)
     return answer
 
@@ -169,15 +173,28 @@ def _parts_of(usage: Usage | None) -> tuple[Usage | None, Usage | None]:
     return (usage.told, usage.measured) if isinstance(usage, _Both) else (usage, None)
 
 
-def _in_headers(headers: Mapping[str, Any]) -> Answer:
+def _in_headers(headers: Mapping[str, Any], asked: Any) -> Answer:
+    """The counts of the headers; of cache writes, they leave the lifetime out."""
     unread: list[str] = []
     spent = {name: headers[header] for header, name in _IN_HEADERS.items() if header in headers}
     answer = Answer(usage=_both(None, counted(spent, unread)))
+    if (
+        answer.usage is not None
+        and answer.usage.get(units.CACHE_WRITE)
+        and _asks_for_an_hour(fields(asked).get("body"))
+    ):
+        unread.append(_LIFETIME)
     answer.tier = text(headers.get(f"{_HEADER}service-tier"))
     latency = text(headers.get(f"{_HEADER}performanceconfig-latency"))
     answer.speed = None if latency == "standard" else latency
     answer.unread = bounded_names(unread)
     return answer
+
+
+def _asks_for_an_hour(body: Any) -> bool:
+    if isinstance(body, str):
+        return '"1h"' in body
+    return isinstance(body, bytes | bytearray) and b'"1h"' in body
 
 
 def _of_vendor(said: Mapping[str, Any]) -> Answer | None:
@@ -268,4 +285,3 @@ def _settle(counts: dict[str, int], uncached: int | None, total: Any, unread: li
         output = counts.get(units.OUTPUT, 0)
         if count(total) not in {uncached + output, counts[units.INPUT] + output}:
             unread.append(_TOTAL)
-    totals.name_excess(counts, unread)

@@ -18,6 +18,7 @@ from costspan.clients.dialects.botocore_answers import MARK, Body, Events, closi
 
 #: Of all that AWS sells, what models are called through.
 _SERVICES: Final = frozenset({"bedrock-runtime", "bedrock-agent-runtime"})
+_ASYNC: Final = "aiobotocore.client"
 _METHOD: Final = "_make_api_call"
 _PARAMETERS: Final = ("operation_name", "api_params")
 #: Where a request names the model, or the profile that stands for it; first, what may stand around that.
@@ -33,10 +34,12 @@ class BotocoreClient(PatchedClient):
     """AWS's library and its asynchronous twin, watched on behalf of a recorder."""
 
     def points(self) -> tuple[Point, ...]:
-        """The method of both classes of clients, and where streams are closed and bodies are read."""
+        """The method of both classes of clients, also where others have wrapped it; where streams are closed, bodies read."""
         return (
-            Point(self.client.module, f"BaseClient.{_METHOD}", self.whole(self._ask, _take), _PARAMETERS),
-            Point("aiobotocore.client", f"AioBaseClient.{_METHOD}", self.whole_async(self._ask, _take), _PARAMETERS),
+            Point(
+                self.client.module, f"BaseClient.{_METHOD}", self.whole(self._ask, _take), _PARAMETERS, is_inmost=True
+            ),
+            Point(_ASYNC, f"AioBaseClient.{_METHOD}", self.whole_async(self._ask, _take), _PARAMETERS, is_inmost=True),
             Point("botocore.eventstream", "EventStream.close", closing),
             Point("botocore.response", "StreamingBody.read", reading),
             Point("botocore.response", "StreamingBody.close", closing),

@@ -70,11 +70,8 @@ class Body(ObservedStream):
         self.came_ns = perf_counter_ns()
 
     def expect(self) -> None:
-        """The headers are here: for some models, they say all that is charged."""
-        said = {"headers": dict(self.headers)}
-        answer = self.endpoint.read(said)
-        self.has_last_word = answer is not None and answer.usage is not None
-        self.note(said)
+        """The headers are here: for most models, they say all that is charged."""
+        self.note({"headers": dict(self.headers), "asked": self.body})
         self.first_ns = 0
 
     @guard.guarded("calls.read_body")
@@ -89,9 +86,9 @@ class Body(ObservedStream):
             self.chunks.clear()
             self.ended()
 
-    def settle_now(self, outcome: str, ended: int | None = None) -> None:
+    def settle_now(self, outcome: str, ended: int | None = None) -> None:  # noqa: ARG002  # the base class's signature
         """The call was over when the headers came, whenever the body is read or let go of."""
-        super().settle_now(outcome, min(self.came_ns, ended or self.came_ns))
+        super().settle_now(outcome, self.came_ns)
 
     def estimated(self, usage: Usage | None) -> Usage | None:
         """Of a body that nobody read, what its headers say."""
