@@ -77,6 +77,7 @@ REFUSED = [
     ("budgets: [x]", "b:1: budgets[0]: is 'x': expected a budget with name", SCHEMA_TOO),
     ("budget: []\n" + one(), "b:1: budget: is no key here: expected one of time_zone, budgets", SCHEMA_TOO),
     (one("owner: x", "colour: red"), "b:6: budgets[0].colour: is no key here", SCHEMA_TOO),
+    (one('"a\\nb": 1'), "b:5: budgets[0].'a\\nb': is no key here", SCHEMA_TOO),
     (one("hard: true"), "b:5: budgets[0].hard: is no key here", SCHEMA_TOO),
     (one("limit_tokens: 1", "limit_usd: 1"), "b:2: budgets[0]: has 2 limits", SCHEMA_TOO),
     (
@@ -214,6 +215,9 @@ def test_the_names_of_receivers_are_read() -> None:
     ("content", "said"),
     [
         ("", "r:1: receivers: expected a list of receivers with one named `default`"),
+        ("{receivers: [{name: default}]}", "r:1: receivers: has to stand below the routes"),
+        ("---\n" + RECEIVERS, "r:1: receivers: has to stand below the routes"),
+        ("  receivers: [{name: default}]", "r:1: receivers: has to stand below the routes"),
         ("receivers: [{name: x}]", "r:1: receivers: expected a list of receivers with one named `default`"),
         (RECEIVERS + "route: {}\n", "r:4: route: is written by costspan"),
         (RECEIVERS + "inhibit_rules: []\n", "r:4: inhibit_rules: is written by costspan"),

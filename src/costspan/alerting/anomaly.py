@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from costspan.alerting.literals import quoted, selector
 from costspan.alerting.rule import BUDGET_COMPONENT, WARNING, Alert, recording
 from costspan.alerting.series import LOCAL_TIME, SPEND_WINDOW, USUAL_SPEND, WINDOW_LABEL
 from costspan.names import TEAM, prometheus_label
@@ -22,14 +23,14 @@ _TEAM: Final = prometheus_label(TEAM)
 
 
 def _hour(offset: str = "") -> str:
-    return f'sum by ({_TEAM}) ({SPEND_WINDOW.name}{{{WINDOW_LABEL}="1h"}}{offset})'
+    return f"sum by ({_TEAM}) ({selector(SPEND_WINDOW.name, **{WINDOW_LABEL: '1h'})}{offset})"
 
 
 def _week(offset: str) -> str:
     """The hour of that week: zero if the team spent nothing, absent if nothing was recorded then."""
     was_recorded = f"and on () {LOCAL_TIME.name} offset {offset}"
     hour = f"({_hour(f' offset {offset}')} or {_hour()} * 0)\n    {was_recorded}"
-    return f'  label_replace(\n    {hour},\n    "{WINDOW_LABEL}", "{offset}", "", ""\n  )'
+    return f'  label_replace(\n    {hour},\n    {quoted(WINDOW_LABEL)}, {quoted(offset)}, "", ""\n  )'
 
 
 def recorded() -> Iterator[Content]:

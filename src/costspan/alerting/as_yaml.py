@@ -22,7 +22,7 @@ _BLOCK: Final = re.compile(r"[!-~][ -~]*(\n *[!-~][ -~]*)+")
 
 def dump(content: Content, *, title: str) -> str:
     """The YAML text, with the title as comment above it."""
-    comment = "".join(f"# {line}\n" for line in title.splitlines())
+    comment = "".join(f"# {''.join(map(_escaped, line))}\n" for line in title.splitlines())
     return comment + "\n".join(_lines(content)) + "\n"
 
 

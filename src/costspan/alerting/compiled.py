@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from costspan.alerting import as_yaml
+from costspan.alerting import as_yaml, literals
 from costspan.alerting.own_alerts import meter_rules
 from costspan.alerting.routes import alertmanager
 from costspan.alerting.rule_tests import budget_tests
@@ -82,7 +82,7 @@ def _panel(budget: Budget) -> Content:
         "scope": {word: list(values) for word, values in budget.scope.items()},
         "each": budget.each,
         "each_label": each_label(budget) or None,
-        "queries": {word: f'{one.name}{{{BUDGET_LABEL}="{budget.name}"}}' for word, one in series.items()},
+        "queries": {word: literals.selector(one.name, **{BUDGET_LABEL: budget.name}) for word, one in series.items()},
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from costspan.alerting.calendar import TABLE_END, changes
+from costspan.alerting.literals import as_template, differs, equals, matches, one_of, selector
 from costspan.alerting.rule import CRITICAL, INFO, WARNING, Alert, group
 from costspan.alerting.rules import GROUPS
 from costspan.alerting.series import (
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
 _EXACT_TO: Final = "1e-10"
 _RATE_LIMITED: Final = "429|.*RateLimit.*|.*TooManyRequests.*|.*Throttl.*|ResourceExhausted"
 _CLOCK_WARNING_S: Final = 180 * 86_400
-_LAST_DAY: Final = f'{WINDOW_LABEL}="1d"'
+_LAST_DAY: Final = equals(WINDOW_LABEL, "1d")
 # A process that slept from Friday to Monday tells Friday's spend again. Not more: from the third day on, a weekday's
 # series may still be that of the week before.
 _WEEKEND: Final = "66h"
@@ -104,7 +105,7 @@ def _prices() -> Iterator[Alert]:
         f"No price for {_value(REQUEST_MODEL)} of {_value(PROVIDER)}: every cost figure is a lower bound",
         f"{{{{ $value }}}} calls without a price in the last hour ({_value(UNPRICED_REASON)}).",
     )
-    limited = f'{{{prometheus_label(ERROR_TYPE)}=~"{_RATE_LIMITED}"}}'
+    limited = selector("", matches(prometheus_label(ERROR_TYPE), _RATE_LIMITED))
     count = DURATION_S._replace(name=f"{DURATION_S.name}_seconds_count", unit="")
     refused = _grown(count, "15m", PROVIDER, REQUEST_MODEL, chosen=limited)
     yield Alert(
@@ -118,7 +119,7 @@ def _prices() -> Iterator[Alert]:
 
 def _shares() -> Iterator[Alert]:
     total = f"({_spent_in_a_day()} >= 1)"
-    guessed = _grown(COST_USD, "1d", chosen=f'{{{prometheus_label(QUALITY)}=~"{ESTIMATED}|{INCOMPLETE}"}}')
+    guessed = _grown(COST_USD, "1d", chosen=selector("", one_of(prometheus_label(QUALITY), (ESTIMATED, INCOMPLETE))))
     yield Alert(
         "LlmEstimatedShareHigh",
         f"round({guessed} / {total}, {_EXACT_TO}) >= 0.05",
@@ -126,7 +127,7 @@ def _shares() -> Iterator[Alert]:
         "{{ $value | humanizePercentage }} of the spend of the last day is estimated or incomplete",
         "Streams that were cut short, and units without a price of their own, are booked as estimates or lower bounds.",
     )
-    attributed = _spent_in_a_day(*(f'{prometheus_label(word)}!~"|{UNKNOWN}"' for word in (TEAM, TASK_TYPE)))
+    attributed = _spent_in_a_day(*(differs(prometheus_label(word), f"|{UNKNOWN}") for word in (TEAM, TASK_TYPE)))
     yield Alert(
         "LlmUnattributedShareHigh",
         f"round(1 - ({attributed} or {total} * 0) / {total}, {_EXACT_TO}) >= 0.2",
@@ -137,7 +138,7 @@ def _shares() -> Iterator[Alert]:
 
 
 def _spent_in_a_day(*chosen: str) -> str:
-    return f"sum ({SPEND_WINDOW.name}{{{', '.join([_LAST_DAY, *chosen])}}})"
+    return f"sum ({selector(SPEND_WINDOW.name, _LAST_DAY, *chosen)})"
 
 
 def _counters() -> Iterator[Alert]:
@@ -256,12 +257,12 @@ def _calendar(policy: Policy) -> Iterator[Alert]:
     grown = growth(DAY_COST_USD.prometheus, "30m", _WEEKEND)
     astray = f"(\n{indented(grown)}\n)\nunless on ({WEEKDAY_LABEL}) {CURRENT_WEEKDAY.name}"
     # Calls that began before midnight end after it: not in the first 45 minutes of a day (3 % of it).
-    late = f'{ELAPSED.name}{{{EVERY_LABEL}="{DAY.name}"}} >= 0.03125'
+    late = f"{selector(ELAPSED.name, **{EVERY_LABEL: DAY.name})} >= 0.03125"
     yield Alert(
         "LlmTimeZoneMismatch",
         f"{_sum(astray, 'job')} / ({_grown(DAY_COST_USD, '30m', 'job')} > 0) > 0.5\nand on () {late}",
         WARNING,
-        f"{_JOB} counts its calls under another day than it is in {policy.time_zone}",
+        f"{_JOB} counts its calls under another day than it is in {as_template(policy.time_zone)}",
         "The process and budgets.yaml disagree about the time zone: day and month figures are shifted.",
     )
     if any(changes(zone(policy.time_zone))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from costspan.alerting.literals import equals, matches, regex
 from costspan.alerting.rule import BUDGET_COMPONENT
 from costspan.alerting.rules import FORECAST_ALERT, OWNER_LABEL, THRESHOLD_ALERT, THRESHOLD_LABEL, number
 from costspan.alerting.series import BUDGET_LABEL, DIMENSION_LABELS, PERIOD_LABEL
@@ -35,7 +36,7 @@ def alertmanager(policy: Policy, receivers: Sequence[str] = ()) -> dict[str, Con
 def _route(policy: Policy, receivers: Sequence[str]) -> Content:
     owners = sorted({budget.owner for budget in policy.budgets} & set(receivers))
     budgets: dict[str, Content] = {
-        "matchers": [f'component="{BUDGET_COMPONENT}"'],
+        "matchers": [equals("component", BUDGET_COMPONENT)],
         "receiver": DEFAULT_RECEIVER,
         # A group for each crossing: it is told after `group_wait`, not with the next round of an older group.
         "group_by": ["alertname", THRESHOLD_LABEL, *IDENTITY],
@@ -44,7 +45,7 @@ def _route(policy: Policy, receivers: Sequence[str]) -> Content:
         "repeat_interval": _ONCE_A_PERIOD,
     }
     if owners:
-        budgets["routes"] = [{"matchers": [f'{OWNER_LABEL}="{owner}"'], "receiver": owner} for owner in owners]
+        budgets["routes"] = [{"matchers": [equals(OWNER_LABEL, owner)], "receiver": owner} for owner in owners]
     return {
         "receiver": DEFAULT_RECEIVER,
         "group_by": ["alertname", "job"],
@@ -60,15 +61,15 @@ def _inhibition(policy: Policy) -> list[Content]:
     crossed = sorted({percent for budget in policy.budgets for percent in budget.thresholds}, reverse=True)
     rules: list[Content] = []
     for index, percent in enumerate(crossed[:-1]):
-        lower = "|".join(number(each).replace(".", r"\\.") for each in crossed[index + 1 :])
-        rules.append(_silences(percent, [f'alertname="{THRESHOLD_ALERT}"', f'{THRESHOLD_LABEL}=~"{lower}"']))
+        lower = regex(number(each) for each in crossed[index + 1 :])
+        rules.append(_silences(percent, [equals("alertname", THRESHOLD_ALERT), matches(THRESHOLD_LABEL, lower)]))
     full = [percent for percent in crossed if percent >= _FULL_PERCENT]
-    return rules + [_silences(percent, [f'alertname="{FORECAST_ALERT}"']) for percent in full]
+    return rules + [_silences(percent, [equals("alertname", FORECAST_ALERT)]) for percent in full]
 
 
 def _silences(percent: Decimal, targets: list[str]) -> Content:
     return {
-        "source_matchers": [f'alertname="{THRESHOLD_ALERT}"', f'{THRESHOLD_LABEL}="{number(percent)}"'],
+        "source_matchers": [equals("alertname", THRESHOLD_ALERT), equals(THRESHOLD_LABEL, number(percent))],
         "target_matchers": targets,
         "equal": list(IDENTITY),
     }

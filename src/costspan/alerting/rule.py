@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from costspan.alerting.literals import as_template
+
 if TYPE_CHECKING:
     from costspan.alerting.as_yaml import Content
     from costspan.alerting.series import Series
@@ -39,11 +41,12 @@ class Alert(NamedTuple):
             written["for"] = self.held
         if self.kept:
             written["keep_firing_for"] = self.kept
-        written["labels"] = {"component": self.component, "severity": self.severity, **self.labels}
+        literal = {label: as_template(value) for label, value in self.labels.items()}
+        written["labels"] = {"component": self.component, "severity": self.severity, **literal}
         written["annotations"] = {
             "summary": self.summary,
             "description": self.description,
-            "runbook_url": f"{runbooks.rstrip('/')}/{self.name}.md",
+            "runbook_url": f"{as_template(runbooks.rstrip('/'))}/{self.name}.md",
         }
         return written
 

@@ -6,10 +6,10 @@ clock runs evenly. The tests look at Saturday 1970-01-03 in the budget time zone
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from costspan.alerting import literals
 from costspan.alerting.calendar import TABLE_START, offset_s
 from costspan.alerting.periods import PERIOD_RULES
 from costspan.alerting.rules import GROUPS, THRESHOLD_ALERT, THRESHOLD_LABEL, each_label, number
@@ -78,12 +78,12 @@ def _around(budget: Budget, percent: Decimal) -> tuple[Decimal, Decimal]:
 
 
 def _fired(budget: Budget, time: str, percents: list[Decimal]) -> Content:
-    chosen = f'alertname="{THRESHOLD_ALERT}", alertstate="firing", {BUDGET_LABEL}="{budget.name}"'
+    firing = {"alertname": THRESHOLD_ALERT, "alertstate": "firing", BUDGET_LABEL: budget.name}
     samples: list[Content] = [
-        {"labels": f'{{{THRESHOLD_LABEL}="{number(percent)}"}}', "value": 1} for percent in percents
+        {"labels": literals.labels({THRESHOLD_LABEL: number(percent)}), "value": 1} for percent in percents
     ]
     return {
-        "expr": f"count by ({THRESHOLD_LABEL}) (ALERTS{{{chosen}}})",
+        "expr": f"count by ({THRESHOLD_LABEL}) ({literals.selector('ALERTS', **firing)})",
         "eval_time": time,
         "exp_samples": samples,
     }
@@ -92,10 +92,11 @@ def _fired(budget: Budget, time: str, percents: list[Decimal]) -> Content:
 def _spent(budget: Budget, time: str, amount: Decimal) -> Content:
     series = BUDGET_SPEND_TOKENS if budget.unit == TOKENS else BUDGET_SPEND_USD
     period = PERIOD_RULES[budget.period].example.period
+    chosen = literals.selector(series.name, **{BUDGET_LABEL: budget.name})
     return {
-        "expr": f'round(sum by ({PERIOD_LABEL}) ({series.name}{{{BUDGET_LABEL}="{budget.name}"}}), 1e-6)',
+        "expr": f"round(sum by ({PERIOD_LABEL}) ({chosen}), 1e-6)",
         "eval_time": time,
-        "exp_samples": [{"labels": f'{{{PERIOD_LABEL}="{period}"}}', "value": float(round(amount, 6))}],
+        "exp_samples": [{"labels": literals.labels({PERIOD_LABEL: period}), "value": float(round(amount, 6))}],
     }
 
 
@@ -129,5 +130,5 @@ def _labels(budget: Budget, **more: str) -> dict[str, str]:
 
 
 def _series(metric: Metric, labels: Mapping[str, str], values: list[str]) -> Content:
-    chosen = ", ".join(f"{label}={json.dumps(value, ensure_ascii=False)}" for label, value in labels.items() if value)
-    return {"series": f"{metric.prometheus}{{{chosen}}}", "values": " ".join(values)}
+    said = {label: value for label, value in labels.items() if value}
+    return {"series": literals.selector(metric.prometheus, **said), "values": " ".join(values)}

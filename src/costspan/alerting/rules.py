@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from costspan.alerting import anomaly, calendar, spend
+from costspan.alerting import anomaly, calendar, literals, spend
 from costspan.alerting.periods import PERIOD_RULES, Pace
 from costspan.alerting.rule import BUDGET_COMPONENT, CRITICAL, INFO, WARNING, Alert, group, recording
 from costspan.alerting.series import (
@@ -33,7 +31,7 @@ from costspan.budgets.policy import DIMENSIONS, TOKENS, USD
 from costspan.names import COST_USD, UNKNOWN, prometheus_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from costspan.alerting.as_yaml import Content
     from costspan.budgets.policy import Budget, Policy
@@ -199,8 +197,8 @@ def told(budget: Budget) -> str:
 
 def matchers(budget: Budget) -> list[str]:
     """The label matchers of a budget's scope. What has no value for `each` belongs to none of its budgets."""
-    written = [_matcher(prometheus_label(DIMENSIONS[word]), values) for word, values in budget.scope.items()]
-    return [*written, f'{each_label(budget)}!~"|{UNKNOWN}"'] if budget.each else written
+    written = [literals.one_of(prometheus_label(DIMENSIONS[word]), values) for word, values in budget.scope.items()]
+    return [*written, literals.differs(each_label(budget), f"|{UNKNOWN}")] if budget.each else written
 
 
 def each_label(budget: Budget) -> str:
@@ -208,24 +206,13 @@ def each_label(budget: Budget) -> str:
     return prometheus_label(DIMENSIONS[budget.each]) if budget.each else ""
 
 
-def _matcher(label: str, values: tuple[str, ...]) -> str:
-    if len(values) == 1:
-        return f"{label}={json.dumps(values[0], ensure_ascii=False)}"
-    return f"{label}=~{json.dumps('|'.join(map(re.escape, values)), ensure_ascii=False)}"
-
-
 def _sum(budget: Budget, series: Series, *kept: str, **equal: str) -> str:
-    chosen = ", ".join([*_equal(equal), *matchers(budget)])
     labels = ", ".join([*([each_label(budget)] if budget.each else []), *kept])
-    return f"sum by ({labels}) ({series.name}{{{chosen}}})" if chosen else f"sum by ({labels}) ({series.name})"
+    return f"sum by ({labels}) ({literals.selector(series.name, *matchers(budget), **equal)})"
 
 
 def _selected(series: Series, budget: Budget, **equal: str) -> str:
-    return f"{series.name}{{{', '.join(_equal({BUDGET_LABEL: budget.name, **equal}))}}}"
-
-
-def _equal(values: Mapping[str, str]) -> list[str]:
-    return [f'{label}="{value}"' for label, value in values.items()]
+    return literals.selector(series.name, **{BUDGET_LABEL: budget.name, **equal})
 
 
 def _identity(budget: Budget) -> dict[str, str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from costspan.alerting.literals import quoted
 from costspan.alerting.series import (
     CURRENT_DAY,
     CURRENT_MONTH,
@@ -88,7 +89,7 @@ def window(metric: Metric, length: str) -> str:
 def _input_and_output(of_input: str, of_output: str, *more: str) -> str:
     """PromQL: the sum of both, also where one of them is missing."""
     inner = "\nor\n".join(
-        f'label_replace(\n{indented(side)},\n  "{_DIRECTION}", "{word}", "", ""\n)'
+        f'label_replace(\n{indented(side)},\n  {quoted(_DIRECTION)}, {quoted(word)}, "", ""\n)'
         for word, side in (("input", of_input), ("output", of_output))
     )
     return total(inner, *more)

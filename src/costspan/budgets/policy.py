@@ -124,6 +124,8 @@ def receivers(content: str, path: str) -> tuple[str, ...]:
     """The names of the receivers in a piece of Alertmanager configuration. Raises PolicyError."""
     root = _composed(content, path)
     values = dict(_pairs(root)) if isinstance(root, yaml.MappingNode) else {}
+    if values:
+        _continues(content, root, path)
     for word in ("route", "inhibit_rules"):
         if word in values:
             fault = Mistake(
@@ -137,6 +139,16 @@ def receivers(content: str, path: str) -> tuple[str, ...]:
     if "default" not in found:
         raise PolicyError(path, [Mistake(1, "receivers", "expected a list of receivers with one named `default`")])
     return found
+
+
+def _continues(content: str, root: Any, path: str) -> None:
+    """Refuse what would be another document, or none, below the routes that are written above it."""
+    starts = [
+        event for event in yaml.parse(content, Loader=yaml.SafeLoader) if isinstance(event, yaml.DocumentStartEvent)
+    ]
+    if root.flow_style or root.start_mark.column or any(start.explicit for start in starts):
+        expected = "has to stand below the routes: expected `receivers:` in the first column, without `---` and braces"
+        raise PolicyError(path, [Mistake(1, "receivers", expected)])
 
 
 def _composed(content: bytes | str, path: str) -> Any:
@@ -209,7 +221,9 @@ class _Reader:
         read: dict[str, Any] = {}
         seen: set[str] = set()
         for key_node, value in node.value:
-            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else _told(key_node)
+            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
+            if not key.isprintable() or not key:
+                key = _told(key_node)
             place = f"{path}.{key}" if path else key
             if key not in words:
                 self.refuse(place, key_node, f"is no key here: expected one of {', '.join(words)}")
