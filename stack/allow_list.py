@@ -31,7 +31,8 @@ def metrics() -> list[str]:
 
 def labels() -> list[str]:
     """Every label that may stay on a metric. The account is one by opt-in (OTEL_COSTSPAN_ACCOUNT_METRICS)."""
-    return sorted({label for metric in names.METRICS for label in metric.labels} | {names.ACCOUNT, _OVERFLOW})
+    ours = {label for metric in names.METRICS for label in metric.labels}
+    return sorted(ours | {names.ACCOUNT, names.PROCESS, _OVERFLOW})
 
 
 def attributes() -> list[str]:

@@ -46,6 +46,8 @@ class Received:
     users: dict[int, set[str]] = field(default_factory=dict[int, set[str]])
     #: Bytes of every message that came in, also of those that were refused for their size.
     sizes: list[int] = field(default_factory=list[int])
+    #: The metrics that came as deltas.
+    deltas: set[str] = field(default_factory=set[str])
     #: Set to have everything refused for the time being; over HTTP by a status after which exporters do not try again.
     is_away: bool = False
     _series: dict[tuple[str, str, str], Point] = field(default_factory=dict[tuple[str, str, str], Point])
@@ -65,6 +67,12 @@ class Received:
     def instances(self, name: str) -> int:
         """How many processes sent a metric."""
         return len({key[1] for key in self._series if key[0] == name})
+
+    def writers(self, name: str) -> set[tuple[str, str | None]]:
+        """Who wrote the series of a metric: the resource, and the label that tells processes apart, if there is one."""
+        return {
+            (key[1], point.attributes.get("costspan.process")) for key, point in self._series.items() if key[0] == name
+        }
 
     def note_user(self, connection: int, request: Any) -> None:
         for resource in request.ListFields()[0][1]:
@@ -94,6 +102,8 @@ class Received:
             value = point.count if kind == "histogram" else getattr(point, point.WhichOneof("value"))
             labels = attributes(point)
             key = (metric.name, instance, str(sorted(labels.items())))
+            if kind != "gauge" and series.aggregation_temporality == DELTA:
+                self.deltas.add(metric.name)
             if kind != "gauge" and series.aggregation_temporality == DELTA and key in self._series:
                 value += self._series[key].value
             self._series[key] = Point(value, labels)

@@ -115,30 +115,40 @@ def test_an_endpoint_without_an_sdk_is_wrong(monkeypatch: pytest.MonkeyPatch) ->
     assert levels(destinations.telemetry({})) == [NOTE]
 
 
+@pytest.mark.parametrize(
+    ("preference", "is_wrong"), [("delta", True), ("Delta ", True), ("lowmemory", False), ("", False)]
+)
+def test_deltas_do_not_arrive_in_the_stack(preference: str, *, is_wrong: bool) -> None:
+    """The default of some vendors' backends; costspan's Collector refuses them, so whoever sets it has to know."""
+    found = destinations.telemetry({destinations.TEMPORALITY: preference, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:1"})
+    assert any("refuses deltas" in each.sentence for each in found if each.level == WRONG) == is_wrong
+
+
 IDS: list[tuple[dict[str, str], list[str]]] = [
     # environment                                                                   levels
     ({"OTEL_SERVICE_NAME": "agent"},                                                [OK]),
     ({},                                                                            [OK, NOTE]),
     ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a"},                                [OK]),
-    ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a, service.instance.id=pod-1"},     [WRONG]),
+    ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a, service.instance.id=pod-1"},     [OK]),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("environ", "found"), IDS)
 def test_instance_ids(environ: dict[str, str], found: list[str]) -> None:
-    """An id that is set by hand is the same in every process, and their counters overwrite each other."""
+    """An id that is set by hand is the same in every process: what tells them apart then is named."""
     assert levels(destinations.instances(environ)) == found
 
 
-def test_an_sdk_that_sets_no_instance_id_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before 1.44 the SDK leaves processes without an id of their own."""
+def test_an_sdk_that_sets_no_instance_id_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before 1.44 the SDK leaves processes without an id of their own, and costspan tells them apart."""
 
     def version(name: str) -> str:
         assert name == "opentelemetry-sdk"
         return "1.43.0"
 
     monkeypatch.setattr(destinations.metadata, "version", version)
-    assert levels(destinations.instances({"OTEL_SERVICE_NAME": "agent"})) == [WRONG]
+    (found,) = destinations.instances({"OTEL_SERVICE_NAME": "agent"})
+    assert (found.level, "sets no service.instance.id" in found.sentence) == (OK, True)
 
 
 def test_settings_and_their_mistakes() -> None:
@@ -254,7 +264,7 @@ def test_the_command(tmp_path: Path) -> None:
     """The exit code says whether something is wrong, and JSON carries every finding."""
     quiet = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "XDG_"))}
     command = [str(Path(sys.executable).parent / "costspan"), "doctor", "--json"]
-    environ = {**quiet, "HOME": str(tmp_path), "OTEL_RESOURCE_ATTRIBUTES": "service.instance.id=1"}
+    environ = {**quiet, "HOME": str(tmp_path), "OTEL_COSTSPAN_LEDGER": "~nosuch/ledger.db"}
     ran = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=300)
     said = json.loads(ran.stdout)
     assert (ran.returncode, said["is_well"]) == (1, False), ran.stderr

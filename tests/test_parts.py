@@ -129,7 +129,7 @@ AT_WORK: Final[list[tuple[Any, str, set[str]]]] = [
     (session_points.SessionPoints, "backlog", {"sessions"}),
     (duration_points.DurationPoints, "metrics", {"durations"}),
     (label_points.LabelPoints, "_due", {"metrics"}),
-    (export_extra.scraped, "identity", {"durations", "sessions"}),
+    (export_extra.Identity, "__init__", {"durations", "sessions"}),
     (writer.LedgerWriter, "take", {"ledger"}),
     (writer.LedgerWriter, "__init__", {"ledger"}),
 ]

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.metrics import Counter, MeterProvider
+from opentelemetry.sdk.metrics import Counter, MeterProvider, ObservableCounter
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     InMemoryMetricReader,
@@ -135,7 +135,7 @@ class _Failing(MetricExporter):
     fails = True
 
     def __init__(self, temporality: AggregationTemporality) -> None:
-        super().__init__(preferred_temporality={Counter: temporality})
+        super().__init__(preferred_temporality={Counter: temporality, ObservableCounter: temporality})
         self.told: list[tuple[Any, float]] = []
 
     def export(self, metrics_data: Any, *_: Any, **__: Any) -> MetricExportResult:
@@ -185,7 +185,7 @@ def test_what_could_not_be_delivered_is_told_again(temporality: AggregationTempo
 def test_what_an_exporter_gets_adds_up(temporality: AggregationTemporality) -> None:
     """Cumulative: the last value of a series is its sum. Delta: the sum of the values is. With departures in between."""
     watched = Watched(session_limit=3)
-    watched.reader = InMemoryMetricReader(preferred_temporality={Counter: temporality})
+    watched.reader = InMemoryMetricReader(preferred_temporality={Counter: temporality, ObservableCounter: temporality})
     watched.meter_provider = MeterProvider([watched.reader], shutdown_on_exit=False)
     told: dict[str, float] = {}
     with watched:

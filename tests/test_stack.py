@@ -26,7 +26,9 @@ from stack.compose import ROOT
 from costspan import names
 from costspan.ledger.store import Store
 from costspan.names import COST_USD, METRICS, Metric
+from launching import APP, INSTRUMENT, start
 from stack_clients import needing_programs, new_job, post, program, request, together
+from stand_in_process import client_environment, served, stand_in
 
 DAY_S = 86_400
 #: More kinds of work than a process tells apart.
@@ -109,6 +111,24 @@ def test_what_the_collector_accepted_survives_its_death_and_prometheus_absence(s
     stack.start("collector")
     stack.start("prometheus")
     arrives(stack, f'llm_cost_usd_total{{job="{job}"}}', 12.34)
+
+
+def test_a_fixed_instance_id_takes_no_cent_away(stack: Stack, tmp_path: Path) -> None:
+    """Two starts of a container whose operator gives it one id, each with three calls: Prometheus has all six."""
+    job = new_job()
+    fixed = f"service.name={job},service.instance.id=one-for-all"
+    with stand_in() as address:
+        for _ in range(2):
+            sent = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector(stack), "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+            app = tmp_path / "app.py"
+            app.write_text(APP)
+            ended = start(
+                [INSTRUMENT, "python", str(app)], tmp_path, **client_environment(address), **sent,
+                OTEL_RESOURCE_ATTRIBUTES=fixed,
+            )  # fmt: skip
+            assert (ended.returncode, ended.stderr) == (0, "")
+        assert len(served(address)["requests"]) == 6
+    arrives(stack, f'sum(max_over_time(llm_requests_total{{job="{job}"}}[1h]))', 6)
 
 
 @pytest.mark.parametrize("age_d", [0.05, 0.5, 3, 29])

@@ -86,7 +86,9 @@ ATTRIBUTES: Final = (
     Attribute(RATELIMIT_WINDOW, "The length of the window: `second`, `minute`, `hour`, `day` or `unknown`."),
     Attribute(PLACE, "Where in costspan a fault was stopped."),
     Attribute(CLIENT, "The client library concerned."),
-    Attribute(PROCESS, "The process, on every metric that is scraped from it (`OTEL_METRICS_EXPORTER=prometheus`)."),
+    Attribute(
+        PROCESS, "The process, on every metric whose resource has no `service.instance.id` that the SDK made for it."
+    ),
     Attribute(RESPONSE_ID, "The provider's id of the answer."),
     Attribute(FINISH_REASONS, "Why the model stopped."),
     Attribute(STREAM, "True where the answer was streamed."),

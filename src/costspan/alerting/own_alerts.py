@@ -147,7 +147,7 @@ def _counters() -> Iterator[Alert]:
         f"sum by (job) (resets({COST_USD.prometheus}[1h])) > 10",
         CRITICAL,
         f"The cost counters of {_JOB} go backwards: processes share one identity, spend is counted wrong",
-        "{{ $value }} falls in the last hour. Every process needs a service.instance.id of its own.",
+        "{{ $value }} falls in the last hour. A label that tells processes apart was lost on the way: instance or costspan_process.",
     )
     overflow = '{otel_metric_overflow="true"}'
     yield Alert(

@@ -16,6 +16,9 @@ _CARRIES: Final = {"TRACES": "spans", "METRICS": "counters, and so cost", "LOGS"
 # The SDK gives every process an id of its own from this version on (ServiceInstanceIdResourceDetector).
 _SDK_WITH_IDS: Final = Version("1.44")
 
+#: How counters are sent: `cumulative`, `delta` or `lowmemory`.
+TEMPORALITY: Final = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+
 
 def telemetry(environ: Mapping[str, str]) -> Iterator[Finding]:
     """For each signal, where it goes, and whether somebody listens there."""
@@ -30,6 +33,12 @@ def telemetry(environ: Mapping[str, str]) -> Iterator[Finding]:
         return
     for signal in SIGNALS:
         yield _signal(signal, environ)
+    if environ.get(TEMPORALITY, "").strip().lower() == "delta":
+        yield Finding(
+            "telemetry", WRONG,
+            f"{TEMPORALITY} is delta: the Collector of costspan's stack refuses deltas, and no spend arrives there. Take it "
+            "away, unless metrics go to a backend of your own that adds deltas up",
+        )  # fmt: skip
 
 
 def instances(environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -38,17 +47,16 @@ def instances(environ: Mapping[str, str]) -> Iterator[Finding]:
     said = environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     names = [pair.partition("=")[0].strip() for pair in said.split(",")]
     version = metadata.version("opentelemetry-sdk")
-    if "service.instance.id" in names:
+    if "service.instance.id" in names or Version(version) < _SDK_WITH_IDS:
+        reason = (
+            "OTEL_RESOURCE_ATTRIBUTES sets service.instance.id, for every process and restart the same"
+            if "service.instance.id" in names
+            else f"opentelemetry-sdk {version} sets no service.instance.id"
+        )
         yield Finding(
-            topic, WRONG,
-            "OTEL_RESOURCE_ATTRIBUTES sets service.instance.id: every process and restart then has the same, and their "
-            "counters overwrite each other. Take it out; the SDK makes one for each process",
-        )  # fmt: skip
-    elif Version(version) < _SDK_WITH_IDS:
-        yield Finding(
-            topic, WRONG,
-            f"opentelemetry-sdk {version} sets no service.instance.id: the counters of two processes look like those of "
-            f"one. Install {_SDK_WITH_IDS} or later",
+            topic, OK,
+            f"{reason}: the metrics of each process carry costspan_process as well, which no Collector and no relabelling "
+            "may drop",
         )  # fmt: skip
     else:
         yield Finding(topic, OK, f"opentelemetry-sdk {version} gives every process a service.instance.id of its own")

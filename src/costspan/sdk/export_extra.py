@@ -30,7 +30,7 @@ from costspan.metrics.label_points import LabelPoints, Piece
 from costspan.metrics.session_points import SessionPoints
 from costspan.metrics.sessions import Sessions
 from costspan.metrics.totals import Totals
-from costspan.sdk import scraped
+from costspan.sdk.identity import Identity
 
 #: How long one export may go on sending session counters; what is left goes with the next.
 _MOST_S: Final = 10.0
@@ -39,6 +39,11 @@ _SHARE_OF_TIMEOUT: Final = 0.5
 _MS_PER_S: Final = 1e3
 #: After so many messages that were refused, each of which may have taken the exporter's patience, an export gives up.
 _MOST_REFUSALS: Final = 2
+
+_DELTA: Final = (
+    "costspan: metrics leave as deltas (OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE): the Collector of costspan's stack "
+    "refuses them, since a delta that gets lost is money lost. Take the setting away, or send to a backend that adds deltas up"
+)
 
 #: Hands one message on, and tells whether it was delivered.
 _Send = Callable[[Any], bool]
@@ -53,7 +58,7 @@ class ExportExtra:
         self, reader: Any, totals: Totals, periods: Periods, sessions: Sessions | None, durations: Durations | None,
         *, leave_by_themselves: Callable[[], bool], after_delivery: Callable[[], object],
     ) -> None:  # fmt: skip
-        is_delta = _prefers_delta(reader, Counter)
+        is_delta = _prefers_delta(reader, ObservableCounter)
         #: Whether this reader aggregates histograms into explicit buckets, in the temporality of its counters.
         self.has_plain_histograms = _has_plain_histograms(reader)
         #: Whether this reader adds counters up.
@@ -63,11 +68,15 @@ class ExportExtra:
         #: A reader without an exporter hands over what it has when it is asked: one message each time.
         self._is_pulled = getattr(reader, "_exporter", None) is None
         now = time_ns()
-        self._labels = LabelPoints(
-            totals, periods, is_delta=_prefers_delta(reader, ObservableCounter), is_pulled=self._is_pulled
-        )
+        if is_delta and not self._is_pulled:
+            guard.tell_once("delta", _DELTA)
+        self._labels = LabelPoints(totals, periods, is_delta=is_delta, is_pulled=self._is_pulled)
         self._leave_by_themselves = leave_by_themselves
-        self._durations = DurationPoints(durations, is_delta=is_delta, since_ns=now) if durations is not None else None
+        self._durations = (
+            DurationPoints(durations, is_delta=_prefers_delta(reader, Counter), since_ns=now)
+            if durations is not None
+            else None
+        )
         self._sessions = SessionPoints(sessions, is_delta=is_delta, since_ns=now) if sessions is not None else None
         #: When this reader last delivered the totals, by the steady clock.
         self.delivered_s = float("-inf")
@@ -81,7 +90,7 @@ class ExportExtra:
             own = receive()
             return None if own is None else self._received(own, metrics_data, args, kwargs)
 
-        self._identity = scraped.identity(reader)
+        self._identity = Identity(reader)
         self._listen(getattr(reader, "_exporter", None))
         reader._receive_metrics = receive_with_ours  # noqa: SLF001  # last: by what is whole
 
@@ -107,7 +116,7 @@ class ExportExtra:
 
             def send(data: Any) -> bool:
                 nonlocal result
-                result = own(data, *args, **kwargs)
+                result = own(self._identity.added(data) or data, *args, **kwargs)
                 return self._is_delivered
 
             until_s = monotonic() + _patience_s(args, kwargs)
@@ -209,6 +218,7 @@ class ExportExtra:
         """In a forked child: nothing was reported yet, and the lock may be held by a thread that is not here."""
         self._lock = threading.RLock()
         now = time_ns()
+        self._identity.renew()
         self._labels.forget()
         for points in (self._durations, self._sessions):
             if points is not None:
@@ -227,8 +237,7 @@ class ExportExtra:
     @guard.guarded("emit.join")
     def _join(self, metrics_data: Any, piece: Piece | None, others: list[Metric]) -> Any:
         """The data with ours added."""
-        joined = _joined(metrics_data, [*(piece.metrics(self._labels.kind) if piece is not None else ()), *others])
-        return joined if self._identity is None else scraped.identified(joined, self._identity)
+        return _joined(metrics_data, [*(piece.metrics(self._labels.kind) if piece is not None else ()), *others])
 
 
 @guard.guarded("metrics.labels")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from opentelemetry.sdk import resources
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, InMemoryLogRecordExporter
 from opentelemetry.sdk.metrics import MeterProvider
@@ -31,6 +32,7 @@ _LOCKS: Final = "a child that was forked during an export may wait for a lock of
 _SPANS: Final = "spans are opened by Tracer.start_span, at three times the price"
 _RECORDS: Final = "usage events are made by the SDK's own record, at twice the price"
 _CONNECTIONS: Final = "a forked child may write into its parent's connection"
+_OWN_ID: Final = "every process carries the label costspan.process, also where its service.instance.id tells it apart"
 
 
 class PrivateName(NamedTuple):
@@ -69,6 +71,8 @@ PRIVATE_NAMES: Final = (
     PrivateName("Tracer", "_is_enabled", _SPANS),
     PrivateName("Logger", "_resource", _RECORDS),
     PrivateName("Logger", "_instrumentation_scope", _RECORDS),
+    PrivateName("resources", "_service_instance_id", _OWN_ID),
+    PrivateName("resources", "_service_instance_id_pid", _OWN_ID),
 )
 
 
@@ -92,6 +96,7 @@ def _probe(found: dict[str, Any]) -> None:
     loggers.add_log_record_processor(BatchLogRecordProcessor(InMemoryLogRecordExporter()))
     found.update(TracerProvider=tracers, Tracer=tracers.get_tracer("costspan.probe"), BatchSpanProcessor=batches)
     found.update(LoggerProvider=loggers, Logger=loggers.get_logger("costspan.probe"))
+    found["resources"] = resources
     found["SpanProcessor"] = getattr(tracers, "_active_span_processor", None)
     found["BatchProcessor"] = getattr(batches, "_batch_processor", None)
     found["LogRecordProcessor"] = getattr(loggers, "_multi_log_record_processor", None)
