@@ -141,7 +141,7 @@ class Service:
         for number, tenant in enumerate(tenants):
             made = spends(number, tenant)
             self.calls.append(made)
-            guard.each(self.pipeline.recorder._outputs, made)
+            guard.each(self.pipeline.recorder._at_booking, made)
 
     def exports(self) -> bool:
         """What the reader does once a minute: whether all totals were delivered."""

@@ -263,6 +263,24 @@ def test_no_file_tells_of_a_machine_or_a_tool() -> None:
     assert told == []
 
 
+# --- what is done in one place --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("called", "where"),
+    [("Call", "src/costspan/calls/engine.py"), ("register_at_fork", "src/costspan/process/fork.py")],
+)
+def test_what_is_done_in_one_place_is_done_nowhere_else(called: str, where: str) -> None:
+    """A second way to make a record forgets a piece of it; handlers of forks in two places take locks in two orders."""
+    found = [
+        named(path)
+        for path in SOURCES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and called in {getattr(node.func, "id", ""), getattr(node.func, "attr", "")}
+    ]
+    assert found == [where]
+
+
 # --- the words of the attribution --------------------------------------------------------------------------------
 
 WORDS_FILE: Final = SOURCE / "facts" / "attribution_words.py"

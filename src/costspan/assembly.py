@@ -17,7 +17,7 @@ from costspan import guard, unwatched
 from costspan.calls import patching
 from costspan.calls.points import Options
 from costspan.clients import WAITED_FOR, described, dialects
-from costspan.emit.dispatcher import Sink
+from costspan.emit.outputs import QUEUED, Output
 from costspan.emit.pipeline import Ledger, Pipeline
 from costspan.emit.reach import silent_here
 from costspan.facts.call import Call
@@ -48,14 +48,14 @@ def assembled(settings: Settings, prices: Path | None, providers: Mapping[str, A
     )
 
 
-def _notices(ledger: Path | None, settings: Settings) -> list[tuple[str, Sink]]:
+def _notices(ledger: Path | None, settings: Settings) -> list[Output]:
     """Who tells the user something with the first calls, off the caller's thread."""
-    found: list[tuple[str, Sink]] = []
+    found: list[Output] = []
     if "opentelemetry.instrumentation.auto_instrumentation" in sys.modules:  # the exporters are the environment's
-        found.append(("reach", _Reach().take))
+        found.append(Output("reach", QUEUED, _Reach().take))
     where = Whereabouts.of(ledger, settings)
     if where is not None:
-        found.append(("notes", where.take))
+        found.append(Output("notes", QUEUED, where.take))
     return found
 
 

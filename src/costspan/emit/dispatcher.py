@@ -13,7 +13,7 @@ from costspan import guard
 from costspan.calls import engine
 from costspan.facts.call import Call
 
-Sink: TypeAlias = Callable[[Sequence[Call]], None]
+Sink: TypeAlias = Callable[[Sequence[Call]], object]
 
 #: How long a finished call may wait for others before it is passed on.
 _LINGER_S: Final = 0.05

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from opentelemetry import metrics as otel_metrics
@@ -11,10 +11,11 @@ from opentelemetry._logs import get_logger_provider
 
 from costspan import guard, names
 from costspan.calls import engine
-from costspan.emit.dispatcher import CallDispatcher, Sink
+from costspan.emit.dispatcher import CallDispatcher
 from costspan.emit.events import Events
+from costspan.emit.outputs import BOOKED, FINISHED, QUEUED, Output, forking, taking
 from costspan.emit.overflow import Overflow
-from costspan.emit.recorder import CallRecorder
+from costspan.emit.recorder import CallRecorder, into_rate_limits, into_totals
 from costspan.emit.spans import Spans
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
@@ -52,7 +53,7 @@ class Pipeline:
     def __init__(
         self, settings: Settings, *, prices: LazyPrices, ledger: Ledger | None,
         tracer_provider: trace.TracerProvider | None, meter_provider: otel_metrics.MeterProvider | None,
-        logger_provider: Any, claims: Claims | None = None, notices: Sequence[tuple[str, Sink]] = (),
+        logger_provider: Any, claims: Claims | None = None, notices: Sequence[Output] = (),
     ) -> None:  # fmt: skip
         self._providers = (tracer_provider, meter_provider, logger_provider)
         self.ledger = ledger
@@ -63,12 +64,13 @@ class Pipeline:
         self.readers = Readers(self._meters, self.totals, periods, self.sessions)
         meter = guard.part("metrics", lambda: otel_metrics.get_meter(names.SCOPE, meter_provider=meter_provider))
         self._observe(meter or otel_metrics.NoOpMeter(names.SCOPE), periods)
-        sinks = [*self._sinks(settings, logger_provider), *notices]
-        self.dispatcher = CallDispatcher(sinks, ledger.lose if ledger is not None else None)
+        spans = guard.part("spans", lambda: _spans(settings, tracer_provider))
+        queued = [*self._queued(settings, logger_provider), *notices]
+        self.dispatcher = CallDispatcher(taking(queued, QUEUED), ledger.lose if ledger is not None else None)
+        #: In the order in which they hear of a call, and in which a thread that passes calls on takes their locks.
+        self.outputs = (*self._at_once(spans, periods), *queued)
         self.recorder = CallRecorder(
-            prices=prices, periods=periods, totals=self.totals, sessions=self.sessions,
-            spans=guard.part("spans", lambda: _spans(settings, tracer_provider)), dispatcher=self.dispatcher,
-            rate_limits=self.rate_limits, claims=claims,
+            prices=prices, periods=periods, spans=spans, outputs=self.outputs, claims=claims
         )  # fmt: skip
 
     def _observe(self, meter: otel_metrics.Meter, periods: Periods) -> None:
@@ -79,19 +81,36 @@ class Pipeline:
         self.readers.durations = self.durations
         guard.part("metrics", lambda: observe_totals(meter, self.totals, periods, self.readers.leave_by_themselves))
 
-    def _sinks(self, settings: Settings, logger_provider: Any) -> list[tuple[str, Any]]:
-        sinks: list[tuple[str, Any]] = []
-        if self.ledger is not None:
-            sinks.append(("ledger", self.ledger.take))  # before telemetry: it is the book
-        sinks.append(("sdk.readers", self.readers.take))
-        if self.durations is not None:
-            sinks.append(("metrics.durations", self.durations.take))
-        sinks.append(("emit.overflow", Overflow(self.totals).take))
+    def _at_once(self, spans: Spans | None, periods: Periods) -> Iterator[Output]:
+        """The outputs that hear of a call in the caller's thread."""
+        dispatcher, totals, sessions, limits = self.dispatcher, self.totals, self.sessions, self.rate_limits
+        if spans is not None:
+            yield Output("emit.spans", FINISHED, spans.ended)
+        yield Output("emit.ratelimits", FINISHED, into_rate_limits(limits), after_fork=limits.forget)
+        yield Output(
+            "emit.dispatcher", BOOKED, dispatcher.put, dispatcher.drain, dispatcher.close,
+            dispatcher.forget, dispatcher.before_fork, dispatcher.after_fork_in_parent,
+        )  # fmt: skip
+        yield Output("emit.totals", BOOKED, into_totals(totals, periods), after_fork=totals.clear)
+        if sessions is not None:
+            yield Output("metrics.sessions", BOOKED, sessions.add, after_fork=sessions.clear)
+
+    def _queued(self, settings: Settings, logger_provider: Any) -> Iterator[Output]:
+        """The outputs that hear of calls on the dispatcher's thread."""
+        ledger, durations = self.ledger, self.durations
+        if ledger is not None:  # before telemetry: it is the book
+            yield Output(
+                "ledger", QUEUED, ledger.take, ledger.flush, ledger.close,
+                ledger.forget, ledger.before_fork, ledger.after_fork_in_parent,
+            )  # fmt: skip
+        yield Output("sdk.readers", QUEUED, self.readers.take, after_fork=self.readers.forget)
+        if durations is not None:
+            yield Output("metrics.durations", QUEUED, durations.take, after_fork=durations.forget)
+        yield Output("emit.overflow", QUEUED, Overflow(self.totals).take)
         if settings.events:
             events = guard.part("events", lambda: Events(logger_provider or get_logger_provider()))
             if events is not None:
-                sinks.append(("emit.events", events.take))
-        return sinks
+                yield Output("emit.events", QUEUED, events.take)
 
     def _meters(self) -> Any:
         return self._providers[1] or otel_metrics.get_meter_provider()
@@ -99,17 +118,17 @@ class Pipeline:
     def flush(self) -> None:
         """Pass on everything that has finished. Returns when ledger and SDK have it."""
         engine.finish_all()
-        self.dispatcher.drain()
-        if self.ledger is not None:
-            self.ledger.flush()
+        for output in self.outputs:
+            if output.flush is not None:
+                output.flush()
 
     def close(self) -> None:
         """Finish what is open and pass on everything."""
         engine.finish_live()
         self.recorder.book_pending()
-        self.dispatcher.close()
-        if self.ledger is not None:
-            self.ledger.close()
+        for output in self.outputs:
+            if output.close is not None:
+                output.close()
 
     def deliver(self) -> None:
         """Close, and have the SDK's providers deliver: counters first, and those only where there was a call."""
@@ -126,31 +145,15 @@ class Pipeline:
                 guard.guarded("exit.flush")(flush)(_PATIENCE_MS)
 
     def participants(self) -> list[Participant]:
-        """What is told of a fork. Before it in this order, which is the one in which a passing-on thread takes locks.
-
-        In the child each begins anew: the parent's sums, queue, file and calls under way are the parent's.
-        """
-        dispatcher, ledger, sessions, durations = self.dispatcher, self.ledger, self.sessions, self.durations
-        found = [
+        """What is told of a fork: in the child each begins anew, as calls, queue, sums and file are the parent's."""
+        claims = self.recorder.claims
+        return [
             Participant("fork.guard", guard.forget),
             Participant("fork.calls", engine.forget_all),
-            Participant("fork.dispatcher", dispatcher.forget, dispatcher.before_fork, dispatcher.after_fork_in_parent),
-        ]
-        if ledger is not None:
-            found.append(Participant("fork.ledger", ledger.forget, ledger.before_fork, ledger.after_fork_in_parent))
-        if self.recorder.claims is not None:
-            found.append(Participant("fork.claims", self.recorder.claims.forget))
-        if sessions is not None:
-            found.append(Participant("fork.sessions", sessions.clear))
-        if durations is not None:
-            found.append(Participant("fork.durations", durations.forget))
-        return [
-            *found,
-            Participant("fork.totals", self.totals.clear),
-            Participant("fork.ratelimits", self.rate_limits.forget),
+            *forking(self.outputs),
+            *([] if claims is None else [Participant("fork.claims", claims.forget)]),
             Participant("fork.pending", self.recorder.pending.clear),
             Participant("fork.prices", self.recorder.prices.forget),
-            Participant("fork.readers", self.readers.forget),
             Participant("fork.sdk", lambda: disown(*self._own_providers())),
         ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
@@ -12,14 +12,13 @@ from opentelemetry.context import Context
 
 from costspan import guard, scope
 from costspan.calls.engine import ObservedCall
-from costspan.emit.dispatcher import CallDispatcher
+from costspan.emit.outputs import BOOKED, FINISHED, Output, taking
 from costspan.emit.spans import Spans
 from costspan.facts.attribution import NOBODY
 from costspan.facts.call import ERROR, Call
 from costspan.facts.money import FAULT, NO_USAGE, Unpriced
 from costspan.facts.periods import Periods
 from costspan.metrics.ratelimits import RateLimits
-from costspan.metrics.sessions import Sessions
 from costspan.metrics.totals import Totals
 from costspan.pricing.opener import LazyPrices
 
@@ -39,25 +38,15 @@ class CallRecorder:
     """The engine's recorder: knows the parts that want to hear of calls, and nothing of how they work."""
 
     def __init__(
-        self, *, prices: LazyPrices, periods: Periods, totals: Totals, sessions: Sessions | None, spans: Spans | None,
-        dispatcher: CallDispatcher, rate_limits: RateLimits, claims: Claims | None = None,
+        self, *, prices: LazyPrices, periods: Periods, spans: Spans | None, outputs: Sequence[Output],
+        claims: Claims | None = None,
     ) -> None:  # fmt: skip
         self.claims = claims
         self.prices = prices
         self.periods = periods
-        self.totals = totals
         self.spans = spans
-        self.rate_limits = rate_limits
-        #: Who looks at every finished call, and who takes those that are booked: by name, each under a guard of its own.
-        self._observers: list[tuple[str, Callable[[ObservedCall], object]]] = [("emit.ratelimits", self._read_quota)]
-        self._outputs: list[tuple[str, Callable[[Call], object]]] = [
-            ("emit.dispatcher", dispatcher.put),
-            ("emit.totals", self._add),
-        ]
-        if spans is not None:
-            self._observers.insert(0, ("emit.spans", spans.ended))
-        if sessions is not None:
-            self._outputs.append(("metrics.sessions", sessions.add))
+        self._at_finish = taking(outputs, FINISHED)
+        self._at_booking = taking(outputs, BOOKED)
         #: Answers still being made, by id, with the call that began them; and answers that were booked already.
         self.pending: OrderedDict[tuple[str, str], Call] = OrderedDict()
         self._booked: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -124,9 +113,9 @@ class CallRecorder:
         is_booked = self._value(observed)
         if is_booked is None:  # we failed: it was answered all the same
             is_booked, call.price = True, _FAULT
-        guard.each(self._observers, observed)
+        guard.each(self._at_finish, observed)
         if is_booked:
-            guard.each(self._outputs, call)
+            guard.each(self._at_booking, call)
 
     @guard.guarded_positional("pricing")
     def _value(self, observed: ObservedCall) -> bool:
@@ -147,13 +136,6 @@ class CallRecorder:
             started_s = call.started_ns / _NS_PER_S
             call.price = self.prices.price(call.provider, address, call.request_model, answer, started_s)
         return True
-
-    def _add(self, call: Call) -> None:
-        self.totals.add(call, call.period, self.periods.day(call.started_ns))
-
-    def _read_quota(self, observed: ObservedCall) -> None:
-        if observed.headers is not None:
-            self.rate_limits.take(observed.call.provider, observed.call.request_model, observed.headers)
 
     def _is_to_be_booked(self, observed: ObservedCall) -> bool:
         """Whether an answer that may come again has not been booked yet, here or in another process."""
@@ -185,7 +167,26 @@ class CallRecorder:
                 continue
             call.period = self.periods.month(call.started_ns)
             call.price = _NO_USAGE
-            guard.each(self._outputs, call)
+            guard.each(self._at_booking, call)
+
+
+def into_totals(totals: Totals, periods: Periods) -> Callable[[Call], None]:
+    """What adds a booked call to its month and its day."""
+
+    def add(call: Call) -> None:
+        totals.add(call, call.period, periods.day(call.started_ns))
+
+    return add
+
+
+def into_rate_limits(rate_limits: RateLimits) -> Callable[[ObservedCall], None]:
+    """What keeps the quotas that the answer of a call tells."""
+
+    def read_quota(observed: ObservedCall) -> None:
+        if observed.headers is not None:
+            rate_limits.take(observed.call.provider, observed.call.request_model, observed.headers)
+
+    return read_quota
 
 
 def _may_be_charged(call: Call) -> bool:
