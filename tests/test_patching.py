@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,6 +16,7 @@ import ways
 from caller import KINDS, Caller
 from costspan import guard, instrumentor, names
 from costspan.calls import patching
+from costspan.calls.points import PatchedClient, Point
 from costspan.clients import CLIENTS, dialects
 from provider import Provider
 from watching import Watched
@@ -182,6 +184,30 @@ def test_a_library_whose_methods_have_moved_is_left_alone_and_said_so(
         assert [point.attributes[names.CLIENT] for point in watched.points(names.DEGRADED)] == [name]
     assert word in caplog.text
     assert {kind: dict(vars(holder)) for kind, holder in holders.items()} == before
+
+
+def test_a_module_that_comes_late_is_patched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the library was watched and left alone before the program imported that module."""
+    (tmp_path / "late_module.py").write_text("class Body:\n    def read(self):\n        return 'text'\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    read: list[str] = []
+
+    def reading(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        read.append(wrapped(*args, **kwargs))
+        return read[-1]
+
+    class Late(PatchedClient):
+        def points(self) -> tuple[Point, ...]:
+            return (Point("late_module", "Body.read", reading),)
+
+    for _ in range(3):
+        patching.install(Late(CLIENTS[0], cast("Any", None)))
+        patching.remove(CLIENTS[0].name)
+    patching.install(Late(CLIENTS[0], cast("Any", None)))
+    body = importlib.import_module("late_module").Body()
+    assert (body.read(), read) == ("text", ["text"])
+    patching.remove(CLIENTS[0].name)
+    assert (body.read(), read) == ("text", ["text"])
 
 
 def test_every_library_of_the_list_is_where_it_is_expected() -> None:

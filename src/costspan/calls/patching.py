@@ -85,8 +85,11 @@ def _waits(name: str, point: Point) -> bool:
 @guard.guarded("calls.patch")
 def _patch_late(name: str, point: Point) -> None:
     """A module of a library was imported after the library: a point of whoever watches it now."""
-    if name in patched and point in _waiting.get(name, ()) and _fault(point) is None:
-        _put(name, point)
+    waiting = _waiting.get(name, [])
+    if name in patched and point in waiting:
+        waiting.remove(point)  # each time that the library was watched anew asked for this import once more
+        if _fault(point) is None:
+            _put(name, point)
 
 
 def _fault(point: Point) -> str | None:
