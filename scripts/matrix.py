@@ -29,6 +29,7 @@ TESTS = (
     "test_sockets",
     "test_spans",
     "test_replay",
+    "test_google_genai",
     "test_bedrock",
     "test_bedrock_replay",
 )

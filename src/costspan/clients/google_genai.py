@@ -11,7 +11,7 @@ from costspan.clients import google_body
 CLIENT = Client(
     name="google_genai",
     distribution="google-genai",
-    versions=">=1.5,<4",
+    versions=">=1.52,<4",
     module="google.genai._api_client",
     provider="gcp.gemini",
     endpoints=(
