@@ -6,13 +6,14 @@ checkout). Without them the tests that need them are skipped, and say so.
 
 from __future__ import annotations
 
+import base64
 import functools
 import gc
 import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,6 +99,13 @@ def server() -> Any:
 def recordings() -> list[dict[str, Any]]:
     """All recorded exchanges that a watched library can be asked for."""
     return [x for x in _exchanges().values() if api_of(x["api"]) is not None and not _is_left_out(x)]
+
+
+def aws_frames(exchange: dict[str, Any]) -> Iterator[tuple[dict[str, str], bytes]]:
+    """The headers and the content of each event of a stream that AWS framed."""
+    _exchanges()
+    found = importlib.import_module("streams").aws_frames(base64.b64decode(exchange["response"]["body_base64"]))
+    return ((headers, payload) for headers, payload, _ in found)
 
 
 def all_recordings() -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from unittest import mock
 import pytest
 
 from answers import AWS_EVENTS, CUT, Reply, aws_frame, whole
-from bedrock_caller import Asker, Replies, asked, sync_client
+from bedrock_caller import GIVEN, Asker, Replies, asked, sync_client
 from costspan import attribution
 from costspan.calls import engine
 from costspan.clients import bedrock_body, bedrock_estimates
@@ -42,6 +42,7 @@ USAGE = {
     "inputTokens": 11, "outputTokens": 7, "totalTokens": 23, "cacheReadInputTokens": 3, "cacheWriteInputTokens": 2,
 }  # fmt: skip
 COUNTS = {"input": 16, "cache_read": 3, "cache_write": 2, "output": 7}
+_PADDING = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"  # which the service puts into its events
 _WORDS = ("Well", ", this", " is", " a", " stream", " of", " eight", " pieces")
 _MODES = pytest.mark.parametrize("mode", ["sync", "async"])
 
@@ -65,7 +66,9 @@ def frames(events: list[tuple[str, Any]], *ends: Any) -> Reply:
 
 def pieces(usage: Any = USAGE, **more: Any) -> list[tuple[str, Any]]:
     """The events of a stream of Converse."""
-    deltas = [("contentBlockDelta", {"delta": {"text": word}, "contentBlockIndex": 0}) for word in _WORDS]
+    deltas = [
+        ("contentBlockDelta", {"delta": {"text": word}, "contentBlockIndex": 0, "p": _PADDING}) for word in _WORDS
+    ]
     end = [
         ("messageStop", {"stopReason": "end_turn"}),
         ("metadata", {"usage": usage, "metrics": {"latencyMs": 9}, **more}),
@@ -391,6 +394,26 @@ def test_a_body_of_unknown_length_is_read_to_its_end(read: Any, provider: Provid
     body = json.dumps(_CLAUDE).encode()
     (call,) = asked(way, lambda: [Reply(pieces=[body[:40], body[40:]], headers=counted())], provider, mode)
     assert (call.usage and call.usage.get("cache_write_1h"), call.answer.model) == (2, "claude-haiku-4-5-20251001")
+
+
+def test_a_body_that_comes_by_httpx_is_read_along(provider: Provider) -> None:
+    """The asynchronous library can send by another."""
+    sessions = pytest.importorskip("aiobotocore.httpxsession")
+    pytest.importorskip("httpx")
+    provider.replies.append(whole(_CLAUDE, **counted()))
+
+    async def ask_by_httpx() -> bytes:
+        config = importlib.import_module("aiobotocore.config").AioConfig(http_session_cls=sessions.HttpxSession)
+        session = importlib.import_module("aiobotocore.session").get_session()
+        async with session.create_client(
+            "bedrock-runtime", endpoint_url=provider.url, config=config, **GIVEN
+        ) as client:
+            return await (await client.invoke_model(modelId=MODEL, body=b"{}"))["body"].read()
+
+    with Watched() as watched:
+        assert json.loads(asyncio.run(ask_by_httpx())) == _CLAUDE
+        call = watched.call()
+    assert (call.usage and call.usage.get("cache_write_1h"), call.answer.model) == (2, _CLAUDE["model"])
 
 
 @_MODES

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import statistics
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +13,8 @@ import pytest
 
 import replaying
 from bedrock_caller import Asker, async_client, is_there, sync_client
+from costspan.calls.estimating import input_tokens, output_tokens
+from costspan.clients import bedrock_estimates
 from watching import Watched
 
 pytestmark = [replaying.needs_recordings, pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -80,6 +85,32 @@ async def raised(a: Asker, exchange: dict[str, Any]) -> None:
         await replay(a, exchange)
     except Exception as error:  # noqa: BLE001  # whatever it raises
         a.seen.append(error.with_traceback(None))
+
+
+def test_estimates_are_near_what_was_counted() -> None:
+    """Of every recorded stream that was charged: what its events show, and what its request has of the prompt."""
+    factors: dict[str, list[float]] = {"input": [], "output": []}
+    for exchange in RECORDINGS:
+        asked, usage = exchange["request"].get("json"), exchange["expected"]["usage"]
+        if (
+            not asked
+            or not usage["output_total"]
+            or end_of(exchange) not in {"/converse-stream", "/invoke-with-response-stream"}
+        ):
+            continue
+        said = asked if end_of(exchange) == "/converse-stream" else {"body": json.dumps(asked)}
+        model = exchange["expected"]["request_model"]
+        events = [types.SimpleNamespace(headers=each[0], payload=each[1]) for each in replaying.aws_frames(exchange)]
+        estimated = {
+            "input": input_tokens({**said, "modelId": model}, bedrock_estimates.prompt),
+            "output": output_tokens(events, len(events), bedrock_estimates.shown),
+        }
+        for name, found in factors.items():
+            counted = usage[f"{name}_total"]
+            found.append(max(estimated[name], counted) / max(1, min(estimated[name], counted)))
+    assert len(factors["output"]) > 20
+    assert statistics.median(factors["output"]) < 1.3
+    assert statistics.median(factors["input"]) < 1.5
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])

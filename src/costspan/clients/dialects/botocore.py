@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from costspan import guard
 from costspan.calls import streams
 from costspan.calls.engine import ObservedCall
 from costspan.calls.messages import NOTHING, fields, text
@@ -44,14 +45,13 @@ class BotocoreClient(PatchedClient):
             Point("botocore.response", "StreamingBody.read", reading),
             Point("botocore.response", "StreamingBody.close", closing),
             Point("aiobotocore.response", "StreamingBody.read", reading_async),
+            Point("aiobotocore.response", "HttpxStreamingBody.read", reading_async),
         )
 
     def left(self, observed: ObservedCall, error: BaseException | None = None) -> None:
         """The library's errors keep status and code in a dictionary."""
-        response = getattr(error, "response", None)
-        if isinstance(response, Mapping):
-            observed.call.http_status = _status(response)
-            observed.call.error_type = text(fields(response.get("Error")).get("Code"))
+        if error is not None:
+            _note_response(observed, getattr(error, "response", None))
         super().left(observed, error)
 
     def _ask(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
@@ -67,6 +67,13 @@ class BotocoreClient(PatchedClient):
             return None
         server = self.servers.at(instance.meta.endpoint_url, self.client.provider)
         return Request(endpoint, server, body, text(model))
+
+
+@guard.guarded_positional("calls.error")
+def _note_response(observed: ObservedCall, response: Any) -> None:
+    if isinstance(response, Mapping):
+        observed.call.http_status = _status(response)
+        observed.call.error_type = text(fields(response.get("Error")).get("Code"))
 
 
 def _model(body: Mapping[str, Any]) -> str | None:
