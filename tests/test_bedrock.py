@@ -365,10 +365,13 @@ READINGS = [*READ_WHOLE, _within, _into, _left, _unread, _closed]
 @_MODES
 @pytest.mark.parametrize("read", READINGS)
 def test_a_body_is_the_callers_to_read_or_to_leave(read: Any, provider: Provider, mode: str) -> None:
-    """However he reads it; where he does not, the headers tell."""
+    """However he reads it; where he does not, the headers tell. The call lasts until they come."""
+    took_s: list[float] = []
 
     async def way(a: Asker) -> None:
+        began_s = time.perf_counter()
         answer = await a.ask("invoke_model", modelId=MODEL, body=b"{}")
+        took_s.append(time.perf_counter() - began_s)
         await read(a, answer["body"])
 
     (call,) = asked(way, lambda: [whole(_CLAUDE, **counted())], provider, mode)
@@ -376,7 +379,7 @@ def test_a_body_is_the_callers_to_read_or_to_leave(read: Any, provider: Provider
     assert {unit: call.usage.get(unit) for unit in COUNTS} == COUNTS
     assert (call.usage.complete, call.outcome) == (True, OK)
     assert isinstance(call.price, Cost)
-    assert call.duration_s < 0.25
+    assert call.duration_s <= took_s[-1]
     if read in READ_WHOLE:
         assert (call.usage.get("cache_write_1h"), call.answer.model) == (2, "claude-haiku-4-5-20251001")
 
