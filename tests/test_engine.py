@@ -52,6 +52,7 @@ def test_what_is_cut_short_is_booked_as_an_estimate(way: str, kind: str, provide
             "input": 11, "cache_read": 3, "cache_write": 2,
         }  # fmt: skip
     assert 6 <= call.usage.get("input") <= 22
+    assert (call.first_chunk_s is not None) == is_read
     assert call.usage.get("output") in (range(1, 8) if is_read else [0])
 
 

@@ -16,7 +16,7 @@ import wrapt
 
 from caller import flavour
 from costspan import attribution, guard, names
-from costspan.calls import patching
+from costspan.calls import engine, patching
 from costspan.facts.call import ABANDONED, ERROR, OK, Call
 from costspan.facts.money import Cost, Unpriced
 from faults import Fault, look_for_functions, sites
@@ -478,12 +478,61 @@ def test_sound_that_was_heard_is_in_an_estimate(mode: str) -> None:
 
 
 @_MODES
+def test_what_was_spent_is_not_estimated_once_more(mode: str) -> None:
+    """What was said before a response ended is in what that reports."""
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "twenty" * 100}]}
+    asked = {"type": "conversation.item.create", "item": item}, ASKED, ASKED
+    _, call = talked(asking(*asked), mode, TURN, (created("resp_2"), CUT), greeting=[session(instructions="x" * 900)])
+    assert call.usage is not None
+    assert 132 + 121 <= call.usage.get("input") <= 132 + 121 + 8
+
+
+@_MODES
+def test_sound_before_anybody_spoke_is_in_no_estimate(mode: str) -> None:
+    """The provider says when the user begins to speak: what came before that is silence."""
+
+    async def way(t: Talker) -> None:
+        async with t.within(t.connect()) as connection:
+            await t.get(connection.send(append))
+            for _ in range(2):
+                t.look(await t.get(connection.recv()))
+            await t.get(connection.send(append))
+            await t.get(connection.send({"type": "input_audio_buffer.commit"}))
+            async for event in t.each(connection):
+                t.look(event)
+
+    append = {"type": "input_audio_buffer.append", "audio": b64encode(b"\1" * 48_000).decode()}
+    began = {"type": "input_audio_buffer.speech_started", "event_id": "e", "item_id": "item_0", "audio_start_ms": 1000}
+    turn = {"type": "input_audio_buffer.committed", "event_id": "e", "item_id": "item_0"}, created(), CUT
+    (call,) = talked(way, mode, turn, greeting=[session(), began])
+    assert call.usage is not None
+    assert call.usage.get("input_audio") == 10
+
+
+FORMS = [{"audio": {"output": {"format": {"type": "audio/pcmu"}}}}, {"output_audio_format": "g711_alaw"}]
+
+
+@_MODES
+@pytest.mark.parametrize("form", FORMS, ids=["audio", "output_audio_format"])
+def test_sound_of_a_telephone_is_as_long_as_it_lasts(form: dict[str, Any], mode: str) -> None:
+    """Eight bytes a millisecond: what is six times as long otherwise. And it is what came first."""
+    telephone = {**sound(), "delta": b64encode(b"\1" * 8 * 200).decode()}
+    turn = created(), 0.2, *([telephone] * 10), 0.4, CUT
+    (call,) = talked(asking(ASKED), mode, turn, greeting=[session(**form)])
+    assert call.usage is not None
+    assert call.usage.get("output_audio") == 10 * 4
+    assert call.first_chunk_s is not None
+    assert 0.15 <= call.first_chunk_s < 0.5
+
+
+@_MODES
 @pytest.mark.parametrize("reads", [2, 3])
 def test_a_connection_that_is_left_ends_what_was_under_way(reads: int, mode: str) -> None:
     """The caller closes it in mid-response, or before the first word."""
     (call,) = talked(asking(ASKED, reads=reads), mode, TURN, greeting=[session()])
     assert call.usage is not None
     assert (call.outcome, call.usage.complete, call.answer.id) == (ABANDONED, False, "resp_1")
+    assert (call.first_chunk_s is None) == (reads == 2)
 
 
 @_MODES
@@ -505,11 +554,28 @@ def test_a_connection_that_is_let_go_of_ends_what_was_under_way(mode: str) -> No
     assert (call.outcome, call.usage.complete) == (ABANDONED, False)
 
 
+@_MODES
+def test_a_process_that_ends_ends_what_was_under_way(mode: str) -> None:
+    """Nobody reads on, and nothing closes the connection before costspan is done."""
+
+    async def way(t: Talker) -> None:
+        async with t.within(t.connect()) as connection:
+            await t.get(connection.send(ASKED))
+            for _ in range(3):
+                t.look(await t.get(connection.recv()))
+            engine.finish_live()
+
+    (call,) = talked(way, mode, TURN, greeting=[session()])
+    assert call.usage is not None
+    assert (call.outcome, call.usage.complete, call.answer.id) == (ABANDONED, False, "resp_1")
+
+
 async def received_first(t: Talker) -> None:
     """The greeting is read before anything is asked."""
     async with t.within(t.connect()) as connection:
         t.look(await t.get(connection.recv()))
-        await t.get(connection.send(ASKED))
+        with attribution(session="asked"):
+            await t.get(connection.send(ASKED))
         t.look(await t.get(connection.recv()))
 
 
@@ -519,8 +585,24 @@ def test_a_request_that_is_never_answered_is_an_estimate(mode: str) -> None:
     (call,) = talked(received_first, mode, (CUT,), greeting=[session(instructions="Be kind. " * 40)])
     assert call.usage is not None
     assert (call.outcome, call.usage.complete) == (ERROR, False)
+    assert call.attribution.session == "asked"
     assert call.usage.get("input") >= 90
     assert call.usage.get("output") == 0
+
+
+@_MODES
+def test_a_request_that_could_not_be_sent_is_no_call(mode: str) -> None:
+    """The line was closed before: the caller learns of it, and nothing was asked."""
+
+    async def way(t: Talker) -> None:
+        async with t.within(t.connect()) as connection:
+            await t.get(connection.send(ASKED))
+            async for event in t.each(connection):
+                t.look(event)
+            await t.get(connection.send(ASKED))
+
+    (call,) = talked(way, mode, (*TURN, CLOSE), greeting=[session()])
+    assert call.outcome == OK
 
 
 @_MODES
@@ -541,6 +623,22 @@ def test_a_response_is_counted_once(mode: str) -> None:
     (call,) = talked(asking(ASKED), mode, (*TURN, done(), created(), delta(), done(), CLOSE), greeting=[session()])
     assert call.usage is not None
     assert call.usage.counts == COUNTS
+
+
+@_MODES
+def test_each_connection_counts_its_own_responses(mode: str) -> None:
+    """Servers of other makers number them from 1 on each, also where one opener opens several."""
+
+    async def way(t: Talker) -> None:
+        opener = t.connect()
+        for _ in range(2):
+            async with t.within(opener) as connection:
+                await t.get(connection.send(ASKED))
+                async for event in t.each(connection):
+                    t.look(event)
+
+    calls = talked(way, mode, (*TURN, CLOSE), (*TURN, CLOSE), greeting=[session()])
+    assert [call.answer.id for call in calls] == ["resp_1", "resp_1"]
 
 
 @_MODES
@@ -637,10 +735,21 @@ def test_a_deployment_of_azure_is_azures(mode: str) -> None:
         with Watched() as watched:
             Talker(server.url, mode, **azure).run(asking(ASKED, model="our-deployment"))
             call = watched.call()
-        assert "deployment=our-deployment" in server.paths[0]
+        assert "=our-deployment" in server.paths[0]
     assert (call.provider, call.request_model, call.model) == (
         "azure.ai.openai", "our-deployment", "gpt-4o-realtime-preview-2024-12-17",
     )  # fmt: skip
+
+
+@_MODES
+def test_who_answers_is_told_by_the_host(mode: str) -> None:
+    """As by HTTP: the client is the library's ordinary one, the host is Azure's."""
+    with SocketServer((*TURN, CLOSE), greeting=[session("gpt-4o-realtime-preview")]) as server:
+        with Watched(hosts=f"127.0.0.1:{server.port}=azure.ai.openai") as watched:
+            Talker(server.url, mode).run(asking(ASKED, model="our-deployment"))
+            call = watched.call()
+        assert "model=our-deployment" in server.paths[0]
+        assert (call.provider, call.port, call.request_model) == ("azure.ai.openai", server.port, "our-deployment")
 
 
 # --- responses ----------------------------------------------------------------------------------------------------------------
@@ -668,7 +777,7 @@ def test_every_response_of_the_responses_socket_is_a_call(path: str, mode: str) 
 def test_lanes_are_told_apart(path: str, mode: str) -> None:
     """Their messages come in turns, and name no response."""
     turn = (
-        responses("created", "resp_1", "a"), responses("created", "resp_2", "b"), piece("a", "a"), piece("b" * 80, "b"),
+        responses("created", "resp_2", "b"), responses("created", "resp_1", "a"), piece("a", "a"), piece("b" * 80, "b"),
         responses("completed", "resp_2", "b", usage=RESPONSE_USAGE), piece("a" * 40, "a"), CUT,
     )  # fmt: skip
     asked = [{**ASKED_OF_RESPONSES, "stream_id": lane, "model": f"model-{lane}"} for lane in ("a", "b")]
@@ -677,6 +786,17 @@ def test_lanes_are_told_apart(path: str, mode: str) -> None:
     assert (cut.answer.id, cut.request_model, cut.outcome) == ("resp_1", "model-a", ERROR)
     assert cut.usage is not None
     assert (cut.usage.get("output"), cut.usage.complete) == (10, False)
+
+
+@_MODES
+def test_a_response_whose_end_is_missing_ends_with_the_next(mode: str) -> None:
+    """In a lane one follows another; what comes too late of it is not booked again."""
+    late = responses("completed", "resp_1", usage=RESPONSE_USAGE)
+    turn = responses("created"), piece(), responses("created", "resp_2"), piece(), late, CLOSE
+    first, second = talked(asking(ASKED_OF_RESPONSES), mode, turn, path="responses")
+    assert (first.answer.id, first.outcome, second.answer.id, second.outcome) == ("resp_1", ABANDONED, "resp_2", ERROR)
+    assert first.usage is not None
+    assert not first.usage.complete
 
 
 @RESPONSES

@@ -248,7 +248,7 @@ class ObservedStream(ObservedCall):
         self.count = former + len(fresh)
         if former:
             del recent[: -self.TAIL]
-        else:
+        elif fresh and not self.first_ns:
             self.first_ns = perf_counter_ns()
         self.known = len(recent)
         if self.has_kinds:

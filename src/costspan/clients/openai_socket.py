@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -95,6 +96,7 @@ _BASE64: Final = 3 / 4
 _MS_PER_TOKEN_HEARD: Final = 100
 _MS_PER_TOKEN_SPOKEN: Final = 50
 _MOST_HEARD: Final = 256
+_MOST_TEXTS: Final = 1_000
 
 
 def _heard(event: Any) -> Any:
@@ -129,7 +131,7 @@ class Realtime:
         self.model: str | None = None
         self._session: Mapping[str, Any] = {}
         self._spent: Mapping[str, int] = {}
-        self._texts: list[Any] = []
+        self._texts: deque[Any] = deque(maxlen=_MOST_TEXTS)
         self._sound_ms = 0.0  # what belongs to the conversation
         self._open_ms = 0.0  # what may come to belong to it
         self._heard_ms: Recent[str, float] = Recent(_MOST_HEARD)  # by item
@@ -192,7 +194,8 @@ class Realtime:
         usage = openai_usage.careful(fields(made.get("usage")), [], {})
         if usage is not None:
             self._spent = usage.counts
-            self._texts, self._sound_ms = [], 0
+            self._texts.clear()
+            self._sound_ms = 0
 
     def _of_transcription(self, said: Mapping[str, Any], kind: str) -> Meaning | None:
         item = text(said.get("item_id"))
