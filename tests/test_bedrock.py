@@ -842,7 +842,8 @@ def test_an_answer_that_was_not_asked_for_over_the_network_is_taken_as_it_is(pro
 
 def test_anthropics_own_client_of_bedrock_is_counted_once(provider: Provider) -> None:
     """It signs with AWS's library, and sends by itself."""
-    caller = pytest.importorskip("caller")
+    pytest.importorskip("anthropic")
+    caller = importlib.import_module("caller")
     provider.replies.append(whole(_CLAUDE))
     kind = caller.KINDS["bedrock"]
     sync_client(provider.url).close()
