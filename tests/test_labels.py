@@ -89,7 +89,7 @@ def test_the_account_is_a_label_only_where_it_is_asked_for(*, with_account: bool
 def test_every_metric_stays_within_the_limit_of_the_sdk() -> None:
     """Where a View has the sums leave by the SDK: no overflow, and the sums of the points are the sums of the calls."""
     watched = Watched(session_metrics=False)
-    view = View(instrument_name="theirs", attribute_keys=set())
+    view = View(instrument_name="llm.session.*", attribute_keys=set())
     watched.reader = InMemoryMetricReader()
     watched.meter_provider = MeterProvider([watched.reader], views=[view], shutdown_on_exit=False)
     with watched:

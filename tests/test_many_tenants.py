@@ -21,7 +21,7 @@ from grpc import StatusCode
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter
+from opentelemetry.sdk.metrics import Histogram, MeterProvider, ObservableCounter
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     InMemoryMetricReader,
@@ -445,6 +445,31 @@ def test_who_takes_less_than_the_usual_views_has_the_limit_of_the_sdk() -> None:
         assert round(sum(point.value for point in points) * 1e9) == sum(c for _, _, c in service.expected().values())
         assert service.pipeline.totals.overflowed > 0
     assert "the SDK's limit, as a View" in next(doctor.labels(os.environ, time.time())).sentence
+
+
+@pytest.mark.parametrize(
+    ("view", "is_ours"),
+    [
+        (View(instrument_name="http.*"), False),
+        (View(instrument_name="*", meter_name="theirs"), False),
+        (View(instrument_type=Histogram), False),
+        (View(instrument_name="LLM.cost.*"), True),
+        (View(instrument_name="*"), True),
+        (View(instrument_type=ObservableCounter), True),
+        (View(meter_name="costspan"), True),
+        (View(instrument_unit="{token}"), True),
+    ],
+    ids=["name", "meter", "kind", "our name", "all names", "our kind", "our meter", "unit"],
+)
+def test_a_view_that_concerns_other_metrics_changes_nothing(view: View, *, is_ours: bool) -> None:
+    """Web frameworks and programs have Views of their own in force; only one that may choose our counters counts."""
+    reader = InMemoryMetricReader()
+    with serving(reader, views=(view,)) as service:
+        assert _points(reader, names.FOLDED)
+        service.serves(TENANTS[:400])
+        assert service.pipeline.totals.shares_sdk_limit == is_ours
+        assert sum(point.value for point in _points(reader, names.REQUESTS)) == 400
+        assert (service.pipeline.totals.overflowed > 0) == is_ours
 
 
 def test_a_reader_that_drops_counters_gets_none() -> None:

@@ -1,7 +1,7 @@
 """The two histograms: how long calls took, and how long their first event.
 
 An SDK histogram costs more per record than all counters of a call together. So the buckets are kept here and ride with
-the readers (sdk/export_extra.py) like the session counters, unless the user has Views or another aggregation in force, or the
+the readers (sdk/export_extra.py) like the session counters, unless the user has a View or another aggregation in force, or the
 provider is not the SDK's: then they are the SDK's instruments.
 """
 
@@ -11,7 +11,7 @@ import functools
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from time import time_ns
-from typing import Any, Final
+from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram, Meter
@@ -131,9 +131,3 @@ def _dimensions(call: Call) -> tuple[str | None, ...]:
     return (
         call.operation, call.provider, call.request_model, call.answer.model, who.task_type, who.source, who.team
     )  # fmt: skip
-
-
-def is_default(provider: Any) -> bool:
-    """Whether an SDK meter provider would aggregate our histograms as we do: no Views, explicit buckets."""
-    views = getattr(getattr(provider, "_sdk_config", None), "views", None)
-    return views is not None and not views

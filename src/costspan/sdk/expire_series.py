@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from costspan import guard, names
-from costspan.metrics.durations import is_default
 from costspan.metrics.totals import Totals
+from costspan.sdk.views import COUNTERS, is_default
 
 #: What single counters add to the labels of their entry.
 _ADDED: Final = {names.QUALITY, names.MODALITY, names.OUTCOME, names.UNPRICED_REASON, names.DIRECTION}
@@ -31,7 +31,7 @@ class SeriesExpiry:
         """Somebody has just been told the sums."""
         meters = self._meters()
         # A View may have taken the month away, and with it the reason why a sum may shrink.
-        if is_default(meters) and _is_as_known(meters):
+        if is_default(meters, COUNTERS) and _is_as_known(meters):
             gone = self._cells.let_go(self._delivered_s())
             if gone:
                 _forget(meters, gone)

@@ -16,6 +16,7 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, InMemoryLogRecordExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -27,6 +28,7 @@ READ_IN: Final = ("1.43.0", "1.45.2")
 
 _POINTS: Final = "sessions do not leave with the metrics; totals and durations go by the SDK's instruments, with fewer sets of labels"
 _SUMS: Final = "a forked child goes on with the parent's sums of the SDK"
+_VIEWS: Final = "any View, also one for other metrics, has totals and durations go by the SDK's instruments"
 _EXPIRY: Final = "series of past months are kept in memory, and labels overflow into `other` when there are too many"
 _LOCKS: Final = "a child that was forked during an export may wait for a lock of the SDK for ever"
 _SPANS: Final = "spans are opened by Tracer.start_span, at three times the price"
@@ -51,6 +53,9 @@ PRIVATE_NAMES: Final = (
     PrivateName("MetricReader", "_instrument_class_aggregation", _POINTS),
     PrivateName("PeriodicExportingMetricReader", "_exporter", _POINTS),
     PrivateName("PeriodicExportingMetricReader", "_export_lock", _LOCKS),
+    PrivateName("View", "_instrument_name", _VIEWS),
+    PrivateName("View", "_instrument_type", _VIEWS),
+    PrivateName("View", "_meter_name", _VIEWS),
     PrivateName("MeasurementConsumer", "_lock", _LOCKS),
     PrivateName("MeasurementConsumer", "_reader_storages", _SUMS),
     PrivateName("MetricReaderStorage", "_lock", _LOCKS),
@@ -90,6 +95,7 @@ def _probe(found: dict[str, Any]) -> None:
     meters.get_meter("costspan.probe").create_counter("probe").add(1, {"label": "value"})
     found.update(MeterProvider=meters, MetricReader=reader, PeriodicExportingMetricReader=reader)
     found.update(_inner(meters))
+    found["View"] = View(instrument_name="probe")
     tracers, loggers = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
     batches = BatchSpanProcessor(InMemorySpanExporter())
     tracers.add_span_processor(batches)

@@ -14,11 +14,12 @@ from typing import Any
 
 from costspan import guard
 from costspan.facts.periods import Periods
-from costspan.metrics.durations import Durations, is_default
+from costspan.metrics.durations import Durations
 from costspan.metrics.sessions import Sessions
 from costspan.metrics.totals import Totals
 from costspan.sdk.after_fork import all_readers, readers_of
 from costspan.sdk.expire_series import SeriesExpiry
+from costspan.sdk.views import COUNTERS, HISTOGRAMS, is_default
 
 
 class Readers:
@@ -72,11 +73,11 @@ class Readers:
         return self._is_apart
 
     def _can_leave_by_themselves(self) -> bool:
-        """Every reader adds counters up and was joined, and no View asks for something else."""
+        """Every reader adds counters up and was joined, and no View concerns our counters."""
         meters = self._meters()
         joined = self._ours()
         return (
-            is_default(meters)
+            is_default(meters, COUNTERS)
             and 0 < len(joined) == len(all_readers(meters))
             and all(each.has_plain_counters for each in joined)
         )
@@ -90,7 +91,7 @@ class Readers:
         meters = self._meters()
         if not readers_of(meters):
             return None
-        return is_default(meters) and all(each.has_plain_histograms for each in self._ours())
+        return is_default(meters, HISTOGRAMS) and all(each.has_plain_histograms for each in self._ours())
 
     def delivered_s(self) -> float:
         """When, by the steady clock, the last of all readers last delivered."""
