@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from opentelemetry._logs import LogRecord
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from stack import HASTE, Stack
 from stack.chaos.load import Agent
@@ -29,6 +31,7 @@ from costspan.names import COST_USD, METRICS, Metric
 from launching import APP, INSTRUMENT, start
 from stack_clients import needing_programs, new_job, post, program, request, together
 from stand_in_process import client_environment, served, stand_in
+from test_many_tenants import TENANTS, serving
 
 DAY_S = 86_400
 #: More kinds of work than a process tells apart.
@@ -233,6 +236,28 @@ def test_thousands_of_poisoned_words_are_capped_before_they_reach_prometheus(sta
     said = labels(stack, job)
     assert max(map(len, said)) <= 200
     assert not re.search(r"[\x00-\x1f\x7f-\x9f]", "".join(said))
+
+
+def test_ten_thousand_tenants_reach_prometheus_each_exact(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process tells apart, the shipped Collector and Prometheus keep apart: nothing is dropped, joined or cut."""
+    job = new_job()
+    monkeypatch.setenv("OTEL_SERVICE_NAME", job)
+    exporter = OTLPMetricExporter(f"{collector(stack)}/v1/metrics", timeout=60)
+    reader = PeriodicExportingMetricReader(exporter, export_interval_millis=math.inf)
+    with serving(reader) as service:
+        service.serves(TENANTS)
+        assert service.exports()
+        spent = service.expected()
+    arrives(stack, f'count(last_over_time(llm_cost_usd_total{{job="{job}"}}[1h]))', len(TENANTS))
+    for metric in ("llm_cost_usd_total", "llm_day_cost_usd_total"):
+        arrives(
+            stack, f'sum(max_over_time({metric}{{job="{job}"}}[27h]))', sum(cost for *_, cost in spent.values()) / 1e9
+        )
+    rows = stack.query(f'max_over_time(gen_ai_client_inference_usage_input_tokens_total{{job="{job}"}}[1h])')
+    labels = [names.prometheus_label(each) for each in (names.TEAM, names.TASK_TYPE, names.REQUEST_MODEL, names.SOURCE)]
+    told = {tuple(row["metric"][label] for label in labels): float(row["value"][1]) for row in rows}
+    assert told == {tenant: given for tenant, (given, *_) in spent.items()}
+    assert stack.value(f'sum(last_over_time(costspan_labels_folded_total{{job="{job}"}}[1h]))') == 0
 
 
 def test_the_example_agent_of_the_compose_file_tells_prometheus_what_its_ledger_has(
