@@ -444,7 +444,10 @@ def test_who_takes_less_than_the_usual_views_has_the_limit_of_the_sdk() -> None:
         assert {tuple(point.attributes) for point in points} == {(names.TEAM,)}
         assert round(sum(point.value for point in points) * 1e9) == sum(c for _, _, c in service.expected().values())
         assert service.pipeline.totals.overflowed > 0
-    assert "the SDK's limit, as a View" in next(doctor.labels(os.environ, time.time())).sentence
+    assert (
+        "300 sets of labels in a month or 140 in a day (the SDK's limit, as a View"
+        in next(doctor.labels(os.environ, time.time())).sentence
+    )
 
 
 @pytest.mark.parametrize(
@@ -479,6 +482,7 @@ def test_a_reader_that_drops_counters_gets_none() -> None:
         InMemoryMetricReader(),
     ]
     with serving(*readers) as service:
+        service.provider.get_meter("theirs").create_gauge("theirs").set(1)
         service.serves(TENANTS[:50])
         assert [len(_points(reader, names.COST_USD)) for reader in readers] == [0, 50]
 
@@ -532,7 +536,27 @@ def test_a_day_that_is_over_is_told_again_only_when_it_changed_or_after_a_while(
         assert [days_told(), days_told()] == [100, 0]
         now_s += 901
         assert [days_told(), days_told()] == [100, 0]
+        exporter.refuses = lambda _: service.serves(TENANTS[:1]) or False  # while it is being exported
+        days_told()
+        exporter.refuses = lambda _: False
+        assert [days_told(), days_told()] == [100, 0]
         assert told_of_the_day(exporter.points) == service.expected()
+
+
+def test_totals_that_could_not_all_be_read_are_not_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of ours in the middle: what there is goes out, and no month is let go of for it."""
+    monkeypatch.setattr(guard, "raise_again", False)
+    exporter = _Picky()
+    with serving(_periodic(exporter)) as service:
+        service.serves(TENANTS[:2_000])
+        entry = list(service.pipeline.totals.by_labels.values())[1_500]
+        kept, entry.cost = entry.cost, None  # type: ignore[assignment]
+        assert not service.exports()
+        entry.cost = kept
+        assert len(exporter.points(names.COST_USD.name)) > 100
+        assert guard.faults == {"metrics.labels": 1}
+        assert service.exports()
+        assert told(exporter.points) == service.expected()
 
 
 @pytest.mark.parametrize("temporality", _TEMPORALITIES, ids=str)

@@ -36,7 +36,7 @@ def overflowed(environ: Mapping[str, str], now_s: float) -> Iterator[str]:
             continue
         if note.get("sets"):
             limit = "the SDK's limit, as a View or a reader asks for its counters" if note.get("sdk") else _SET_LIMIT
-            yield f"{_who(note)} has more than {note.get('set_limit')} sets of labels in a month ({limit}): {_FOLDED}"
+            yield f"{_who(note)} has more than {note['sets']} ({limit}): {_FOLDED}"
         if note.get("labels"):
             yield f"{_who(note)} has more than {note.get('label_limit')} values of {note['labels']} ({_LABEL_LIMIT}): {_FOLDED}"
 

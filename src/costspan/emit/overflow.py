@@ -9,8 +9,8 @@ from costspan import guard
 from costspan.ledger import notes
 from costspan.metrics.totals import Totals
 
-#: How often the note is written again while more overflows.
-_EVERY_S: Final = 30.0
+#: How often the note is written again with nothing new: it grows old.
+_EVERY_S: Final = 3_600.0
 
 
 class Overflow:
@@ -18,18 +18,35 @@ class Overflow:
 
     def __init__(self, totals: Totals) -> None:
         self._totals = totals
-        self._noted = 0
+        self._noted = ("", "")
         self._written_s = float("-inf")
 
     def take(self, _: object) -> None:
         """Calls have finished."""
-        overflowed = self._totals.overflowed
-        if overflowed <= self._noted or monotonic() - self._written_s < _EVERY_S:
+        totals = self._totals
+        if not totals.overflowed:
             return
-        self._noted, self._written_s = overflowed, monotonic()
-        sets, labels = self._totals.folded_sets, self._totals.overflowed_labels()
+        labels = totals.overflowed_labels()
+        found = (totals.sets_told_apart if totals.overflowed_sets else "", ", ".join(labels))
+        if found == self._noted and monotonic() - self._written_s < _EVERY_S:
+            return
+        self._noted, self._written_s = found, monotonic()
+        self._log(found[0], labels)
+        notes.leave(
+            notes.OVERFLOW, sets=found[0], labels=found[1], label_limit=totals.label_limit,
+            sdk=int(totals.shares_sdk_limit),
+        )  # fmt: skip
+
+    def _log(self, sets: str, labels: list[str]) -> None:
         if sets:
-            _tell_of_sets(self._totals)
+            guard.tell_once(
+                "labels.sets",
+                "costspan: more than %s (of team, task type, model, source, ... that occur together): counters have the "
+                "further ones under `other`, their totals are exact; %s",
+                sets,
+                "a View or a reader has them leave by the SDK's counters, which keep no more apart"
+                if self._totals.shares_sdk_limit else "OTEL_COSTSPAN_LABEL_SET_LIMIT is the limit",
+            )  # fmt: skip
         for label in labels:
             guard.tell_once(
                 f"labels:{label}",
@@ -37,21 +54,3 @@ class Overflow:
                 "totals are exact. Ids belong into session or account; OTEL_COSTSPAN_LABEL_LIMIT is the limit",
                 self._totals.label_limit, label,
             )  # fmt: skip
-        notes.leave(
-            notes.OVERFLOW, sets=sets, set_limit=self._totals.set_limit, labels=", ".join(labels),
-            label_limit=self._totals.label_limit, sdk=int(self._totals.shares_sdk_limit),
-        )  # fmt: skip
-
-
-def _tell_of_sets(totals: Totals) -> None:
-    why = (
-        "a View or a reader has them leave by the SDK's counters, which keep no more apart"
-        if totals.shares_sdk_limit
-        else "OTEL_COSTSPAN_LABEL_SET_LIMIT is the limit"
-    )
-    guard.tell_once(
-        "labels.sets",
-        "costspan: more than %d sets of labels (team, task type, model, source, ... that occur together) in a month: "
-        "counters have the further ones under `other`, their totals are exact; %s",
-        totals.set_limit, why,
-    )  # fmt: skip

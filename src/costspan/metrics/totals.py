@@ -132,8 +132,7 @@ class Totals(Reentrant):
         #: Whether the sums leave by counters of the SDK.
         self.shares_sdk_limit = False
         self._sets: dict[str, int] = {}  # by month
-        #: How many sets of labels were folded into `other`, because there were too many.
-        self.folded_sets = 0
+        self._folded_sets = 0
         self._keys: Recent[_Raw, LabelTotals] = Recent(max(_MOST_KEYS, set_limit))
         self._sets_of_durations: set[tuple[str, ...]] = set()
         self.error_types = CardinalityLimit(label_limit)
@@ -196,7 +195,7 @@ class Totals(Reentrant):
 
     def _folded(self, key: _Key) -> _Key:
         """When every dimension is within its cap and the product is not: operation, provider and month remain."""
-        self.folded_sets += 1
+        self._folded_sets += 1
         operation, provider, *_, month, account = key
         return (operation, provider, OTHER, OTHER, OTHER, OTHER, OTHER, month, OTHER if account is not None else None)
 
@@ -254,7 +253,18 @@ class Totals(Reentrant):
     @property
     def overflowed(self) -> int:
         """How many label values, and sets of them, went to `other`."""
-        return sum(cap.overflowed for cap in self._caps.values()) + self.folded_sets + self.days.overflowed
+        return sum(cap.overflowed for cap in self._caps.values()) + self.overflowed_sets
+
+    @property
+    def overflowed_sets(self) -> int:
+        """How many sets of labels went to `other`, because there were too many in a month or on a day."""
+        return self._folded_sets + self.days.overflowed
+
+    @property
+    def sets_told_apart(self) -> str:
+        """How many sets of labels are told apart, in words."""
+        a_day = f" or {_SDK_SETS_A_DAY} in a day" if self.shares_sdk_limit else ""
+        return f"{self.set_limit} sets of labels in a month{a_day}"
 
     def overflowed_labels(self) -> list[str]:
         """The labels that have had more values than their limit."""
@@ -269,6 +279,6 @@ class Totals(Reentrant):
         self.days.clear()
         self._keys.clear()
         self._gone.clear()
-        self.retired_nano_usd = self.folded_sets = 0
+        self.retired_nano_usd = self._folded_sets = 0
         for cap in self._caps.values():
             cap.clear()
