@@ -104,6 +104,19 @@ def test_a_late_call_is_added_to_the_day_on_which_it_began() -> None:
     assert life.told() == {"5": 2.0}
 
 
+def test_a_late_call_of_a_day_that_was_let_go_of_is_told_when_the_clock_is_set_back() -> None:
+    """What was told before stands in Prometheus; the day begins anew with the call."""
+    life = Life()
+    life.spends()
+    began_ns = round(life.now_s * NS_PER_S)
+    life.told()
+    life.goes_on(10 * _DAY_S)
+    life.told()
+    life.totals.add(call(started_ns=began_ns), "202611", life.periods.day(began_ns))
+    life.now_s -= 10 * _DAY_S
+    assert life.told() == {"5": 1.0}
+
+
 @pytest.mark.parametrize("days", [1, 3, 90, -1, -3, -90])
 def test_a_clock_that_is_wrong_for_an_hour_takes_nothing_away(days: int) -> None:
     """When it is right again, the sums of before go on."""

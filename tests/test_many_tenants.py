@@ -27,7 +27,6 @@ from opentelemetry.sdk.metrics.export import (
     InMemoryMetricReader,
     MetricExporter,
     MetricExportResult,
-    NumberDataPoint,
     PeriodicExportingMetricReader,
 )
 from opentelemetry.sdk.metrics.view import DropAggregation, View
@@ -43,6 +42,7 @@ from costspan.facts.money import Cost
 from costspan.facts.usage import INPUT, OUTPUT, Usage
 from costspan.ledger import notes
 from costspan.metrics import batches, label_points
+from costspan.sdk.readers import Readers
 from forking import in_child
 from ledger_calls import COST, call
 from otlp_receiver import MOST_BYTES, Received, over_grpc, over_http
@@ -371,7 +371,7 @@ class _Picky(MetricExporter):
         for name, point in found:
             key = (name, tuple(sorted(point.attributes.items())))
             self.sent[name] += 1
-            if self.is_delta and key in self.series and isinstance(point, NumberDataPoint):
+            if self.is_delta and key in self.series and name.startswith(("llm.", "gen_ai.client.inference.usage.")):
                 before = self.series[key]
                 assert before.time_unix_nano <= point.start_time_unix_nano, "deltas overlap"
                 point = replace(point, value=before.value + point.value)  # noqa: PLW2901
@@ -387,6 +387,14 @@ class _Picky(MetricExporter):
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
         """Nothing to close."""
+
+
+def _all(_: set[Any]) -> bool:
+    return True
+
+
+def _none(_: set[Any]) -> bool:
+    return False
 
 
 def _periodic(exporter: MetricExporter) -> PeriodicExportingMetricReader:
@@ -405,15 +413,30 @@ def test_what_is_refused_once_is_right_with_the_next_export(temporality: Aggrega
         exporter.refuses = lambda teams: "tenant-20" in teams
         assert not service.exports()
         assert told(exporter.points) != service.expected()
-        exporter.refuses = lambda _: True
+        exporter.refuses = _all
         service.serves(TENANTS[1_000:2_000])
         assert not service.exports()
-        exporter.refuses = lambda _: False
+        exporter.refuses = _none
         service.serves(TENANTS[:500])
         assert service.exports()
         assert told(exporter.points) == told_of_the_day(exporter.points) == service.expected()
         assert service.exports()
         assert told(exporter.points) == service.expected()
+
+
+@pytest.mark.parametrize("temporality", _TEMPORALITIES, ids=str)
+def test_few_sets_go_in_one_message_with_the_programs_own_metrics(temporality: AggregationTemporality) -> None:
+    """As the SDK sends them; apart only after that failed, because what they went with may be what cannot be sent."""
+    exporter = _Picky(temporality)
+    with serving(_periodic(exporter)) as service:
+        service.provider.get_meter("theirs").create_counter("theirs").add(1)
+        for number, (is_taken, messages) in enumerate([(True, 1), (True, 1), (False, 1), (True, 3), (True, 1)], 1):
+            service.serves(TENANTS[:20])
+            exporter.messages, exporter.refuses = 0, _all if not is_taken else _none
+            assert service.exports() == is_taken
+            assert exporter.messages == messages, f"export {number}"
+            if is_taken:
+                assert told(exporter.points) == told_of_the_day(exporter.points) == service.expected()
 
 
 def test_a_message_that_is_never_taken_holds_no_other_up() -> None:
@@ -428,7 +451,7 @@ def test_a_message_that_is_never_taken_holds_no_other_up() -> None:
         arrived = {point.attributes[names.TEAM] for point in exporter.points(names.COST_USD.name)}
         assert len(arrived) > 30
         assert exporter.points(names.FOLDED.name)
-        exporter.refuses = lambda _: False
+        exporter.refuses = _none
         assert service.exports()
         assert told(exporter.points) == service.expected()
 
@@ -487,6 +510,23 @@ def test_a_reader_that_drops_counters_gets_none() -> None:
         assert [len(_points(reader, names.COST_USD)) for reader in readers] == [0, 50]
 
 
+def test_one_reader_that_cannot_be_joined_has_all_read_the_sdks_counters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What leaves by points of our own would not reach it at all."""
+    monkeypatch.setattr(guard, "raise_again", False)
+    readers = [InMemoryMetricReader(), InMemoryMetricReader()]
+    join = Readers._join
+
+    def fails_for_one(self: Readers, reader: Any) -> None:
+        if reader is readers[0]:
+            raise RuntimeError("another SDK")
+        join(self, reader)
+
+    monkeypatch.setattr(Readers, "_join", fails_for_one)
+    with serving(*readers) as service:
+        service.serves(TENANTS[:50])
+        assert [len(_points(reader, names.COST_USD)) for reader in readers] == [50, 50]
+
+
 def test_each_reader_gets_all_in_its_own_temporality() -> None:
     """Two side by side, one of them added while the process runs."""
     cumulative, delta = InMemoryMetricReader(), _Picky(AggregationTemporality.DELTA)
@@ -529,16 +569,16 @@ def test_a_day_that_is_over_is_told_again_only_when_it_changed_or_after_a_while(
         assert [days_told(), days_told(), days_told()] == [100, 0, 0]
         service.serves(TENANTS[:1])  # began before midnight
         assert [days_told(), days_told()] == [100, 0]
-        exporter.refuses = lambda _: True
+        exporter.refuses = _all
         service.serves(TENANTS[:1])
         assert not service.exports()
-        exporter.refuses = lambda _: False
+        exporter.refuses = _none
         assert [days_told(), days_told()] == [100, 0]
         now_s += 901
         assert [days_told(), days_told()] == [100, 0]
         exporter.refuses = lambda _: service.serves(TENANTS[:1]) or False  # while it is being exported
         days_told()
-        exporter.refuses = lambda _: False
+        exporter.refuses = _none
         assert [days_told(), days_told()] == [100, 0]
         assert told_of_the_day(exporter.points) == service.expected()
 
