@@ -50,7 +50,7 @@ class Readers:
         with self._lock:
             for reader in readers:
                 if reader not in self._joined:
-                    self._join(reader)
+                    guard.guarded("sdk.readers")(self._join)(reader)
 
     def _join(self, reader: Any) -> None:
         from costspan.sdk.export_extra import ExportExtra
@@ -62,9 +62,7 @@ class Readers:
 
     def leave_by_themselves(self) -> bool:
         """Whether the totals leave by points of our own; otherwise by the SDK's counters. Asked at every collection."""
-        guard.guarded("sdk.readers")(
-            self._join_all
-        )()  # one that was added since has nothing else to tell of the totals
+        self._join_all()  # one that was added since has nothing else to tell of the totals
         if self._is_apart is None:
             with self._lock:
                 self._is_apart = bool(guard.guarded("sdk.readers")(self._can_leave_by_themselves)())
