@@ -90,7 +90,8 @@ class Places:
         return text
 
     def _translate_addresses(self, service: str, text: str, *, has_own: bool) -> str:
-        own = {"0.0.0.0", "127.0.0.1", "localhost"} if has_own else set[str]()  # noqa: S104  we listen on none of them
+        # `localhost` is no container's address: it stands in links, for a reader on this machine.
+        own = {"0.0.0.0", "127.0.0.1"} if has_own else set[str]()  # noqa: S104  we listen on none of them
 
         def here(found: re.Match[str]) -> str:
             host, port = found["host"], int(found["port"])

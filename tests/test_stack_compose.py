@@ -62,7 +62,7 @@ def as_in_a_container(stack: Stack, service: str, text: str) -> str:
 def as_written(service: str, text: str) -> str:
     """A text of the compose file or of a configuration, where a service calls itself by its name."""
     text = text.replace("host: 127.0.0.1\n", "host: 0.0.0.0\n")
-    return re.sub(r"(?<![\w.])(?:0\.0\.0\.0|127\.0\.0\.1|localhost):(?=\d)", f"{service}:", text)
+    return re.sub(r"(?<![\w.])(?:0\.0\.0\.0|127\.0\.0\.1):(?=\d)", f"{service}:", text)
 
 
 def test_every_service_runs_here_or_says_why_not(stack: Stack) -> None:

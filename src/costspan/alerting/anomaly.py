@@ -46,8 +46,9 @@ def alert(anomaly: Anomaly) -> Alert:
         f"{_hour()} > {anomaly.factor:f} * {USUAL_SPEND.name}\nand {_hour()} >= {anomaly.floor_usd:f}",
         WARNING,
         f"Spend of the last hour is unusual{{{{ with $labels.{_TEAM} }}}} for team {{{{ . }}}}{{{{ end }}}}",
-        f"{{{{ $value | humanize }}}} USD in the last hour: more than {anomaly.factor:f} times the median of the same "
+        f'{{{{ $value | printf "%.2f" }}}} USD in the last hour: more than {anomaly.factor:f} times the median of the same '
         "hour in the last three weeks.",
         BUDGET_COMPONENT,
         held="10m",
+        page=f"costspan-usage{{{{ with $labels.{_TEAM} }}}}?var-team={{{{ . | urlquery }}}}{{{{ end }}}}",
     )

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from costspan.alerting import as_yaml, literals
+from costspan.alerting.alert_texts import each_label, number, told
 from costspan.alerting.own_alerts import meter_rules
 from costspan.alerting.routes import alertmanager
 from costspan.alerting.rule_tests import budget_tests
-from costspan.alerting.rules import budget_rules, each_label, number, told
+from costspan.alerting.rules import budget_rules
 from costspan.alerting.series import (
     BUDGET_BURN,
     BUDGET_LABEL,

@@ -75,7 +75,7 @@ _WHERE: Final = f"{_JOB} ({{{{ $labels.instance }}}})"
 def meter_rules(policy: Policy) -> Content:
     """The rule file of the meter."""
     alerts = [*_prices(), *_shares(), *_counters(), *_arrival(), *_pipeline(), *_own_faults(), *_calendar(policy)]
-    return {"groups": [group(GROUPS[2], [alert.rule(policy.runbooks) for alert in alerts])]}
+    return {"groups": [group(GROUPS[2], [alert.rule(policy) for alert in alerts])]}
 
 
 def _grown(metric: Metric, window: str, *by: str, chosen: str = "") -> str:
@@ -162,10 +162,12 @@ def _counters() -> Iterator[Alert]:
 def _arrival() -> Iterator[Alert]:
     yield Alert(
         "LlmTelemetryAbsent",
-        f"absent_over_time({REQUESTS.prometheus}[30m])",
+        # Absent for two minutes, for half an hour: a stack that has just started knows nothing of the time before.
+        f"absent_over_time({REQUESTS.prometheus}[2m])",
         WARNING,
         "No telemetry of LLM calls for 30 minutes: budgets are blind",
         "Either nothing runs, or nothing arrives. A budget that shows green now shows what was, not what is.",
+        held="30m",
     )
     yield Alert(
         "LlmTelemetryStopped",

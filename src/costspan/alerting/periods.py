@@ -34,12 +34,17 @@ from costspan.names import (
 
 
 class Pace(NamedTuple):
-    """Spending `factor` times faster than evenly, over the long window and still in the short one."""
+    """Spending `factor` times faster than evenly, over the long window and still in the short one.
+
+    `kept` is how long the alert stays after that: as long as the next slower pace, which it silences, still sees the
+    same spending in its short window. And a burst that comes again within it is no news.
+    """
 
     factor: str
     long: str
     short: str
     severity: str
+    kept: str
 
 
 class Example(NamedTuple):
@@ -83,7 +88,11 @@ _MONTH: Final = PeriodRules(
     calendar.month_elapsed,
     {USD: (SPEND_MONTH, spend.this_month(COST_USD)), TOKENS: (TOKENS_MONTH, spend.tokens_this_month())},
     f"\n* on () group_left () days_in_month({LOCAL_TIME.name}) * 24",
-    (Pace("14.4", "1h", "5m", CRITICAL), Pace("6", "6h", "30m", WARNING), Pace("3", "1d", "2h", WARNING)),
+    (
+        Pace("14.4", "1h", "5m", CRITICAL, "30m"),
+        Pace("6", "6h", "30m", WARNING, "2h"),
+        Pace("3", "1d", "2h", WARNING, "2h"),
+    ),
     ("0.1", "1h"),
     Example(
         {USD: ((COST_USD, {}),), TOKENS: ((INPUT_TOKENS, {}), (OUTPUT_TOKENS, {}))},
@@ -100,7 +109,7 @@ _DAY: Final = PeriodRules(
     calendar.day_elapsed,
     {USD: (SPEND_DAY, spend.today(DAY_COST_USD)), TOKENS: (TOKENS_DAY, spend.today(DAY_TOKENS))},
     " * 24",
-    (Pace("6", "1h", "5m", WARNING),),
+    (Pace("6", "1h", "5m", WARNING, "30m"),),
     ("0.25", "15m"),
     Example(
         {USD: ((DAY_COST_USD, {}),), TOKENS: ((DAY_TOKENS, {prometheus_label(DIRECTION): "input"}),)},

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from costspan.alerting.alert_texts import number
 from costspan.alerting.literals import equals, matches, regex
+from costspan.alerting.periods import PERIOD_RULES
 from costspan.alerting.rule import BUDGET_COMPONENT
-from costspan.alerting.rules import FORECAST_ALERT, OWNER_LABEL, THRESHOLD_ALERT, THRESHOLD_LABEL, number
-from costspan.alerting.series import BUDGET_LABEL, DIMENSION_LABELS, PERIOD_LABEL
+from costspan.alerting.rules import BURN_ALERT, FORECAST_ALERT, OWNER_LABEL, THRESHOLD_ALERT, THRESHOLD_LABEL
+from costspan.alerting.series import BUDGET_LABEL, DIMENSION_LABELS, PERIOD_LABEL, WINDOW_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,14 +59,33 @@ def _route(policy: Policy, receivers: Sequence[str]) -> Content:
 
 
 def _inhibition(policy: Policy) -> list[Content]:
-    """A crossed threshold silences all lower ones of its budget and period; a full budget needs no forecast."""
+    """A crossed threshold silences all lower ones of its budget and period; a full budget needs no forecast; of the
+    windows in which a budget burns, the shortest tells, which is the most severe.
+    """
     crossed = sorted({percent for budget in policy.budgets for percent in budget.thresholds}, reverse=True)
     rules: list[Content] = []
     for index, percent in enumerate(crossed[:-1]):
         lower = regex(number(each) for each in crossed[index + 1 :])
         rules.append(_silences(percent, [equals("alertname", THRESHOLD_ALERT), matches(THRESHOLD_LABEL, lower)]))
     full = [percent for percent in crossed if percent >= _FULL_PERCENT]
+    rules += _burning()
     return rules + [_silences(percent, [equals("alertname", FORECAST_ALERT)]) for percent in full]
+
+
+def _burning() -> list[Content]:
+    paces = [rules.paces for rules in PERIOD_RULES.values() if len(rules.paces) > 1]
+    return [
+        {
+            "source_matchers": [equals("alertname", BURN_ALERT), equals(WINDOW_LABEL, faster[index].long)],
+            "target_matchers": [
+                equals("alertname", BURN_ALERT),
+                matches(WINDOW_LABEL, regex(slower.long for slower in faster[index + 1 :])),
+            ],
+            "equal": list(IDENTITY),
+        }
+        for faster in paces
+        for index in range(len(faster) - 1)
+    ]
 
 
 def _silences(percent: Decimal, targets: list[str]) -> Content:

@@ -10,6 +10,7 @@ from costspan.alerting.literals import as_template
 if TYPE_CHECKING:
     from costspan.alerting.as_yaml import Content
     from costspan.alerting.series import Series
+    from costspan.budgets.policy import Policy
 
 #: Severities: somebody is called now, somebody looks today, somebody may look.
 CRITICAL: Final = "critical"
@@ -22,7 +23,9 @@ METER_COMPONENT: Final = "llm-meter"
 
 
 class Alert(NamedTuple):
-    """One alerting rule. `held` and `kept` are `for` and `keep_firing_for`; the runbook page has the alert's name."""
+    """One alerting rule. `held` and `kept` are `for` and `keep_firing_for`; the runbook page has the alert's name, `page`
+    is that of Grafana with its filters, `scope` says which calls are meant where alerts are told together.
+    """
 
     name: str
     expression: str
@@ -33,9 +36,11 @@ class Alert(NamedTuple):
     held: str = ""
     kept: str = ""
     labels: Mapping[str, str] = {}
+    page: str = "costspan-health"
+    scope: str = ""
 
-    def rule(self, runbooks: str) -> Content:
-        """The rule as Prometheus reads it; `runbooks` is the address of the folder of the runbook pages."""
+    def rule(self, policy: Policy) -> Content:
+        """The rule as Prometheus reads it; the policy says at which addresses its links begin."""
         written: dict[str, Content] = {"alert": self.name, "expr": self.expression}
         if self.held:
             written["for"] = self.held
@@ -46,7 +51,9 @@ class Alert(NamedTuple):
         written["annotations"] = {
             "summary": self.summary,
             "description": self.description,
-            "runbook_url": f"{as_template(runbooks.rstrip('/'))}/{self.name}.md",
+            "runbook_url": f"{as_template(policy.runbooks.rstrip('/'))}/{self.name}.md",
+            "dashboard_url": f"{as_template(policy.grafana.rstrip('/'))}/d/{self.page}",
+            **({"scope": self.scope} if self.scope else {}),
         }
         return written
 

@@ -10,9 +10,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from costspan.alerting import literals
+from costspan.alerting.alert_texts import each_label, number
 from costspan.alerting.calendar import TABLE_START, offset_s
 from costspan.alerting.periods import PERIOD_RULES
-from costspan.alerting.rules import GROUPS, THRESHOLD_ALERT, THRESHOLD_LABEL, each_label, number
+from costspan.alerting.rules import GROUPS, THRESHOLD_ALERT, THRESHOLD_LABEL
 from costspan.alerting.series import BUDGET_LABEL, BUDGET_SPEND_TOKENS, BUDGET_SPEND_USD, PERIOD_LABEL
 from costspan.budgets.policy import DIMENSIONS, TOKENS
 from costspan.facts.attribution_words import MAIN_AGENT

@@ -5,7 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from costspan.alerting import alert_texts as texts
 from costspan.alerting import anomaly, calendar, literals, spend
+from costspan.alerting.alert_texts import each_label, number, told
 from costspan.alerting.periods import PERIOD_RULES, Pace
 from costspan.alerting.rule import BUDGET_COMPONENT, CRITICAL, INFO, WARNING, Alert, group, recording
 from costspan.alerting.series import (
@@ -27,11 +29,11 @@ from costspan.alerting.series import (
     WINDOW_LABEL,
     Series,
 )
-from costspan.budgets.policy import DIMENSIONS, TOKENS, USD
-from costspan.names import COST_USD, UNKNOWN, prometheus_label
+from costspan.budgets.policy import TOKENS, USD
+from costspan.names import COST_USD, UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from costspan.alerting.as_yaml import Content
     from costspan.budgets.policy import Budget, Policy
@@ -66,7 +68,7 @@ def budget_rules(policy: Policy) -> Content:
     units = sorted({USD, *(budget.unit for budget in policy.budgets)})
     budgets = [*_calendar(policy.time_zone), *_spend(units), *_recorded(policy, units), *_alerts(policy)]
     rates = [*_windows(units), *_burn(policy), *anomaly.recorded()]
-    rates += [alert.rule(policy.runbooks) for alert in (*_burn_alerts(policy), anomaly.alert(policy.anomaly))]
+    rates += [alert.rule(policy) for alert in (*_burn_alerts(policy), anomaly.alert(policy.anomaly))]
     return {"groups": [group(GROUPS[0], budgets), group(GROUPS[1], rates)]}
 
 
@@ -110,9 +112,9 @@ def _recorded(policy: Policy, units: list[str]) -> Iterator[Content]:
 def _alerts(policy: Policy) -> Iterator[Content]:
     for budget in policy.budgets:
         for percent in budget.thresholds:
-            yield _threshold(budget, percent).rule(policy.runbooks)
+            yield _threshold(budget, percent).rule(policy)
         if budget.limit:
-            yield _forecast(budget).rule(policy.runbooks)
+            yield _forecast(budget).rule(policy)
 
 
 def _burn(policy: Policy) -> Iterator[Content]:
@@ -139,71 +141,85 @@ def _burn_alerts(policy: Policy) -> Iterator[Alert]:
 
 def _threshold(budget: Budget, percent: Decimal) -> Alert:
     severity = CRITICAL if percent >= _FULL_PERCENT else WARNING if percent >= _WARNING_PERCENT else INFO
-    said = "Nothing is refused by this alert; what to do stands in the runbook."
-    return Alert(
+    of_limit = f"{{{{ $value | humanizePercentage }}}} of {told(budget)} is spent in {{{{ $labels.{PERIOD_LABEL} }}}}."
+    return _alert(
+        budget,
         THRESHOLD_ALERT,
         f"{_selected(BUDGET_USED, budget)} >= {number(percent / 100)}",
         severity,
-        f"Budget {budget.name}{_whose(budget)}: {number(percent)} % of {told(budget)} is spent",
-        f"{{{{ $value | humanizePercentage }}}} of {told(budget)} is spent in {{{{ $labels.{PERIOD_LABEL} }}}}. {said}",
-        BUDGET_COMPONENT,
+        f"{number(percent)} % of {told(budget)} is spent",
+        f"{of_limit if budget.limit else 'Nothing may be spent.'} {texts.spent(budget)}\n{texts.dearest(budget)}\n"
+        "Nothing is refused by this alert; what to do stands in the runbook.",
         kept="15m",
-        labels={**_owned(budget), THRESHOLD_LABEL: number(percent)},
+        labels={THRESHOLD_LABEL: number(percent)},
     )
 
 
 def _forecast(budget: Budget) -> Alert:
     elapsed, held = PERIOD_RULES[budget.period].forecast_from
-    return Alert(
+    return _alert(
+        budget,
         FORECAST_ALERT,
         f"{_selected(BUDGET_PROJECTED, budget)} >= 1\nand on ({PERIOD_LABEL}) {ELAPSED.name} >= {elapsed}",
         WARNING,
-        f"Budget {budget.name}{_whose(budget)}: at this pace the {budget.period} ends above {told(budget)}",
+        f"at this pace the {budget.period} ends above {told(budget)}",
         f"At the pace of {{{{ $labels.{PERIOD_LABEL} }}}} so far, {{{{ $value | humanizePercentage }}}} of {told(budget)} "
-        "will be spent at its end.",
-        BUDGET_COMPONENT,
+        f"will be spent at its end. {texts.spent(budget)}\n{texts.dearest(budget)}",
         held=held,
-        labels=_owned(budget),
     )
 
 
 def _too_fast(budget: Budget, pace: Pace) -> Alert:
     long, short = (_selected(BUDGET_BURN, budget, **{WINDOW_LABEL: window}) for window in (pace.long, pace.short))
-    return Alert(
+    window = {WINDOW_LABEL: pace.long}
+    return _alert(
+        budget,
         BURN_ALERT,
         f"{long} > {pace.factor}\nand ignoring ({WINDOW_LABEL}) {short} > {pace.factor}",
         pace.severity,
-        f"Budget {budget.name}{_whose(budget)}: spending {{{{ $value | humanize }}}} times too fast for {told(budget)}",
-        f"In the last {pace.long}, and still in the last {pace.short}, spending ran {{{{ $value | humanize }}}} times "
-        f"faster than {told(budget)} allows if spent evenly.",
+        f'spending {{{{ $value | printf "%.1f" }}}} times too fast for {told(budget)}',
+        f'In the last {pace.long}, and still in the last {pace.short}, spending ran {{{{ $value | printf "%.1f" }}}} times '
+        f"faster than {told(budget)} allows if spent evenly. {texts.spent(budget)}\nIn the last {pace.long}: "
+        f"{texts.dearest(budget, _WINDOW[budget.unit], **window)}",
+        kept=pace.kept,
+        labels=window,
+    )
+
+
+def _alert(
+    budget: Budget,
+    name: str,
+    expression: str,
+    severity: str,
+    summary: str,
+    description: str,
+    *,
+    held: str = "",
+    kept: str = "",
+    labels: Mapping[str, str] = {},
+) -> Alert:
+    return Alert(
+        name,
+        expression,
+        severity,
+        f"{texts.titled(budget)}: {summary}",
+        description,
         BUDGET_COMPONENT,
-        labels={**_owned(budget), WINDOW_LABEL: pace.long},
+        held,
+        kept,
+        {**_owned(budget), **labels},
+        texts.page(budget),
+        texts.scope(budget),
     )
 
 
 # -- words -----------------------------------------------------------------------------------------------------
 
 
-def number(value: Decimal) -> str:
-    """A number as digits, without exponent and needless zeros."""
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def told(budget: Budget) -> str:
-    """The limit in words, e.g. `5 USD a day`."""
-    return f"{number(budget.limit)} {'USD' if budget.unit == USD else 'tokens'} a {budget.period}"
-
-
 def matchers(budget: Budget) -> list[str]:
     """The label matchers of a budget's scope. What has no value for `each` belongs to none of its budgets."""
-    written = [literals.one_of(prometheus_label(DIMENSIONS[word]), values) for word, values in budget.scope.items()]
+    written = texts.scope_matchers(budget)
     return [*written, literals.differs(each_label(budget), f"|{UNKNOWN}")] if budget.each else written
-
-
-def each_label(budget: Budget) -> str:
-    """The label of which every value has the limit for itself, or nothing."""
-    return prometheus_label(DIMENSIONS[budget.each]) if budget.each else ""
 
 
 def _sum(budget: Budget, series: Series, *kept: str, **equal: str) -> str:
@@ -221,7 +237,3 @@ def _identity(budget: Budget) -> dict[str, str]:
 
 def _owned(budget: Budget) -> dict[str, str]:
     return {**_identity(budget), **({OWNER_LABEL: budget.owner} if budget.owner else {})}
-
-
-def _whose(budget: Budget) -> str:
-    return f" ({{{{ $labels.{each_label(budget)} }}}})" if budget.each else ""

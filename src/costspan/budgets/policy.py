@@ -68,12 +68,15 @@ class Anomaly:
 
 @dataclass(frozen=True)
 class Policy:
-    """All of a budgets.yaml. `runbooks` is the address of the folder in which the runbook pages are published."""
+    """All of a budgets.yaml. `runbooks` is the address of the folder in which the runbook pages are published,
+    `grafana` that of the dashboards: the links of the alerts begin with them.
+    """
 
     budgets: tuple[Budget, ...]
     time_zone: str = "UTC"
     anomaly: Anomaly = Anomaly()
-    runbooks: str = "prometheus/runbooks"
+    runbooks: str = "https://github.com/costspan/costspan/blob/main/prometheus/runbooks"
+    grafana: str = "http://localhost:3000"
 
 
 class Mistake(NamedTuple):
@@ -213,6 +216,7 @@ class _Reader:
             return None
         read = self.fields("", root, {
             "time_zone": self.time_zone, "budgets": self.budgets, "anomaly": self.anomaly, "runbooks": self.words,
+            "grafana": self.words,
         }, required=("budgets",))  # fmt: skip
         return None if self.mistakes else Policy(**read)
 

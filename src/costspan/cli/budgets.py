@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from costspan.alerting import compiled as files
-from costspan.alerting.rules import told
+from costspan.alerting.alert_texts import told
 from costspan.budgets.policy import TOKENS, Policy, PolicyError, load, receivers
 from costspan.budgets.status import Standing, standings
 from costspan.cli import options

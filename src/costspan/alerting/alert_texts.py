@@ -1,0 +1,151 @@
+"""What the alerts of a budget say: whose it is, what is spent, where that leads, what is dearest, where to look.
+
+Texts are templates of Prometheus: amounts are asked of the recorded series whenever the alert is evaluated.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from costspan.alerting import literals
+from costspan.alerting.periods import PERIOD_RULES
+from costspan.alerting.series import BUDGET_LABEL, BUDGET_PROJECTED, BUDGET_SPEND_TOKENS, BUDGET_SPEND_USD
+from costspan.budgets.policy import DIMENSIONS, USD
+from costspan.names import REQUEST_MODEL, SOURCE, TASK_TYPE, TEAM, prometheus_label
+
+if TYPE_CHECKING:
+    from costspan.alerting.series import Series
+    from costspan.budgets.policy import Budget
+
+#: Pages of Grafana, as grafana/source names them.
+BUDGETS_PAGE: Final = "costspan-budgets"
+USAGE_PAGE: Final = "costspan-usage"
+
+_CAUSES: Final = tuple(prometheus_label(word) for word in (TEAM, TASK_TYPE, SOURCE, REQUEST_MODEL))
+_MOST_CAUSES: Final = 3
+_CENTS_FROM: Final = Decimal(1)
+
+
+def number(value: Decimal) -> str:
+    """A number as digits, without exponent and needless zeros."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def told(budget: Budget) -> str:
+    """The limit in words, e.g. `5 USD a day`."""
+    return f"{number(budget.limit)} {_unit(budget)} a {budget.period}"
+
+
+def each_label(budget: Budget) -> str:
+    """The label of which every value has the limit for itself, or nothing."""
+    return prometheus_label(DIMENSIONS[budget.each]) if budget.each else ""
+
+
+def titled(budget: Budget) -> str:
+    """The budget with its scope, e.g. `Budget night (team search)`."""
+    return f"Budget {budget.name} ({scope(budget)})"
+
+
+def scope(budget: Budget) -> str:
+    """Which calls count, e.g. `team search, source task_agent or heartbeat`."""
+    words = [
+        f"{_word(dimension)} {literals.as_template(' or '.join(values))}"
+        for dimension, values in budget.scope.items()
+        if dimension != budget.each
+    ]
+    if budget.each:
+        words.insert(0, f"{_word(budget.each)} {{{{ $labels.{each_label(budget)} }}}}")
+    return ", ".join(words) or "all calls"
+
+
+def spent(budget: Budget) -> str:
+    """What is spent of the limit, and where the pace leads."""
+    series = BUDGET_SPEND_USD if budget.unit == USD else BUDGET_SPEND_TOKENS
+    said = f"Spent: {_amount(budget, _of(budget, series))} of {number(budget.limit)} {_unit(budget)}."
+    if not budget.limit:
+        return said
+    leads = _amount(budget, f"{_of(budget, BUDGET_PROJECTED)} * {number(budget.limit)}")
+    return f"{said} At this pace: {leads} {_unit(budget)} at the end of the {budget.period}."
+
+
+def dearest(budget: Budget, series: Series | None = None, **chosen: str) -> str:
+    """What costs most of it: in the period so far, or in another series of spend."""
+    series = series or PERIOD_RULES[budget.period].spent[budget.unit][0]
+    inside = literals.selector(
+        _plain(budget, series.name),
+        *(_plain(budget, matcher) for matcher in (*scope_matchers(budget), *_equal(chosen))),
+        *_of_this_one(budget),
+    )
+    causes = _query(budget, f"topk({_MOST_CAUSES}, sum by ({', '.join(_CAUSES)}) ({inside}) > 0)")
+    words = " / ".join(f'{{{{ or $cause.Labels.{label} "unknown" }}}}' for label in _CAUSES)
+    amount = f"{{{{ $cause.Value | printf {_form(budget)} }}}} {_unit(budget)}"
+    return (
+        f"Dearest (team / task type / source / model): {{{{ range $place, $cause := {causes} }}}}"
+        f"{{{{ if $place }}}}; {{{{ end }}}}{words}: {amount}{{{{ else }}}}nothing{{{{ end }}}}."
+    )
+
+
+def page(budget: Budget) -> str:
+    """The page of Grafana that shows this spend: filtered where the scope can be, else that of the budgets."""
+    chosen = [
+        f"var-{dimension}={quote(value, safe='')}"
+        for dimension, values in budget.scope.items()
+        for value in values
+        if dimension != budget.each
+    ]
+    if budget.each:
+        chosen.append(f"var-{budget.each}={{{{ $labels.{each_label(budget)} | urlquery }}}}")
+    return f"{USAGE_PAGE}?{'&'.join(chosen)}" if chosen else BUDGETS_PAGE
+
+
+def scope_matchers(budget: Budget) -> list[str]:
+    """The label matchers of a budget's scope, whoever of `each` it is."""
+    return [literals.one_of(prometheus_label(DIMENSIONS[word]), values) for word, values in budget.scope.items()]
+
+
+def _word(dimension: str) -> str:
+    return dimension.replace("_", " ")
+
+
+def _unit(budget: Budget) -> str:
+    return "USD" if budget.unit == USD else "tokens"
+
+
+def _form(budget: Budget) -> str:
+    """The form in which `printf` writes an amount: cents, of limits below a dollar hundredths of them."""
+    if budget.unit != USD:
+        return literals.quoted("%.0f")
+    return literals.quoted("%.2f" if budget.limit >= _CENTS_FROM else "%.4f")
+
+
+def _of(budget: Budget, series: Series) -> str:
+    return literals.selector(series.name, literals.equals(BUDGET_LABEL, budget.name), *_of_this_one(budget))
+
+
+def _equal(values: dict[str, str]) -> list[str]:
+    return [literals.equals(label, value) for label, value in values.items()]
+
+
+def _of_this_one(budget: Budget) -> list[str]:
+    """The matcher of the value of `each` whose alert it is: `printf` fills it in."""
+    return [f"{each_label(budget)}=%q"] if budget.each else []
+
+
+def _plain(budget: Budget, text: str) -> str:
+    """A text that goes through `printf` where there is something to fill in."""
+    return text.replace("%", "%%") if budget.each else text
+
+
+def _query(budget: Budget, expression: str) -> str:
+    """The call that asks Prometheus, inside of a template."""
+    if budget.each:
+        return f"printf {literals.quoted(expression)} $labels.{each_label(budget)} | query"
+    return f"query {literals.quoted(expression)}"
+
+
+def _amount(budget: Budget, expression: str) -> str:
+    asked = _query(budget, expression)
+    return f"{{{{ with {asked} }}}}{{{{ . | first | value | printf {_form(budget)} }}}}{{{{ else }}}}?{{{{ end }}}}"
