@@ -163,3 +163,11 @@ def test_a_collector_that_does_not_answer_cannot_hold_up_the_end(tmp_path: Path)
 def test_the_documentation_shows_what_is_tested() -> None:
     """Its table is the one of exits/ways.py: `python scripts/show_exits.py` writes it."""
     assert table() in DOCUMENT.read_text()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_worker_ends_by_a_sigterm_that_interrupts_nothing(method: str, tmp_path: Path) -> None:
+    """A handler in Python runs when the main thread looks: it is sent there, or a pool waits for its worker for ever."""
+    outcome = run(f"sigterm_passes_by {method}", tmp_path)
+    assert (outcome.status, outcome.complaints) == (0, "")
+    assert len(outcome.rows) == 1

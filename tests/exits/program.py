@@ -532,6 +532,27 @@ def _call_and_wait(called: Any) -> None:
         signal.pause()
 
 
+def sigterm_passes_by(method: str) -> None:
+    """A worker waits for a lock, and its SIGTERM comes where it interrupts nothing: to another of its threads."""
+    import multiprocessing
+
+    context: Any = multiprocessing.get_context(method)
+    lock = context.Lock()
+    with lock:
+        child = context.Process(target=_wait_for, args=(lock,))
+        child.start()
+        child.join(30)
+    assert child.exitcode == -signal.SIGTERM, child.exitcode
+
+
+def _wait_for(lock: Any) -> None:
+    call()
+    late = threading.Timer(0.5, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM))
+    late.daemon = True
+    late.start()
+    lock.acquire()
+
+
 def process_os_exit() -> None:
     import multiprocessing
 

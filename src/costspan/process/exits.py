@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import wrapt
 
 from costspan import guard
+from costspan.process import waking
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -54,6 +55,8 @@ def watch_exits(ending: Ending, *, on_sigterm: bool) -> None:
     _be_first()
     if on_sigterm:
         _take_sigterm()
+        if waking.SPAWNED in sys.orig_argv:
+            waking.watch_sigterm(_is_handled)
     if _is_registered:
         return
     _is_registered = True
@@ -155,6 +158,7 @@ def _take_multiprocessing(util: Any) -> None:
     """A child of `multiprocessing` ends by `os._exit`: no exit handler runs there, but its finalizers do."""
 
     def finalize(_: object) -> None:
+        waking.watch_sigterm(_is_handled)
         util.Finalize(None, guard.guarded("exit.multiprocessing")(_deliver_last), exitpriority=_AFTER_ALL_OTHERS)
 
     util.register_after_fork(_MARK, finalize)
@@ -197,6 +201,11 @@ def _take_sigterm() -> None:
     """SIGTERM ends a process without exit handlers, where the program does not handle it itself."""
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL and _is_main_thread():
         signal.signal(signal.SIGTERM, _terminated)
+
+
+def _is_handled() -> bool:
+    """Whether a SIGTERM has been begun with, or is somebody else's to handle."""
+    return _delivering is not None or signal.getsignal(signal.SIGTERM) is not _terminated
 
 
 def _terminated(number: int, interrupted: FrameType | None) -> None:
@@ -244,5 +253,6 @@ def _come_again(number: int) -> bool:
 def own_in_child() -> None:
     """In a forked child that has begun anew, the last of all: what is held from now on is this process's to deliver."""
     global _owner, _delivering  # noqa: PLW0603
+    waking.forget()
     _delivering = None
     _owner = os.getpid()
