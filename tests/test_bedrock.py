@@ -23,8 +23,8 @@ from costspan.calls import engine
 from costspan.clients import bedrock_body, bedrock_estimates
 from costspan.facts.call import ABANDONED, ERROR, OK, Answer
 from costspan.facts.money import Cost, Unpriced
+from entered import Way
 from provider import Provider
-from test_way_of_a_call import Way
 from watching import Watched
 
 pytest.importorskip("botocore")

@@ -31,7 +31,7 @@ from costspan.names import COST_USD, METRICS, Metric
 from launching import APP, INSTRUMENT, start
 from stack_clients import needing_programs, new_job, post, program, request, together
 from stand_in_process import client_environment, served, stand_in
-from test_many_tenants import TENANTS, serving
+from tenants import TENANTS, serving
 
 DAY_S = 86_400
 #: More kinds of work than a process tells apart.

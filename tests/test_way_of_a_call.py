@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
-from collections import Counter
-from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 import openai
@@ -16,39 +12,15 @@ import pytest
 import costspan
 from answers import completion
 from caller import flavour
-from faults import qualified
+from entered import Way
 from test_architecture import section, spoken
 from watching import Watched
 
-SOURCE: Final = str(Path(costspan.__file__).parent)
 #: What is reached. The aim is 60 and 10; what more a call needs has to be worth its place here.
 MOST_CALLS: Final = 83
 MOST_FILES: Final = 27
 _CALLS: Final = 20  # of which the first ones load and learn, and some wake the dispatcher
 _ASKED: Final[Any] = [{"role": "user", "content": "What is the weather like?"}]
-
-
-class Way:
-    """What of costspan is entered between entering and leaving it, in this thread."""
-
-    def __init__(self) -> None:
-        self.entered: Counter[tuple[str, str]] = Counter()
-
-    def __enter__(self) -> Way:  # noqa: PYI034  # Self is of Python 3.11
-        sys.setprofile(self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.setprofile(None)
-
-    def _note(self, frame: FrameType, event: str, _: Any) -> None:
-        code = frame.f_code
-        # A comprehension is no call of its own from Python 3.12 on.
-        if event == "call" and code.co_filename.startswith(SOURCE) and not code.co_name.endswith("comp>"):
-            self.entered[code.co_filename.removeprefix(SOURCE).strip("/"), qualified(code)] += 1
-
-    def __str__(self) -> str:
-        return "\n".join(f"{times} x {file} {name}" for (file, name), times in sorted(self.entered.items()))
 
 
 HTTP: Final = flavour("openai")
