@@ -44,7 +44,7 @@ coverage: $(READY) ## Run every test and show which lines and branches of the pa
 	$(BIN)/coverage report
 
 docs: $(READY) ## Check that documentation and examples say what the code does
-	$(BIN)/pytest $(wildcard tests/test_docs.py) tests/test_demo.py tests/test_setup.py
+	$(BIN)/pytest $(wildcard tests/house/test_docs.py) tests/house/test_demo.py tests/house/test_setup.py
 
 generate: $(READY) ## Write the generated files again: prices, rules, dashboards, tables in the documentation
 	$(BIN)/python scripts/compile_prices.py

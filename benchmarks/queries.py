@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from tests.panel_queries import Query, ask, filled, queries
-from tests.promtools import ROOT, program, prometheus
+from tests.support.panel_queries import Query, ask, filled, queries
+from tests.support.promtools import ROOT, program, prometheus
 
 from costspan import names
 from costspan.alerting.series import BUDGET_LABEL, EVERY_LABEL, PERIOD_LABEL, RECORDED, WEEKDAY_LABEL, WINDOW_LABEL

@@ -65,7 +65,7 @@ def _run(name: str, row: dict[str, Any], more: list[str]) -> bool:
         "-q",
         "-rfE",
         *("-n", "auto", "--maxprocesses", "8"),
-        *(more or [f"tests/{test}.py" for test in row.get("tests", TESTS)]),
+        *(more or [str(path) for test in row.get("tests", TESTS) for path in ROOT.glob(f"tests/*/{test}.py")]),
     ]
     done = subprocess.run(command, cwd=ROOT, check=False)  # a command of ours
     print(

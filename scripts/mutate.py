@@ -94,7 +94,15 @@ def mutants(source: str) -> Iterator[tuple[str, str]]:
 
 def is_noticed(place: Path, tests: tuple[str, ...]) -> bool:
     """Whether the tests go red with the package that lies in `place`."""
-    command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", *(f"tests/{name}" for name in tests)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-qx",
+        "-p",
+        "no:cacheprovider",
+        *(str(path) for name in tests for path in Path("tests").glob(f"*/{name}")),
+    ]
     environ = {**os.environ, "PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, timeout=_PATIENCE_S, check=False)

@@ -2,7 +2,7 @@
 
     python scripts/show_demo.py [--check]
 
-tests/test_demo.py fails when the README shows something else.
+tests/house/test_demo.py fails when the README shows something else.
 """
 
 from __future__ import annotations

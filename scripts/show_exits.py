@@ -2,7 +2,7 @@
 
     python scripts/show_exits.py [--check]
 
-tests/test_exits.py proves the table, and fails when the document shows another.
+tests/process/test_exits.py proves the table, and fails when the document shows another.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 from pages import ROOT, deliver
 
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from exits.ways import table  # found by the line above
 

@@ -2,7 +2,7 @@
 
     python scripts/show_help.py [--check]
 
-tests/test_cli.py fails when the page shows something else.
+tests/report/test_cli.py fails when the page shows something else.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from pages import ROOT, code, deliver, table, with_parts
 
 PAGE = ROOT / "docs" / "telemetry.md"
 
-#: What only the usage event says of a call. The rest of it stands on the span as well; tests/test_docs.py compares.
+#: What only the usage event says of a call. The rest of it stands on the span as well; tests/house/test_docs.py compares.
 EVENT_ALONE = {names.EVENT_ID, names.PERIOD, names.DURATION, names.COST_NANO_USD, names.USAGE_UNITS}
 
 #: Header families, each with one that was seen: https://platform.openai.com/docs/guides/rate-limits,

@@ -1,6 +1,6 @@
 """The panel kinds of the dashboards, in the words of Grafana's classic JSON: figure, bars, lines, gauge and table.
 
-Checked against the types of @grafana/schema by tests/test_dashboards.py.
+Checked against the types of @grafana/schema by tests/stack/test_dashboards.py.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
-from tests.panel_queries import Query, ask, filled, queries
+from tests.support.panel_queries import Query, ask, filled, queries
 
 from stack.compose import ROOT
 

@@ -1,4 +1,4 @@
-// What a dashboard file may hold, put together from Grafana's own types. tests/test_dashboards.py appends each file as
+// What a dashboard file may hold, put together from Grafana's own types. tests/stack/test_dashboards.py appends each file as
 // a literal of type `File`, so that tsc refuses unknown, missing and mistyped properties.
 import type {
   Dashboard, FieldConfig, Panel, RowPanel, TableFieldOptions, TableOptions, ThresholdsConfig, ValueMapping, VariableModel,

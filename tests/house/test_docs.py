@@ -24,10 +24,10 @@ from costspan.budgets import policy
 from costspan.cli.commands import costspan
 from costspan.pricing.overrides import read_overrides
 from costspan.settings import SETTINGS
+from places import ROOT
 from provider import Provider
 from watching import Watched
 
-ROOT: Final = Path(__file__).parent.parent
 PAGES: Final = sorted(
     path
     for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md", "*/README.md", "prometheus/runbooks/*.md")

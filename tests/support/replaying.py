@@ -11,17 +11,16 @@ import functools
 import gc
 import importlib
 import inspect
-import os
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from costspan.facts.call import ERROR, Call
+from places import CORPUS
 
-FOLDER = Path(os.environ.get("COSTSPAN_CORPUS") or Path(__file__).parents[2] / "shared" / "corpus")
+FOLDER = CORPUS
 _TEXT = [{"role": "user", "content": "the server answers from a recording, whatever is asked"}]
 
 # expected name -> unit

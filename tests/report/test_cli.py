@@ -1,4 +1,4 @@
-"""cli/: what a command prints for which ledger and files, each story in a text file of tests/cli.
+"""cli/: what a command prints for which ledger and files, each story in a text file of tests/report/stories.
 
 A story is a sentence, files, commands and what they print:
 
@@ -9,7 +9,7 @@ A story is a sentence, files, commands and what they print:
     [exit 1]                     unless it is 0
     what is printed, on both outputs; ... at the end of a line or alone stands for anything
 
-Rewrite what is printed by COSTSPAN_REWRITE=1 pytest tests/test_cli.py, and read the difference.
+Rewrite what is printed by COSTSPAN_REWRITE=1 pytest tests/report/test_cli.py, and read the difference.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from costspan.cli.commands import COMMANDS, costspan
 from costspan.facts.money import Cost, Unpriced
 from costspan.facts.usage import Usage
 from ledger_calls import at_ns, call, write
+from places import TESTS
 
-STORIES = sorted((Path(__file__).parent / "cli").glob("*.txt"))
+STORIES = sorted((TESTS / "report" / "stories").glob("*.txt"))
 NOW_S = at_ns("2026-11-22 10:00") / 1e9
 _PART = re.compile(r"^(?:-- (?P<file>\S+) --|\$ (?P<command>.*))$", re.MULTILINE)
 

@@ -22,8 +22,8 @@ from costspan.facts import attribution_words
 from costspan.facts.attribution import Attribution
 from costspan.ledger import rows
 from costspan.names import prometheus_label
+from places import ROOT
 
-ROOT: Final = Path(__file__).parent.parent
 SOURCE: Final = ROOT / "src" / "costspan"
 GUARD: Final = SOURCE / "guard.py"
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
@@ -463,3 +463,12 @@ def test_nothing_in_the_package_is_there_for_tests_alone() -> None:
         and node.name not in used | CALLED_FROM_OUTSIDE
     ]
     assert unused == []
+
+
+def test_every_test_lies_in_the_folder_of_its_area() -> None:
+    """What tests share lies in `support`, where none is collected; a name is given once, since folders are no packages."""
+    found = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("*.py")]
+    tests = [path for path in found if path.stem.startswith("test_")]
+    assert [path for path in tests if len(path.parts) != 2 or path.parts[0] == "support"] == []  # noqa: PLR2004
+    assert {path for path in found if path not in tests and path.parts[0] != "support"} == {Path("conftest.py")}
+    assert len({path.name for path in tests}) == len(tests)

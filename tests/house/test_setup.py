@@ -7,12 +7,12 @@ import importlib
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-ROOT: Final = Path(__file__).parent.parent
+from places import ROOT
+
 LOCK: Final = (ROOT / "requirements.lock").read_text()
 MAKEFILES: Final = (ROOT / "Makefile").read_text() + (ROOT / "stack.mk").read_text()
 VERBS: Final = [verb for line in re.findall(r"^\.PHONY: (.*)$", MAKEFILES, re.MULTILINE) for verb in line.split()]

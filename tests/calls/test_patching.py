@@ -18,10 +18,9 @@ from costspan import guard, instrumentor, names
 from costspan.calls import patching
 from costspan.calls.points import PatchedClient, Point
 from costspan.clients import CLIENTS, dialects
+from places import SUPPORT
 from provider import Provider
 from watching import Watched
-
-_HERE = Path(__file__).parent
 
 # A program that imports, instruments, removes and calls in an order that is given, and tells what was counted.
 _PROGRAM = """
@@ -84,7 +83,7 @@ ORDERS = [
 @pytest.mark.parametrize(("steps", "counted"), ORDERS, ids=[", ".join(steps) for steps, _ in ORDERS])
 def test_the_order_of_import_and_installation_does_not_matter(steps: tuple[str, ...], counted: int) -> None:
     """While installed each call is counted once; before and afterwards none is."""
-    assert _run(_PROGRAM.format(here=str(_HERE), steps=steps)) == str(counted)
+    assert _run(_PROGRAM.format(here=str(SUPPORT), steps=steps)) == str(counted)
 
 
 def test_starting_imports_no_client_library() -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-
 from test_shape import PROJECT, ROOT, SOURCE, SOURCES, tree
 
 PAGE: Final = ROOT / "docs" / "architecture.md"

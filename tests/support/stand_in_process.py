@@ -8,10 +8,10 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).parent.parent
+from places import ROOT
+
 EXAMPLE: Final = ROOT / "examples" / "agent"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from stack import MissingProgramError, binaries
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 _STARTED = re.compile(r'msg="Listening on".* address=(127\.0\.0\.1:[1-9]\d*)')
 _PATIENCE_S = 60.0
 

@@ -24,7 +24,7 @@ from promtools import Server
 from stack_clients import needing_programs, new_job, post, request
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
-#: What does not run here, and why. The example agent is what a user starts: tests/test_stack.py does.
+#: What does not run here, and why. The example agent is what a user starts: tests/stack/test_stack.py does.
 ONLY_BY_DOCKER = {"grafana": "its front end cannot be built by Go alone", "agent": "it is a program, not the stack"}
 #: What runs before all others, and ends.
 FIRST = {"password"}

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from costspan.budgets.policy import Anomaly, Budget, Policy, PolicyError, load, parse, receivers
 from json_schema import violations
+from places import ROOT
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples" / "budgets").glob("*.yaml"))
+EXAMPLES = sorted((ROOT / "examples" / "budgets").glob("*.yaml"))
 SCHEMA: dict[str, Any] = json.loads((files("costspan.budgets") / "budgets.schema.json").read_text())
 
 

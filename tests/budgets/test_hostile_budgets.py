@@ -13,6 +13,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_rules import amtool
 
 import costspan.alerting
 from costspan.alerting import compiled, literals
@@ -20,7 +21,6 @@ from costspan.alerting.rules import OWNER_LABEL
 from costspan.budgets.policy import DIMENSIONS, Budget, Policy, PolicyError, parse, receivers
 from costspan.names import COST_USD, prometheus_label
 from promtools import program, prometheus, promtool
-from test_rules import amtool
 
 WRITERS = sorted(Path(costspan.alerting.__file__).parent.glob("*.py"))
 

@@ -11,6 +11,7 @@ from costspan.facts.call import Answer
 from costspan.facts.money import Cost, Price, Unpriced
 from costspan.facts.usage import Usage
 from costspan.pricing import OverrideError, Prices
+from places import ROOT
 
 ARN = "arn:aws:bedrock:eu-central-1:123456789012:application-inference-profile/a1b2c3"
 
@@ -185,7 +186,7 @@ def test_a_file_that_cannot_be_read_is_told_so(tmp_path: Path) -> None:
 
 
 def test_the_example_in_the_documentation_is_accepted(tmp_path: Path) -> None:
-    documentation = (Path(__file__).parents[1] / "docs" / "pricing.md").read_text(encoding="utf-8")
+    documentation = (ROOT / "docs" / "pricing.md").read_text(encoding="utf-8")
     examples = documentation.split("```yaml\n")[1:]
     assert len(examples) == 1
     table = prices(tmp_path, examples[0].partition("```")[0])

@@ -6,10 +6,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +19,7 @@ from costspan.facts.money import Cost, Unpriced, nano_from_usd
 from costspan.facts.usage import Usage
 from costspan.pricing import Prices
 from costspan.pricing.catalog import Catalog, Model
+from places import CORPUS, TESTS
 
 genai_prices = pytest.importorskip(
     "genai_prices",
@@ -28,8 +27,7 @@ genai_prices = pytest.importorskip(
     exc_type=ImportError,
 )
 
-CORPUS = Path(os.environ.get("COSTSPAN_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))
-DIFFERENCES = Path(__file__).parent / "golden" / "price_differences.json"
+DIFFERENCES = TESTS / "golden" / "price_differences.json"
 LISTED: dict[str, list[dict[str, str]]] = json.loads(DIFFERENCES.read_text(encoding="utf-8"))
 PRICES = Prices.load()
 CATALOG = Catalog.bundled()

@@ -18,10 +18,10 @@ from costspan.facts.money import Cost, Unpriced
 from costspan.facts.usage import Usage
 from costspan.pricing import Prices
 from costspan.pricing.catalog import TABLE
+from places import ROOT
 
 PRICES = Prices.load()
 MILLION = Usage(input=1_000_000)
-ROOT = Path(__file__).parents[1]
 
 
 def at(moment: str) -> float:

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from test_writer import blocker, counts, losses, path, told_of_forks, writer
 
 from costspan.ledger import intake, sidefile
 from costspan.ledger.sidefile import SideFile
 from costspan.ledger.writer import LedgerWriter
 from forking import in_child
 from ledger_calls import COST, booked, call, write
-from test_writer import blocker, counts, losses, path, told_of_forks, writer
 
 __all__ = ["blocker", "path", "writer"]
 

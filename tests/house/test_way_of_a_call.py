@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import openai
 import pytest
+from test_architecture import section, spoken
 
 import costspan
 from answers import completion
 from caller import flavour
 from entered import Way
-from test_architecture import section, spoken
 from watching import Watched
 
 #: What is reached. The aim is 60 and 10; what more a call needs has to be worth its place here.

@@ -32,6 +32,7 @@ from costspan.ledger.writer import LedgerWriter
 from costspan.process.fork import Participant, unwatch_forks, watch_forks
 from forking import in_child
 from ledger_calls import COST, UNPRICED, booked, call, write
+from places import SUPPORT
 
 
 @pytest.fixture
@@ -519,7 +520,7 @@ print(writer.written, writer.lost)
 
 
 def script(text: str, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "PYTHONWARNINGS": "ignore::DeprecationWarning"}
+    environ = {**os.environ, "PYTHONPATH": str(SUPPORT), "PYTHONWARNINGS": "ignore::DeprecationWarning"}
     command = [sys.executable, "-c", text, *arguments]
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60, **more)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+
+from places import SUPPORT
 
 
 def in_child(work: Callable[[], object] = lambda: None) -> int:
@@ -48,7 +51,7 @@ def in_new_process(work: Callable[..., object], *arguments: object) -> None:
     """
     told = ", ".join(map(repr, arguments))
     code = f"import {work.__module__} as tests; tests.{work.__name__}({told})"
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join((str(SUPPORT), str(Path(inspect.getfile(work)).parent)))}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environ, stderr=subprocess.PIPE, text=True, timeout=100, check=False
     )

@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import pytest
 import yaml
+from test_rules import amtool
 
 from costspan.alerting import compiled
 from costspan.budgets.policy import parse
 from promtools import ROOT, promtool
-from test_rules import amtool
 
 TEMPLATES = ROOT / "prometheus" / "templates" / "*.tmpl"
 EXAMPLES = ROOT / "prometheus" / "receivers.example.yml"
