@@ -469,6 +469,6 @@ def test_every_test_lies_in_the_folder_of_its_area() -> None:
     """What tests share lies in `support`, where none is collected; a name is given once, since folders are no packages."""
     found = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("*.py")]
     tests = [path for path in found if path.stem.startswith("test_")]
-    assert [path for path in tests if len(path.parts) != 2 or path.parts[0] == "support"] == []  # noqa: PLR2004
+    assert [path for path in tests if len(path.parts) != 2 or path.parts[0] == "support"] == []
     assert {path for path in found if path not in tests and path.parts[0] != "support"} == {Path("conftest.py")}
     assert len({path.name for path in tests}) == len(tests)
