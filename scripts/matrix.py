@@ -30,6 +30,7 @@ TESTS = (
     "test_spans",
     "test_replay",
     "test_google_genai",
+    "test_google_interactions",
     "test_google_replay",
     "test_bedrock",
     "test_bedrock_replay",

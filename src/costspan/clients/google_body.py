@@ -86,7 +86,7 @@ def generated(message: Any) -> Answer | None:
         id=text(body.get("responseId")),
         finish_reasons=tuple(reasons) or ((blocked,) if blocked else ()),
     )
-    _take_usage(answer, body.get("usageMetadata"))
+    take_usage(answer, body.get("usageMetadata"))
     if answer.usage is not None:
         _take_searches(answer, answer.usage, candidates)
     if body.get("error") is not None:
@@ -112,7 +112,7 @@ def embedded(message: Any) -> Answer | None:
     """Embeddings: all tokens are input."""
     body = _body(message)
     answer = Answer(model=text(body.get("modelVersion")))
-    _take_usage(answer, body.get("usageMetadata"))
+    take_usage(answer, body.get("usageMetadata"))
     if answer.usage is not None:
         answer.usage.counts[units.OUTPUT] = 0
     return answer
@@ -170,7 +170,8 @@ def _body(message: Any) -> Mapping[str, Any]:
     return fields(parsed(inner.encode("utf-8", "surrogatepass"))) if isinstance(inner, str) else said
 
 
-def _take_usage(answer: Answer, spent: Any) -> None:
+def take_usage(answer: Answer, spent: Any) -> None:
+    """Put what a usage object says into an answer: counts, tier, and the names of what is not understood."""
     if spent is None:
         return
     said: _Said = {}

@@ -6,7 +6,7 @@ What it asks for beside these (token counts, files, caches, models, the state of
 from __future__ import annotations
 
 from costspan.calls.description import Client, Endpoint
-from costspan.clients import google_body
+from costspan.clients import google_body, google_interactions
 
 CLIENT = Client(
     name="google_genai",
@@ -30,6 +30,16 @@ CLIENT = Client(
         Endpoint("/{}embedding{}:predict", "embeddings", google_body.predicted),
         Endpoint("/{}:predict", "image_generation", google_body.predicted),
         Endpoint("/{}:predictLongRunning", "video_generation", google_body.started),
+        Endpoint(
+            "/interactions",
+            "generate_content",
+            google_interactions.created,
+            ends=google_interactions.ends,
+            is_later=google_interactions.is_background,
+            shown=google_interactions.shown,
+            prompt=google_interactions.prompt,
+        ),
+        Endpoint("/interactions/{}", "generate_content", google_interactions.interaction, method="get", fetches=True),
     ),
     dialect="google_api",
 )
