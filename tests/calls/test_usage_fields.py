@@ -142,6 +142,8 @@ RESPONSES: list[tuple[list[Any], Any, dict[str, int], tuple[str, ...]]] = [
     ([_search(None)],                                              None,                                    {"web_searches": 1},       ()),
     ([_search(SEARCH)],                                            {"web_search": {"num_requests": 4}},     {"web_searches": 4},       ()),
     ([_search(SEARCH)],                                            {"web_search": {"num_requests": 2**70}}, {"web_searches": 1}, ("tool_usage.web_search.num_requests",)),
+    ([{**_search(SEARCH), "status": "failed"}],                    None,                                    {"web_searches": 1},       ("web_search_call.status",)),
+    ([{**_search(SEARCH), "status": "failed"}],                    {"web_search": {"num_requests": 1}},     {"web_searches": 1},       ()),
     ([_code("a"), _code("a"), _code("b")],                         None,                                    {"code_executions": 2},    ()),
     ([DRAWN],                                                      None,                                    {},                        ("tool_usage.image_gen",)),
     ([DRAWN],                                                      {"image_gen": {"input_tokens": 5, "output_tokens": 6, T: 11}}, {},  ()),

@@ -106,8 +106,12 @@ _DREW: Final = "image_generation_call"
 _ACTIONS: Final = frozenset({None, "search", "open_page", "find_in_page", "find"})
 
 
+def _is_search(item: Mapping[str, Any]) -> bool:
+    return item.get("type") == _SEARCHED
+
+
 def _is_odd_search(item: Mapping[str, Any]) -> bool:
-    return item.get("type") == _SEARCHED and text(fields(item.get("action")).get("type")) not in _ACTIONS
+    return _is_search(item) and text(fields(item.get("action")).get("type")) not in _ACTIONS
 
 
 def _charged_for(number: int, item: Mapping[str, Any]) -> tuple[str, Any] | None:
@@ -136,6 +140,8 @@ def _take_tools(counts: dict[str, int], said: Mapping[str, Any], items: _Items, 
     charges = {charge for number, item in enumerate(items) if (charge := _charged_for(number, item)) is not None}
     if units.WEB_SEARCHES not in counts and any(map(_is_odd_search, items)):
         unread.append("web_search_call.action")
+    if units.WEB_SEARCHES not in counts and any(item.get("status") == "failed" for item in items if _is_search(item)):
+        unread.append("web_search_call.status")  # whether it is charged is not documented: counted, and named
     for unit in {unit for unit, _ in charges} - counts.keys():
         counts[unit] = sum(charged == unit for charged, _ in charges)
     if units.WEB_SEARCHES in counts and _searches_by_preview(said):
