@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+# A shell that starts `make test` in the background has it ignore SIGINT, and everything that tests start and end by it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("ANTHROPIC_OPEN_TELEMETRY", "false")  # its own spans: only where a test asks for them
 # The providers of the tests are on loopback, where nobody's prices count unless it is said whose.
 os.environ.setdefault("OTEL_COSTSPAN_HOSTS", "127.0.0.1=vendor")
