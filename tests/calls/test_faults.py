@@ -80,7 +80,7 @@ SCENARIOS = {
 #: What takes the event out of the stream that nobody but we asked for. Where that itself fails the event stays in,
 #: once: from then on this process does not ask.
 TAKES_OUT = frozenset({
-    "_look", "look_of", "of", "_take_stream", "_handed_on", "is_usage_alone", "_take_raw", "_take_response", "follow", "following", "__init__",
+    "_look", "_look_of", "events", "of", "_take_stream", "_handed_on", "is_usage_alone", "_take_raw", "_take_response", "follow", "following", "__init__",
     "_read_along", "take_decoded", "_take_asked", "_is_ours", "is_ours", "_message", "_event", "_is_usage_alone", "note",
     "digest", "look", "feed", "_take", "<listcomp>", "fields", "parsed", "attach", "_in_lines",
 })  # fmt: skip

@@ -25,7 +25,7 @@ IN_THE_WAY = frozenset({
     "StainlessClient.request", "StainlessClient.request_async", "StainlessClient._asked", "StainlessClient._asked_async", "StainlessClient._made", "StainlessClient._made_async", "Refusable.__enter__",
     "Refusable.__exit__", "Refusable.__init__", "is_refused",
     "StainlessClient.responded", "StainlessClient._taken_later",
-    "events", "AsyncEvents.__aiter__", "AsyncEvents.__anext__", "AsyncEvents.aclose",
+    "_noted", "AsyncEvents.__aiter__", "AsyncEvents.__anext__", "AsyncEvents.aclose",
     "passing", "_without_ours",
     "_Wire.__iter__", "_Wire.close", "_AsyncWire.__aiter__", "_AsyncWire.aclose", "_passing",
     "_AsyncPassing.__init__", "_AsyncPassing.__aiter__", "_AsyncPassing.__anext__", "_AsyncPassing.aclose",

@@ -7,15 +7,38 @@ Per event: count it and keep what may be needed (`ObservedStream.digest`). Nothi
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from costspan import guard
 from costspan.calls.engine import Look, ObservedCall, ObservedStream
 
 
-def events(observed: ObservedStream, source: Iterator[Any]) -> Iterator[Any]:
-    """The library's events, each noted."""
+def passing(look: Look, noted: Iterator[Any]) -> Iterator[Any]:
+    """The events without those that are ours alone (`ObservedStream.look`)."""
+    for event in noted:
+        try:
+            if look(event):
+                continue
+        except Exception as fault:  # noqa: BLE001  # in line: a guard of its own is a call more for each event
+            guard.fault("calls.look", fault)
+        yield event
+
+
+def events(
+    observed: ObservedStream, source: Iterator[Any], passing: Callable[[Look, Iterator[Any]], Iterator[Any]] = passing
+) -> Iterator[Any]:
+    """The library's events, each noted, without those that are ours alone. A dialect may have a `passing` of its own."""
+    look, noted = _look_of(observed), _noted(observed, source)
+    return noted if look is None else passing(look, noted)
+
+
+@guard.guarded_positional("calls.look")
+def _look_of(observed: ObservedStream) -> Look | None:
+    return observed.look()
+
+
+def _noted(observed: ObservedStream, source: Iterator[Any]) -> Iterator[Any]:
     recent, limit = observed.recent, 1
     try:
         for event in source:
@@ -31,23 +54,6 @@ def events(observed: ObservedStream, source: Iterator[Any]) -> Iterator[Any]:
         observed.broken(error)
         raise
     observed.ended()
-
-
-def passing(look: Look, noted: Iterator[Any]) -> Iterator[Any]:
-    """The events without those that are ours alone (`ObservedStream.look`)."""
-    for event in noted:
-        try:
-            if look(event):
-                continue
-        except Exception as fault:  # noqa: BLE001  # in line: a guard of its own is a call more for each event
-            guard.fault("calls.look", fault)
-        yield event
-
-
-@guard.guarded_positional("calls.look")
-def look_of(observed: ObservedStream) -> Look | None:
-    """What each event is asked before the caller gets it, if anything."""
-    return observed.look()
 
 
 def each(observed: ObservedCall, source: Any) -> Any:
@@ -80,7 +86,7 @@ class AsyncEvents:
         self._source = source
         self._recent = observed.recent
         self._limit = 1
-        self._look = look_of(observed)
+        self._look = _look_of(observed)
         self._next = source.__anext__
 
     @property

@@ -106,10 +106,8 @@ def _take(observed: ObservedCall, result: Any) -> Any:
 
 def _follow(observed: Any, stream: Any) -> None:
     source = stream._event_generator
-    if hasattr(source, "__anext__"):
-        stream._event_generator = streams.AsyncEvents(observed, source)
-    else:
-        stream._event_generator = streams.passing(observed.look(), streams.events(observed, source))
+    follow: Any = streams.AsyncEvents if hasattr(source, "__anext__") else streams.events
+    stream._event_generator = follow(observed, source)
     setattr(stream, MARK, observed)
 
 

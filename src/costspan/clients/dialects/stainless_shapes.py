@@ -36,22 +36,18 @@ def _take_stream(observed: _Observed, stream: Any) -> None:
         stream._iterator = streams.each(observed, source)
         return
     followed: Any = StainlessStream.following(observed)
-    if hasattr(source, "__anext__"):
-        stream._iterator = noted = streams.AsyncEvents(followed, source)
-    else:
-        noted = streams.events(followed, source)
-        stream._iterator = _handed_on(followed, noted)
-    followed.reader = weakref.ref(noted)
+    is_async = hasattr(source, "__anext__")
+    iterator = streams.AsyncEvents(followed, source) if is_async else streams.events(followed, source, _handed_on)
+    stream._iterator = iterator
+    followed.reader = weakref.ref(iterator)
     response = getattr(stream, "response", None) or getattr(stream, "http_response", None)
     if response is not None:
         http_wires.watch_closing(followed, response)
 
 
-def _handed_on(observed: StainlessStream, noted: Iterator[Any]) -> Iterator[Any]:
-    look = streams.look_of(observed)
-    if look is None:
-        return noted
-    return _without_ours(noted) if look == observed.is_ours else streams.passing(look, noted)
+def _handed_on(look: Any, noted: Iterator[Any]) -> Iterator[Any]:
+    is_asked = look.__func__ is StainlessStream.is_ours
+    return _without_ours(noted) if is_asked else streams.passing(look, noted)
 
 
 def _without_ours(noted: Iterator[Any]) -> Iterator[Any]:
