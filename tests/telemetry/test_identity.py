@@ -15,6 +15,9 @@ from opentelemetry.sdk.resources import Resource
 from costspan import names
 from costspan.cli import destinations
 from costspan.cli.findings import OK
+from costspan.facts.periods import Periods
+from costspan.metrics.totals import Totals
+from costspan.sdk.export_extra import ExportExtra
 from costspan.sdk.identity import Identity
 from launching import INSTRUMENT, start
 from otlp_receiver import Received, over_http
@@ -132,6 +135,16 @@ def test_deltas_are_told_and_no_spend_leaves_as_one_by_accident(tmp_path: Path, 
         assert calls(received) == CALLS
         money = {name for name in received.deltas if name.startswith("llm.")}
         assert bool(money) == (preference == "delta")
+
+
+def test_the_child_of_a_fork_is_another_process_whatever_the_sdk_does() -> None:
+    """Some releases leave the child the parent's resource: its label is its own all the same."""
+    extra = ExportExtra(
+        InMemoryMetricReader(), Totals(9), Periods(), None, None, leave_by_themselves=bool, after_delivery=bool
+    )
+    before = extra._identity.id  # pyright: ignore[reportPrivateUsage]
+    extra.forget()
+    assert extra._identity.id != before  # pyright: ignore[reportPrivateUsage]
 
 
 def test_doctor_says_how_processes_are_told_apart() -> None:
