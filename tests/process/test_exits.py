@@ -171,3 +171,9 @@ def test_a_worker_ends_by_a_sigterm_that_interrupts_nothing(method: str, tmp_pat
     outcome = run(f"sigterm_passes_by {method}", tmp_path)
     assert (outcome.status, outcome.complaints) == (0, "")
     assert len(outcome.rows) == 1
+
+
+def test_a_worker_outlives_the_sigterm_of_its_own_child(tmp_path: Path) -> None:
+    """A forked child has its parent's file of signals until it begins anew; what comes to it is not its parent's."""
+    outcome = run("sigterm_of_a_grandchild", tmp_path)
+    assert (outcome.status, outcome.complaints) == (0, "")

@@ -553,6 +553,32 @@ def _wait_for(lock: Any) -> None:
     lock.acquire()
 
 
+def sigterm_of_a_grandchild() -> None:
+    """A worker forks, and ends its child by SIGTERM: that signal is not the worker's."""
+    import multiprocessing
+
+    call()
+    child: Any = multiprocessing.get_context("fork").Process(target=_end_a_child)
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0, child.exitcode
+
+
+def _end_a_child() -> None:
+    reader, writer = os.pipe()
+
+    def wait() -> None:
+        os.write(writer, b"!")
+        while True:
+            signal.pause()
+
+    child = fork(wait)
+    os.read(reader, 1)
+    os.kill(child, signal.SIGTERM)
+    os.waitpid(child, 0)
+    time.sleep(1.0)  # four times as long as a signal is waited for that did not begin
+
+
 def process_os_exit() -> None:
     import multiprocessing
 
