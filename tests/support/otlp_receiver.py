@@ -12,10 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpExporter
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2_grpc as logs_grpc
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
@@ -212,3 +214,14 @@ def over_grpc(before: Callable[[], object] = int, most_bytes: int = MOST_BYTES) 
         yield f"http://127.0.0.1:{port}", received
     finally:
         server.stop(None).wait()
+
+
+#: `over_http` or `over_grpc`.
+Receiver: TypeAlias = Callable[..., contextlib.AbstractContextManager[tuple[str, Received]]]
+
+
+def exporter(receiver: Receiver, url: str, **options: Any) -> Any:
+    """The SDK's own exporter to a receiver, but that what fails is not tried again for ten seconds."""
+    if receiver is over_grpc:
+        return GrpcExporter(url, retryable_error_codes=[grpc.StatusCode.ABORTED], **options)
+    return HttpExporter(f"{url}/v1/metrics", **options)

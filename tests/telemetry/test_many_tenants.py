@@ -10,15 +10,12 @@ import os
 import time
 from collections import Counter as Counted
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import openai
 import pytest
-from grpc import StatusCode
-from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import Histogram, MeterProvider, ObservableCounter
 from opentelemetry.sdk.metrics.export import (
@@ -39,16 +36,14 @@ from costspan.ledger import notes
 from costspan.metrics import batches, label_points
 from costspan.sdk.readers import Readers
 from forking import in_child
-from otlp_receiver import MOST_BYTES, Received, over_grpc, over_http
+from otlp_receiver import MOST_BYTES, Received, Receiver, exporter, over_grpc, over_http
 from provider import Provider
 from tenants import LABELS, TENANTS, Service, serving, spends, sums, told, told_of_the_day
 from watching import Watched
 
-_Receiver: TypeAlias = Callable[..., AbstractContextManager[tuple[str, Received]]]
-
 
 @pytest.fixture(params=[over_http, over_grpc], ids=["http", "grpc"])
-def receiver(request: pytest.FixtureRequest) -> _Receiver:
+def receiver(request: pytest.FixtureRequest) -> Receiver:
     """A receiver with default limits."""
     return request.param
 
@@ -63,20 +58,13 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     guard.faults.clear()
 
 
-def _exporter(receiver: _Receiver, url: str, **options: Any) -> Any:
-    # Without trying again for ten seconds what fails, as they do.
-    if receiver is over_grpc:
-        return GrpcExporter(url, retryable_error_codes=[StatusCode.ABORTED], **options)
-    return HttpExporter(f"{url}/v1/metrics", **options)
-
-
 @contextmanager
 def serving_to(
-    receiver: _Receiver, *, before: Callable[[], object] = int, **settings: Any
+    receiver: Receiver, *, before: Callable[[], object] = int, **settings: Any
 ) -> Generator[tuple[Service, Received]]:
     """A service that sends to a receiver by the SDK's own exporter."""
     with receiver(before=before) as (url, received):
-        reader = PeriodicExportingMetricReader(_exporter(receiver, url), export_interval_millis=math.inf)
+        reader = PeriodicExportingMetricReader(exporter(receiver, url), export_interval_millis=math.inf)
         with serving(reader, **settings) as service:
             yield service, received
 
@@ -85,7 +73,7 @@ def serving_to(
 
 
 @pytest.mark.parametrize(("receiver", "sets"), [(over_http, 10_000), (over_grpc, 2_500)], ids=["http", "grpc"])
-def test_ten_thousand_sets_of_a_day_are_exact(receiver: _Receiver, sets: int) -> None:
+def test_ten_thousand_sets_of_a_day_are_exact(receiver: Receiver, sets: int) -> None:
     """In two exports, over the real exporter, in requests that every receiver takes; nothing is folded."""
     with serving_to(receiver) as (service, received):
         service.serves(TENANTS[:sets])
@@ -107,7 +95,7 @@ def test_calls_of_many_tenants_reach_the_receiver_end_to_end(provider: Provider)
     """Real calls by a real client, more sets than an SDK counter could keep apart with all its qualities: each exact."""
     tenants = [(team, task_type) for team in range(60) for task_type in range(7)]
     with over_http() as (url, received):
-        reader = PeriodicExportingMetricReader(_exporter(over_http, url), export_interval_millis=math.inf)
+        reader = PeriodicExportingMetricReader(exporter(over_http, url), export_interval_millis=math.inf)
         watched = Watched(events=False, spans=False)
         watched.meter_provider = MeterProvider([reader], shutdown_on_exit=False)
         with watched, openai.OpenAI(api_key="local", base_url=provider.url, max_retries=0) as client:
@@ -163,7 +151,7 @@ def test_a_forked_child_has_sums_of_its_own() -> None:
 
 
 def test_above_the_limit_sets_are_folded_and_the_sum_stays_exact(
-    receiver: _Receiver, caplog: pytest.LogCaptureFixture
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The first ones keep their names; the rest is `other`, told once, and by the health metric."""
     with serving_to(receiver, label_set_limit=500) as (service, received):

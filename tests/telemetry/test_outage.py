@@ -5,15 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from grpc import StatusCode
-from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpExporter
 from opentelemetry.sdk.metrics import Counter, MeterProvider
 from opentelemetry.sdk.metrics.export import AggregationTemporality, PeriodicExportingMetricReader
 from stack.binaries import program
@@ -25,13 +22,12 @@ from costspan.emit.pipeline import Pipeline
 from costspan.facts.call import Call
 from costspan.metrics import batches, session_points
 from ledger_calls import COST, USAGE, call
-from otlp_receiver import Received, over_grpc, over_http
+from otlp_receiver import Received, Receiver, exporter, over_grpc, over_http
 from stack_clients import needing_programs
 from watching import Watched
 
 _MONTH = "202611"
 _DATE = "20261129"
-_Receiver = Callable[..., AbstractContextManager[tuple[str, Received]]]
 
 
 class _Process:
@@ -67,18 +63,13 @@ class _Process:
 
 @contextmanager
 def _process(
-    receiver: _Receiver, *, at: _Receiver | None = None, is_delta: bool = False, most_bytes: int = 0, **settings: Any
+    receiver: Receiver, *, at: Receiver | None = None, is_delta: bool = False, most_bytes: int = 0, **settings: Any
 ) -> Generator[_Process]:
-    # Without trying again for ten seconds what fails, as they do.
     limit = {"most_bytes": most_bytes} if most_bytes else {}
     preferred: dict[type, Any] = {Counter: AggregationTemporality.DELTA} if is_delta else {}
     with (at or receiver)(**limit) as (url, received):
-        exporter: Any = (
-            GrpcExporter(url, preferred_temporality=preferred, retryable_error_codes=[StatusCode.ABORTED])
-            if receiver is over_grpc
-            else HttpExporter(f"{url}/v1/metrics", preferred_temporality=preferred)
-        )
-        reader = PeriodicExportingMetricReader(exporter, export_interval_millis=math.inf)
+        sending = exporter(receiver, url, preferred_temporality=preferred)
+        reader = PeriodicExportingMetricReader(sending, export_interval_millis=math.inf)
         watched = Watched(**settings)
         watched.meter_provider = MeterProvider([reader], shutdown_on_exit=False)
         with watched:
@@ -91,7 +82,7 @@ def _process(
 
 
 @pytest.fixture(params=[over_http, over_grpc], ids=["http", "grpc"])
-def receiver(request: pytest.FixtureRequest) -> _Receiver:
+def receiver(request: pytest.FixtureRequest) -> Receiver:
     """A receiver with default limits."""
     return request.param
 
@@ -108,7 +99,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
 
 
 @pytest.mark.parametrize("is_delta", [False, True], ids=["cumulative", "delta"])
-def test_all_totals_are_right_with_the_first_export_after_an_outage(receiver: _Receiver, *, is_delta: bool) -> None:
+def test_all_totals_are_right_with_the_first_export_after_an_outage(receiver: Receiver, *, is_delta: bool) -> None:
     """However many sessions came meanwhile; and the sessions that are held follow with the same export."""
     with _process(receiver, is_delta=is_delta, session_limit=8_000) as process:
         process.received.is_away = not is_delta  # the SDK itself tells a delta once
@@ -125,7 +116,7 @@ def test_all_totals_are_right_with_the_first_export_after_an_outage(receiver: _R
         assert spent == 9_000 * (USAGE.get("input") + USAGE.get("output"))
 
 
-def test_an_hour_without_a_receiver_costs_no_total(receiver: _Receiver) -> None:
+def test_an_hour_without_a_receiver_costs_no_total(receiver: Receiver) -> None:
     """A hundred thousand sessions, sixty exports that failed: all totals with the next; what went is told."""
     with _process(receiver) as process:
         process.received.is_away = True
@@ -140,7 +131,7 @@ def test_an_hour_without_a_receiver_costs_no_total(receiver: _Receiver) -> None:
         assert guard.faults["metrics.sessions.limit"] == process.called - 2 * 4_096
 
 
-def test_a_receiver_that_takes_less_gets_smaller_pieces(receiver: _Receiver) -> None:
+def test_a_receiver_that_takes_less_gets_smaller_pieces(receiver: Receiver) -> None:
     """A proxy in front may refuse what the Collector takes; every session arrives after a few exports."""
     with _process(receiver, most_bytes=40_000) as process:
         for number in range(1_000):
@@ -153,7 +144,7 @@ def test_a_receiver_that_takes_less_gets_smaller_pieces(receiver: _Receiver) -> 
 
 
 def test_a_session_that_is_never_taken_is_passed_over_and_told(
-    receiver: _Receiver, monkeypatch: pytest.MonkeyPatch
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does not hold up those behind it."""
     monkeypatch.setattr(session_points, "_MOST_SESSIONS", 4)
@@ -182,7 +173,7 @@ def test_every_label_of_a_session_point_is_capped() -> None:
         assert process.totals_are_right()
 
 
-def test_totals_of_any_size_are_delivered(receiver: _Receiver) -> None:
+def test_totals_of_any_size_are_delivered(receiver: Receiver) -> None:
     """Every label as long as it may be, as many sets as there may be: more than one message, none of them large."""
     with _process(receiver, label_limit=300) as process:
         for number in range(290):
@@ -194,7 +185,7 @@ def test_totals_of_any_size_are_delivered(receiver: _Receiver) -> None:
         assert sum(process.received.sizes) > 2 * batches.MOST_BYTES
 
 
-def test_a_metric_of_the_program_that_cannot_be_sent_does_not_hold_ours_up(receiver: _Receiver) -> None:
+def test_a_metric_of_the_program_that_cannot_be_sent_does_not_hold_ours_up(receiver: Receiver) -> None:
     """A count beyond 64 bits, or more series than a message takes: the totals go by themselves."""
     with _process(receiver) as process:
         process.provider.get_meter("program").create_counter("theirs").add(2**70)
