@@ -50,6 +50,7 @@ class Readers:
         with self._lock:
             for reader in readers:
                 if reader not in self._joined:
+                    # One that cannot be joined keeps none of the others from it.
                     guard.guarded("sdk.readers")(self._join)(reader)
 
     def _join(self, reader: Any) -> None:
