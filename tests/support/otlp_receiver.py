@@ -116,6 +116,24 @@ def attributes(holder: Any) -> dict[str, Any]:
     return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in holder.attributes}
 
 
+class Answering(BaseHTTPRequestHandler):
+    """Requests over connections that stay open, answered without a word on standard error."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, body: bytes, kind: str = "application/x-protobuf") -> None:
+        """Send a body back."""
+        self.send_response(HTTPStatus.OK)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):  # the program may have ended meanwhile
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name that http.server gives it)
+        """Nothing."""
+
+
 @contextlib.contextmanager
 def over_http(before: Callable[[], object] = int, most_bytes: int = MOST_BYTES) -> Generator[tuple[str, Received]]:
     """An endpoint for `http/protobuf`, and what it receives. Like a Collector it keeps connections open, and refuses
@@ -132,9 +150,7 @@ def over_http(before: Callable[[], object] = int, most_bytes: int = MOST_BYTES) 
         ),
     }
 
-    class Exchange(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Exchange(Answering):
         def do_POST(self) -> None:
             request, response, take = routes[self.path]
             body = self.rfile.read(int(self.headers["content-length"]))
@@ -153,16 +169,7 @@ def over_http(before: Callable[[], object] = int, most_bytes: int = MOST_BYTES) 
                 received.refused.append(f"{self.path}: {fault}")
                 self.send_error(HTTPStatus.BAD_REQUEST)
                 return
-            answer = response().SerializeToString()
-            self.send_response(HTTPStatus.OK)
-            self.send_header("content-type", "application/x-protobuf")
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            with contextlib.suppress(ConnectionError):  # the program may have ended meanwhile
-                self.wfile.write(answer)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name that http.server gives it)
-            pass
+            self.answer(response().SerializeToString())
 
     with serving(Exchange) as address:
         yield address, received

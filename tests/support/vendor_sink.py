@@ -8,14 +8,13 @@ import contextlib
 import gzip
 import json
 from collections.abc import Generator, Iterable
-from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
 
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as traces
 
-from otlp_receiver import serving
+from otlp_receiver import Answering, serving
 
 _REQUESTS: Final = {
     "traces": traces.ExportTraceServiceRequest,
@@ -34,30 +33,19 @@ def sink() -> Generator[tuple[str, Taken]]:
     """Its address, and what has been sent there."""
     taken: Taken = {signal: [] for signal in _REQUESTS}
 
-    class Exchange(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
+    class Exchange(Answering):
+        def do_POST(self) -> None:  # noqa: N802  (the name that http.server gives it)
             body = self.rfile.read(int(self.headers["content-length"] or 0))
             signal = self.path.rpartition("/v1/")[2]
             if signal in taken:
                 text = gzip.decompress(body) if self.headers["content-encoding"] == "gzip" else body
                 taken[signal].append(_REQUESTS[signal].FromString(text))
-            self._answer(b"" if signal in taken else _PROJECT)
+                self.answer(b"")
+            else:
+                self.do_GET()
 
-        def do_GET(self) -> None:
-            self._answer(_PROJECT)
-
-        def _answer(self, body: bytes) -> None:
-            self.send_response(200)
-            self.send_header("content-type", "application/json" if body else "application/x-protobuf")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            with contextlib.suppress(ConnectionError):  # the program may have ended meanwhile
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name that http.server gives it)
-            pass
+        def do_GET(self) -> None:  # noqa: N802  (the same)
+            self.answer(_PROJECT, "application/json")
 
     with serving(Exchange) as address:
         yield address, taken

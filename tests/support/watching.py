@@ -24,6 +24,19 @@ from costspan.facts.call import Call
 from costspan.names import Metric
 
 
+def points_of(reader: InMemoryMetricReader, metric: Metric) -> list[Any]:
+    """The data points of one metric as a reader would export them now."""
+    data = reader.get_metrics_data()
+    return [
+        point
+        for resource in (data.resource_metrics if data is not None else ())
+        for scope in resource.scope_metrics
+        for found in scope.metrics
+        if found.name == metric.name
+        for point in found.data.data_points
+    ]
+
+
 class Watched:
     """Installs costspan on entering, with providers of its own, and removes it on leaving.
 
@@ -85,15 +98,7 @@ class Watched:
     def points(self, metric: Metric) -> list[Any]:
         """The data points of one metric as they would be exported now."""
         self.calls()
-        data = self.reader.get_metrics_data()
-        return [
-            point
-            for resource in (data.resource_metrics if data is not None else ())
-            for scope in resource.scope_metrics
-            for found in scope.metrics
-            if found.name == metric.name
-            for point in found.data.data_points
-        ]
+        return points_of(self.reader, metric)
 
     def total(self, metric: Metric, **labels: str) -> float:
         """The sum of a counter over all points with these labels (dots of their names as underscores)."""

@@ -39,7 +39,7 @@ from forking import in_child
 from otlp_receiver import MOST_BYTES, Received, Receiver, exporter, over_grpc, over_http
 from provider import Provider
 from tenants import LABELS, TENANTS, Service, serving, spends, sums, told, told_of_the_day
-from watching import Watched
+from watching import Watched, points_of
 
 
 @pytest.fixture(params=[over_http, over_grpc], ids=["http", "grpc"])
@@ -198,23 +198,11 @@ def test_the_limit_is_one_of_a_month() -> None:
         for month in ("202611", "202612"):
             for number, tenant in enumerate(TENANTS[:100]):
                 service.pipeline.totals.add(spends(number, tenant), month, f"{month}01")
-        assert len(_points(reader, names.COST_USD)) == 200
+        assert len(points_of(reader, names.COST_USD)) == 200
         assert service.pipeline.totals.overflowed == 0
 
 
 # --- ways out ---------------------------------------------------------------------------------------------------
-
-
-def _points(reader: InMemoryMetricReader, metric: names.Metric) -> list[Any]:
-    data = reader.get_metrics_data()
-    return [
-        point
-        for resource in (data.resource_metrics if data is not None else ())
-        for scope in resource.scope_metrics
-        for found in scope.metrics
-        if found.name == metric.name
-        for point in found.data.data_points
-    ]
 
 
 class _Picky(MetricExporter):
@@ -332,9 +320,9 @@ def test_who_takes_less_than_the_usual_views_has_the_limit_of_the_sdk() -> None:
     view = View(instrument_name=names.COST_USD.name, attribute_keys={names.TEAM})
     reader = InMemoryMetricReader()
     with serving(reader, views=(view,)) as service:
-        assert _points(reader, names.FOLDED)
+        assert points_of(reader, names.FOLDED)
         service.serves(TENANTS)
-        points = _points(reader, names.COST_USD)
+        points = points_of(reader, names.COST_USD)
         assert {tuple(point.attributes) for point in points} == {(names.TEAM,)}
         assert round(sum(point.value for point in points) * 1e9) == sum(c for _, _, c in service.expected().values())
         assert service.pipeline.totals.overflowed > 0
@@ -362,10 +350,10 @@ def test_a_view_that_concerns_other_metrics_changes_nothing(view: View, *, is_ou
     """Web frameworks and programs have Views of their own in force; only one that may choose our counters counts."""
     reader = InMemoryMetricReader()
     with serving(reader, views=(view,)) as service:
-        assert _points(reader, names.FOLDED)
+        assert points_of(reader, names.FOLDED)
         service.serves(TENANTS[:400])
         assert service.pipeline.totals.shares_sdk_limit == is_ours
-        assert sum(point.value for point in _points(reader, names.REQUESTS)) == 400
+        assert sum(point.value for point in points_of(reader, names.REQUESTS)) == 400
         assert (service.pipeline.totals.overflowed > 0) == is_ours
 
 
@@ -378,7 +366,7 @@ def test_a_reader_that_drops_counters_gets_none() -> None:
     with serving(*readers) as service:
         service.provider.get_meter("theirs").create_gauge("theirs").set(1)
         service.serves(TENANTS[:50])
-        assert [len(_points(reader, names.COST_USD)) for reader in readers] == [0, 50]
+        assert [len(points_of(reader, names.COST_USD)) for reader in readers] == [0, 50]
 
 
 def test_one_reader_that_cannot_be_joined_has_all_read_the_sdks_counters(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,7 +383,7 @@ def test_one_reader_that_cannot_be_joined_has_all_read_the_sdks_counters(monkeyp
     monkeypatch.setattr(Readers, "_join", fails_for_one)
     with serving(*readers) as service:
         service.serves(TENANTS[:50])
-        assert [len(_points(reader, names.COST_USD)) for reader in readers] == [50, 50]
+        assert [len(points_of(reader, names.COST_USD)) for reader in readers] == [50, 50]
 
 
 def test_each_reader_gets_all_in_its_own_temporality() -> None:
@@ -403,7 +391,7 @@ def test_each_reader_gets_all_in_its_own_temporality() -> None:
     cumulative, delta = InMemoryMetricReader(), _Picky(AggregationTemporality.DELTA)
     with serving(cumulative) as service:
         service.serves(TENANTS[:300])
-        assert len(_points(cumulative, names.COST_USD)) == 300
+        assert len(points_of(cumulative, names.COST_USD)) == 300
         if not hasattr(service.provider, "add_metric_reader"):
             pytest.skip("this SDK adds no reader later")
         added = _periodic(delta)
@@ -413,7 +401,7 @@ def test_each_reader_gets_all_in_its_own_temporality() -> None:
         service.serves(TENANTS[200:400])
         added.force_flush()
         assert told(delta.points) == service.expected()
-        assert len(_points(cumulative, names.COST_USD)) == 400
+        assert len(points_of(cumulative, names.COST_USD)) == 400
 
 
 # --- days -------------------------------------------------------------------------------------------------------
