@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import select
+import selectors
 import socket
 import threading
 from types import TracebackType
@@ -49,10 +49,12 @@ class Wire:
         self._is_whole.set()
 
     def _accept(self) -> None:
-        while not self._is_over:
-            if select.select([self._listener], [], [], _LOOK_S)[0]:
-                near, _ = self._listener.accept()
-                threading.Thread(target=self._pass_on, args=(near,), daemon=True).start()
+        with selectors.DefaultSelector() as listening:
+            listening.register(self._listener, selectors.EVENT_READ)
+            while not self._is_over:
+                if listening.select(_LOOK_S):
+                    near, _ = self._listener.accept()
+                    threading.Thread(target=self._pass_on, args=(near,), daemon=True).start()
 
     def _pass_on(self, near: socket.socket) -> None:
         with near, contextlib.suppress(OSError):
@@ -66,10 +68,13 @@ class Wire:
                     self._open -= {near, far}
 
     def _carry(self, near: socket.socket, far: socket.socket) -> None:
-        other = {near: far, far: near}
-        while self._is_whole.is_set():
-            for ready in select.select([near, far], [], [], _LOOK_S)[0]:
-                block = ready.recv(_BYTES)
-                if not block:
-                    return
-                other[ready].sendall(block)
+        with selectors.DefaultSelector() as ends:
+            ends.register(near, selectors.EVENT_READ, (near, far))
+            ends.register(far, selectors.EVENT_READ, (far, near))
+            while self._is_whole.is_set():
+                for key, _ in ends.select(_LOOK_S):
+                    read, write = key.data
+                    block = read.recv(_BYTES)
+                    if not block:
+                        return
+                    write.sendall(block)

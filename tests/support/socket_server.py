@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import time
@@ -43,6 +44,8 @@ class SocketServer:
     ) -> None:
         self._server.shutdown()
         self._thread.join()
+        for end in (self._server.shutdown_watcher, self._server.shutdown_notifier):  # the library leaves them open
+            os.close(end)
 
     @property
     def port(self) -> int:
