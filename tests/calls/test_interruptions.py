@@ -80,6 +80,23 @@ def test_an_error_within_a_stream_is_an_error(kind: str, provider: Provider, mod
 
 
 @_MODES
+@pytest.mark.parametrize("way", ["stream", "raw stream", "read along by iter_lines"])
+@pytest.mark.parametrize("kind", _STREAMS)
+def test_an_error_in_place_of_a_stream_is_not_estimated(kind: str, way: str, provider: Provider, mode: str) -> None:
+    """Nothing was shown, nothing was reported: it costs what a request costs that is refused by its status."""
+    fault: dict[str, Any] = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    if kind == "responses":
+        fault = {"type": "error", "code": "server_error", "message": "no", "param": None, "sequence_number": 0}
+
+    def prepare(provider: Provider) -> None:
+        provider.replies.append(events([fault], named=_STREAMS[kind][1]))
+
+    call = compared(ways.READ_TO_THE_END[way], kind, provider, mode, prepare=prepare)
+    assert call.outcome == ERROR
+    assert (call.usage, call.price) == (None, None)
+
+
+@_MODES
 @pytest.mark.parametrize("way", ["stream", "raw stream"])
 @pytest.mark.parametrize("kind", ["chat", "fireworks"])
 @pytest.mark.parametrize("has_usage", [True, False])

@@ -318,8 +318,10 @@ class ObservedStream(ObservedCall):
     def _take_raised(self, error: BaseException) -> None:
         event = self.raised(error)
         said = self.endpoint.read(event) if event is not None else None
-        if said is not None and said.usage is not None:
-            self.has_last_word = True
+        if said is None:
+            return
+        self.has_last_word = said.usage is not None
+        if said.usage is not None or not (self.count or self.recent):
             self.recent.append(event)
 
     def raised(self, error: BaseException) -> Any:  # noqa: ARG002  # for dialects to know
@@ -379,6 +381,8 @@ class ObservedStream(ObservedCall):
             return answer
         answer = answer or Answer()
         if answer.pending:  # the work goes on in the background, and will be fetched
+            return answer
+        if usage is None and answer.error is not None and self.count == 1:  # an error in place of a stream
             return answer
         answer.usage = self.estimated(usage)
         return answer

@@ -11,6 +11,7 @@ import click
 
 from costspan.cli import options
 from costspan.facts.attribution_words import WORDS
+from costspan.facts.call import OK
 from costspan.ledger.faults import LedgerError
 from costspan.pricing import Prices
 from costspan.report import Page, bill, record
@@ -107,7 +108,10 @@ def _usage(one: Record) -> str:
     counts = ", ".join(f"{unit} {count:,}" for unit, count in json.loads(one["units"]).items())
     if one["unread"]:
         counts += f"; not understood: {one['unread'].replace(',', ', ')}"
-    return counts if one["is_complete"] else f"{counts} (the stream was cut short: an estimate)"
+    if one["is_complete"]:
+        return counts
+    why = "the stream reported no usage" if one["outcome"] == OK else "the stream was cut short"
+    return f"{counts} ({why}: an estimate)"
 
 
 def _booked(one: Record) -> str:

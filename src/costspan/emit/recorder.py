@@ -190,7 +190,9 @@ def into_rate_limits(rate_limits: RateLimits) -> Callable[[ObservedCall], None]:
 
 
 def _may_be_charged(call: Call) -> bool:
-    """Whether a call without usage may have cost something: a request that was refused has not."""
+    """Whether a call without usage may have cost something: a request that was refused has not, by status or by event."""
+    if call.is_stream and call.answer.error is not None:
+        return False  # the error was all of the stream, or there would be an estimate
     was_answered = call.http_status is not None and call.http_status < _FIRST_REFUSAL
     return call.outcome != ERROR or call.error_type in _TIMEOUTS or was_answered
 

@@ -86,11 +86,14 @@ class StainlessStream(_Stainless, ObservedStream):
         return is_usage_alone(event)
 
     def raised(self, error: BaseException) -> Any:
-        """The event in the frame of the library's own loop (`Stream.__stream__`), where nothing else keeps it."""
-        trace, event = error.__traceback__, None
+        """The event in the frame of the library's own loop (`Stream.__stream__`), where nothing else keeps it.
+
+        Or what the error has of it.
+        """
+        trace, event = error.__traceback__, getattr(error, "body", None)
         while trace is not None:
             if trace.tb_frame.f_code.co_name == "__stream__":
-                event = trace.tb_frame.f_locals.get("data")
+                event = trace.tb_frame.f_locals.get("data") or event
             trace = trace.tb_next
         return event if isinstance(event, Mapping) else None
 
