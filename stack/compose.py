@@ -34,8 +34,8 @@ class Service(NamedTuple):
 
     @property
     def version(self) -> str:
-        """The version that the image's tag names: `prom/prometheus:v3.14.0` gives `3.14.0`."""
-        return self.image.rpartition(":")[2].removeprefix("v")
+        """The version that the image's tag names: `prom/prometheus:v3.14.0@sha256:...` gives `3.14.0`."""
+        return self.image.partition("@")[0].rpartition(":")[2].removeprefix("v")
 
 
 def services(file: Path = FILE) -> dict[str, Service]:
