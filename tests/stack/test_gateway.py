@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Generator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+import yaml
 from opentelemetry._logs import LogRecord
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -28,8 +24,9 @@ from opentelemetry.trace import Status, StatusCode
 from stack import Stack
 from stack.chaos.load import Agent
 from stack.chaos.provider import Bill, serving
-from stack.compose import ROOT, Mount, Service
+from stack.compose import ROOT
 
+from collectors import agent, find_gateways, gateway, judge_at_once, make_certificate, scrape
 from costspan import names
 from costspan.alerting.series import FOREIGN_METRICS
 from costspan.names import COST_USD
@@ -49,69 +46,18 @@ class Fleet(NamedTuple):
     certificate: str
 
 
-def collector(name: str, file: str, **environment: str) -> Service:
-    """A Collector with one of the fleet's configurations."""
-    return Service(
-        name=name,
-        image="",
-        command=("--config=/etc/otelcol/allow-list.yaml", f"--config=/etc/otelcol/{file}"),
-        environment={"COSTSPAN_QUEUE": "/var/lib/otelcol", **environment},
-        mounts=(
-            Mount(PurePosixPath("/etc/otelcol"), ROOT / "collector-config", ""),
-            Mount(PurePosixPath("/var/lib/otelcol"), None, f"{name}-data"),
-        ),
-        published={},
-        health="http://127.0.0.1:13133/",
-        needs=(),
-    )
-
-
-def make_certificate(folder: Path) -> None:
-    """A certificate for 127.0.0.1 that is its own authority: cert.pem and key.pem."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.timezone.utc)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gateway")])
-    host = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([host]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-
-
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Generator[Fleet]:
     """A gateway, a machine with the right token, a machine with a wrong one, and Prometheus."""
     folder = tmp_path_factory.mktemp("fleet")
     make_certificate(folder)
-    (folder / "tokens").write_text("of-another-team\nright-token\n")
-    (folder / "right").write_text("right-token\n")
-    (folder / "wrong").write_text("wrong-token\n")
-    ours = {"COSTSPAN_GATEWAY": "https://gateway:4318", "COSTSPAN_CA_FILE": f"{folder}/cert.pem"}
     with over_http() as (store, received):
-        gateway = collector(
-            "gateway", "gateway.yaml", COSTSPAN_CERT_FILE=f"{folder}/cert.pem", COSTSPAN_KEY_FILE=f"{folder}/key.pem",
-            COSTSPAN_TOKEN_FILE=f"{folder}/tokens", COSTSPAN_PROMETHEUS="http://prometheus:9090/api/v1/otlp",
-            COSTSPAN_PROMETHEUS_AUTHORIZATION_FILE=f"{folder}/stack/data/prometheus-password/costspan/authorization",
-            COSTSPAN_EVENTS=store, COSTSPAN_TRACES=store,
-        )  # fmt: skip
-        machine = collector("machine", "agent.yaml", COSTSPAN_TOKEN_FILE=f"{folder}/right", **ours)
-        stranger = collector("stranger", "agent.yaml", COSTSPAN_TOKEN_FILE=f"{folder}/wrong", **ours)
-        stack = needing_programs(
-            lambda: Stack(folder / "stack", only=["prometheus"], more=[gateway, machine, stranger])
-        )
-        configuration = stack.configuration("gateway") / "gateway.yaml"
-        configuration.write_text(configuration.read_text().replace("decision_wait: 30s", "decision_wait: 1s"))
+        way_in = gateway("gateway", folder, store)
+        machine, stranger = agent("machine", folder, "gateway"), agent("stranger", folder, "gateway", is_known=False)
+        stack = needing_programs(lambda: Stack(folder / "stack", only=["prometheus"], more=[way_in, machine, stranger]))
+        judge_at_once(stack, "gateway")
+        find_gateways(stack, ["machine", "stranger"], ["gateway"])
+        scrape(stack, agents=["machine", "stranger"], gateways=["gateway"])
         with stack:
             yield Fleet(stack, received, f"{folder}/cert.pem")
 
@@ -155,6 +101,33 @@ def test_a_wrong_token_is_refused_and_counted_on_both_sides(fleet: Fleet) -> Non
     lost = "otelcol_exporter_send_failed_metric_points"
     fleet.stack.until(lambda: counted(fleet, "stranger", lost), "the stranger is to count its loss")
     assert fleet.stack.query(f'llm_cost_usd_total{{job="{job}"}}') == []
+
+
+def rule(alert: str) -> str:
+    """What a shipped rule asks."""
+    groups = yaml.safe_load((ROOT / "prometheus" / "rules" / "meter.yml").read_text(encoding="utf-8"))["groups"]
+    (asked,) = [each["expr"] for group in groups for each in group["rules"] if each.get("alert") == alert]
+    return asked
+
+
+@pytest.mark.parametrize(("alert", "collector"), [("LlmPipelineLoss", "stranger"), ("LlmWrongToken", "gateway")])
+def test_an_alert_on_the_pipeline_sees_the_collectors_of_the_fleet(fleet: Fleet, alert: str, collector: str) -> None:
+    """Prometheus scrapes agents and gateways from its files of targets, and the shipped rule names the one concerned."""
+    with program(fleet.stack.url("stranger", 4318), new_job()) as sender:
+        sender.count(COST_USD, 99.0)
+    where = fleet.stack.places.address(collector, 8888)
+
+    def named() -> set[str]:
+        return {row["metric"].get("instance", "") for row in fleet.stack.query(rule(alert))}
+
+    fleet.stack.until(lambda: where in named(), f"{alert} is to name {where}")
+
+
+def test_the_whole_fleet_is_scraped(fleet: Fleet) -> None:
+    """Each Collector by the job of its kind."""
+    for job, count in (("costspan-agents", 2), ("costspan-gateways", 1)):
+        up = f'sum(up{{job="{job}"}})'
+        fleet.stack.until(lambda up=up, count=count: fleet.stack.value(up) == count, f"{up} is to be {count}")
 
 
 WRONG_TOKENS = [{}, {"authorization": "Bearer wrong-token"}, {"authorization": "Basic cmlnaHQtdG9rZW4="}]

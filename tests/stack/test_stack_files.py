@@ -27,7 +27,7 @@ MONEY = {
     "gateway.yaml": "otlp_http/prometheus",
 }
 FLEET = (
-    "GATEWAY", "TOKEN_FILE", "CA_FILE", "CERT_FILE", "KEY_FILE", "QUEUE", "PROMETHEUS", "PROMETHEUS_AUTHORIZATION_FILE",
+    "GATEWAY", "GATEWAY_HOST", "TOKEN_FILE", "CA_FILE", "CERT_FILE", "KEY_FILE", "QUEUE", "PROMETHEUS", "PROMETHEUS_AUTHORIZATION_FILE",
     "EVENTS", "TRACES",
 )  # fmt: skip
 
@@ -111,6 +111,17 @@ def test_the_way_of_money_loses_nothing(file: str) -> None:
     assert queue["storage"] in said["service"]["extensions"]
 
 
+def test_only_spans_choose_a_gateway_by_what_they_hold() -> None:
+    """The load-balancing exporter keeps a trace at one gateway; no figure of money goes through it."""
+    said = read("collector-config/agent.yaml")
+    assert said["exporters"]["load_balancing/traces"]["routing_key"] == "traceID"
+    choosing = {
+        signal: [name for name in pipeline["exporters"] if name.startswith("load_balancing")]
+        for signal, pipeline in said["service"]["pipelines"].items()
+    }
+    assert choosing == {"metrics": [], "logs": [], "traces": ["load_balancing/traces"]}
+
+
 def test_the_gateway_asks_for_a_token_under_tls_on_both_ways_in() -> None:
     """No way in without."""
     ways_in = read("collector-config/gateway.yaml")["receivers"]["otlp"]["protocols"]
@@ -169,6 +180,12 @@ def test_versions_are_said_once() -> None:
         name: wanted[name] for name in ("prometheus", "alertmanager")
     }
     assert go_version("collector-builder") == manifest["dist"]["version"] == wanted["collector"]
+    parts = [
+        part["gomod"].split()[1]
+        for kind in ("receivers", "processors", "exporters", "extensions")
+        for part in manifest[kind]
+    ]
+    assert set(parts) == {f"v{wanted['collector']}"}
     dockerfile = read("docker-compose.yml")["services"]["collector"]["build"]["dockerfile_inline"]
     assert f"opentelemetry-collector-contrib:{wanted['collector']}" in dockerfile
 
@@ -179,6 +196,27 @@ def test_versions_are_said_once() -> None:
 def test_prometheus_takes_its_configuration() -> None:
     """`promtool check config`, rules included."""
     accepts(ours("promtool"), "check", "config", ROOT / "prometheus" / "prometheus.yml")
+
+
+def test_every_part_of_the_way_is_scraped() -> None:
+    """What is not scraped cannot be alerted on: Collectors of one machine and of the fleet, Prometheus, Alertmanager."""
+    jobs = {job["job_name"]: job for job in read("prometheus/prometheus.yml")["scrape_configs"]}
+    fixed = {name: job["static_configs"][0]["targets"] for name, job in jobs.items() if "static_configs" in job}
+    assert fixed == {
+        "collector": ["collector:8888"],
+        "prometheus": ["prometheus:9090"],
+        "alertmanager": ["alertmanager:9093"],
+    }
+    listed = {name: job["file_sd_configs"][0]["files"] for name, job in jobs.items() if "file_sd_configs" in job}
+    assert listed == {"costspan-agents": ["targets/agents.yml"], "costspan-gateways": ["targets/gateways.yml"]}
+    assert all((ROOT / "prometheus" / file).exists() for (file,) in listed.values())
+
+
+@pytest.mark.parametrize("file", COLLECTORS)
+def test_a_collector_shows_its_own_figures_to_prometheus(file: str) -> None:
+    """At the port that is scraped, and not on loopback alone."""
+    (reader,) = read(f"collector-config/{file}")["service"]["telemetry"]["metrics"]["readers"]
+    assert reader["pull"]["exporter"]["prometheus"] == {"host": "0.0.0.0", "port": 8888}  # noqa: S104  # other machines ask
 
 
 @pytest.mark.parametrize("receivers", ["receivers.yml", "receivers.example.yml"])
