@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from answers import CUT, Asked, Reply, events, whole
-from costspan import attribution, names
+import asker
+from answers import CUT, Reply, events, whole
+from asker import Replies
+from costspan import attribution
 from costspan.calls import engine
 from costspan.clients import google_body
 from costspan.facts.call import ABANDONED, ERROR, OK, Answer, Call
 from costspan.facts.money import Cost, Unpriced
 from google_caller import Asker, genai
 from provider import Provider
-from watching import Watched
 
 # The library's own: of the async HTTP library that it is used with, and of images, for which it has a newer method.
 pytestmark = [
@@ -83,24 +84,12 @@ async def chat(a: Asker) -> None:
     await a.stream(talk.send_message_stream("And tomorrow?"))
 
 
-Replies = list[Reply | Callable[[Asked], Reply]]
-
-
 def asked(
     way: Callable[[Asker], Coroutine[Any, Any, None]], replies: Callable[[], Replies], provider: Provider, mode: str,
     **options: Any,
 ) -> list[Call]:  # fmt: skip
     """The calls that costspan booked, where the caller saw the same with and without it."""
-    provider.replies.extend(replies())
-    plain = Asker(provider.url, mode, **options).run(way)
-    assert not provider.replies, plain
-    provider.replies.extend(replies())
-    with Watched() as watched:
-        assert Asker(provider.url, mode, **options).run(way) == plain
-        calls = list(watched.calls())
-        assert len(watched.spans()) == len(watched.events()) == len(calls)
-        assert watched.total(names.REQUESTS) == len(calls)
-    return calls
+    return asker.asked(lambda: Asker(provider.url, mode, **options), way, replies, provider)
 
 
 @_HOSTS

@@ -11,7 +11,6 @@ import pytest
 
 import replaying
 from google_caller import Asker, genai
-from watching import Watched
 
 pytestmark = [
     replaying.needs_recordings,
@@ -93,17 +92,12 @@ def test_what_google_reported_is_what_is_counted(api: str, mode: str, server: An
         pytest.skip("this release asks Vertex AI for embeddings in the older way only")
     if api == "google.interactions" and importlib.util.find_spec("google.genai._gaos") is None:
         pytest.skip("this release has interactions on another transport, which is not watched")
-    found = [each for each in RECORDINGS if each["api"] == api and not is_under_way(each)]
-    assert found
-    differences: list[str] = []
-    with Watched() as watched:
-        for exchange in found:
-            before = len(watched.calls())
-            a = Asker(server.client_url(exchange["id"]), mode, is_vertex=api.startswith("vertex"))
-            a.run(lambda a, exchange=exchange: replay(a, exchange))  # type: ignore[misc]
-            calls = list(watched.calls())[before:]
-            if len(calls) != 1:
-                differences.append(f"{exchange['id']}: {len(calls)} calls counted, {a.seen[-1:]}"[:300])
-            else:
-                differences += replaying.differences(calls[0], exchange)
+
+    def again(exchange: dict[str, Any]) -> list[Any]:
+        a = Asker(server.client_url(exchange["id"]), mode, is_vertex=api.startswith("vertex"))
+        return a.run(lambda a: replay(a, exchange))
+
+    differences = replaying.mismatches(
+        [each for each in RECORDINGS if each["api"] == api and not is_under_way(each)], again
+    )
     assert not differences, "\n".join(differences)

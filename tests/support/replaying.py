@@ -19,6 +19,7 @@ import pytest
 
 from costspan.facts.call import ERROR, Call
 from places import CORPUS
+from watching import Watched
 
 FOLDER = CORPUS
 _TEXT = [{"role": "user", "content": "the server answers from a recording, whatever is asked"}]
@@ -217,3 +218,19 @@ def differences(call: Call, exchange: dict[str, Any]) -> list[str]:
     if (call.outcome == ERROR) != bool(expected["is_error"]):
         found.append(f"outcome {call.outcome}, error expected: {expected['is_error']}")
     return [f"{exchange['id']}: {difference}" for difference in found]
+
+
+def mismatches(exchanges: list[dict[str, Any]], replay: Callable[[dict[str, Any]], list[Any]]) -> list[str]:
+    """What is not counted as the exchanges report it, where `replay` makes the call of each, and gives what it saw."""
+    assert exchanges
+    found: list[str] = []
+    with Watched() as watched:
+        for exchange in exchanges:
+            before = len(watched.calls())
+            seen = replay(exchange)
+            calls = list(watched.calls())[before:]
+            if len(calls) != 1:
+                found.append(f"{exchange['id']}: {len(calls)} calls counted, {seen[-1:]}"[:300])
+            else:
+                found += differences(calls[0], exchange)
+    return found
