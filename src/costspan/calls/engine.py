@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from costspan.calls.description import Endpoint
 
 _NS_PER_S: Final = 1e9
+_STATUSES: Final = range(100, 600)
 _ABANDONING: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
 
 
@@ -190,7 +191,7 @@ class ObservedCall:
         call.error_type = call.error_type or foreign.text(type(error).__qualname__)
         for name in ("status_code", "code"):  # `code` is text with some libraries, a method with others
             status = getattr(error, name, None)
-            if type(status) is int:
+            if type(status) is int and status in _STATUSES:  # others have -1 or 0 where there was none
                 call.http_status = status
                 break
         response = getattr(error, "response", None)
