@@ -34,6 +34,8 @@ TESTS = (
     "test_google_replay",
     "test_bedrock",
     "test_bedrock_replay",
+    "test_ollama",
+    "test_ollama_replay",
 )
 TOOLS = ("pytest>=9", "pytest-asyncio>=1", "pytest-randomly>=5", "pytest-xdist>=3", "hypothesis")
 

@@ -69,6 +69,12 @@ def events(bodies: Iterable[Any], *, named: bool = False) -> Reply:
     return Reply(kind=EVENTS, pieces=[_event(body, named=named) for body in bodies])
 
 
+def lines(bodies: Iterable[Any]) -> Reply:
+    """One JSON value a line; CUT among them is kept."""
+    pieces = [body if body is CUT else json.dumps(body).encode() + b"\n" for body in bodies]
+    return Reply(kind="application/x-ndjson", pieces=pieces)
+
+
 def _event(body: Any, *, named: bool) -> Any:
     if body is CUT or isinstance(body, threading.Event):
         return body

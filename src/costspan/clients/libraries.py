@@ -14,6 +14,7 @@ WAITED_FOR = {
     "perplexity": "perplexity._base_client",
     "google_genai": "google.genai._api_client",
     "bedrock": "botocore.client",
+    "ollama": "ollama._client",
 }
 
 #: Those whose library calls much else besides LLMs: it is not watched before the first client of one of these services.
@@ -25,7 +26,6 @@ NOT_WATCHED = {
     "vertexai.generative_models": "google-cloud-aiplatform",
     "mistralai": "mistralai",
     "cohere": "cohere",
-    "ollama": "ollama",
     "huggingface_hub.inference._client": "huggingface_hub",
     "azure.ai.inference": "azure-ai-inference",
     "xai_sdk": "xai-sdk",
