@@ -164,7 +164,12 @@ def test_every_link_is_absolute_and_leads_to_a_page_that_is_there() -> None:
             page = re.fullmatch(r"https://github\.com/costspan/costspan/blob/main/(.*)", notes["runbook_url"])
             board = re.match(r"http://localhost:3000/d/([\w-]+)", notes["dashboard_url"])
             assert page
-            assert (ROOT / page[1]).is_file()
+            path, _, anchor = page[1].partition("#")
+            assert (ROOT / path).is_file()
+            assert anchor in {
+                "",
+                *(head.lower() for head in re.findall(r"^#+ (.*)$", (ROOT / path).read_text(), re.MULTILINE)),
+            }
             assert board
             assert board[1] in dashboards
 
