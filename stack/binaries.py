@@ -84,6 +84,7 @@ def families() -> dict[str, Family]:
             alertmanager.image,
             "0.27.0",
         ),
+        "kustomize": Family("kustomize", go_version("kustomize"), {"kustomize": ""}, "", "5.4.0"),
         "compose": Family("compose", go_version("compose"), {"docker-compose": ""}, "", "2.23.0"),  # dockerfile_inline
     }
 

@@ -26,7 +26,7 @@ from stack.chaos.load import Agent
 from stack.chaos.provider import Bill, serving
 from stack.compose import ROOT
 
-from collectors import agent, find_gateways, gateway, judge_at_once, make_certificate, scrape
+from collectors import agent, find_gateways, gateway, in_pods, judge_at_once, make_certificate, scrape
 from costspan import names
 from costspan.alerting.series import FOREIGN_METRICS
 from costspan.names import COST_USD
@@ -46,14 +46,19 @@ class Fleet(NamedTuple):
     certificate: str
 
 
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Generator[Fleet]:
-    """A gateway, a machine with the right token, a machine with a wrong one, and Prometheus."""
+@pytest.fixture(scope="module", params=["machines", "kubernetes"])
+def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Fleet]:
+    """A gateway, a machine with the right token, a machine with a wrong one, and Prometheus.
+
+    Once with the files as they are, once with arguments, variables and files of the pods that kustomize makes.
+    """
     folder = tmp_path_factory.mktemp("fleet")
     make_certificate(folder)
     with over_http() as (store, received):
         way_in = gateway("gateway", folder, store)
         machine, stranger = agent("machine", folder, "gateway"), agent("stranger", folder, "gateway", is_known=False)
+        if request.param == "kubernetes":
+            way_in, machine, stranger = in_pods(folder, way_in, machine, stranger)
         stack = needing_programs(lambda: Stack(folder / "stack", only=["prometheus"], more=[way_in, machine, stranger]))
         judge_at_once(stack, "gateway")
         find_gateways(stack, ["machine", "stranger"], ["gateway"])

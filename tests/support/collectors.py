@@ -13,6 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from stack import Stack
 from stack.compose import ROOT, Mount, Service
 
+from cluster import Cluster
+from stack_clients import needing_programs
+
 
 def collector(name: str, file: str, **environment: str) -> Service:
     """A Collector with one of the fleet's configurations."""
@@ -73,6 +76,26 @@ def agent(name: str, folder: Path, gateway: str, *, is_known: bool = True) -> Se
         name, "agent.yaml", COSTSPAN_GATEWAY=f"https://{gateway}:4318", COSTSPAN_CA_FILE=f"{folder}/cert.pem",
         COSTSPAN_GATEWAY_HOST="127.0.0.1", COSTSPAN_TOKEN_FILE=f"{folder}/{token}",
     )  # fmt: skip
+
+
+def in_pods(folder: Path, way_in: Service, *machines: Service) -> tuple[Service, ...]:
+    """The same Collectors as the pods of stack/kubernetes have them; addresses and secrets are those of this machine."""
+    texts = {"tls.crt": "cert.pem", "tls.key": "key.pem", "ca.crt": "cert.pem", "token": "right", "tokens": "tokens"}
+    cluster = needing_programs(
+        lambda: Cluster(
+            folder / "cluster",
+            {name: (folder / file).read_text(encoding="utf-8") for name, file in texts.items()},
+            {name: way_in.environment[name] for name in ("COSTSPAN_PROMETHEUS", "COSTSPAN_EVENTS", "COSTSPAN_TRACES")},
+        )
+    )
+    known = way_in.environment["COSTSPAN_PROMETHEUS_AUTHORIZATION_FILE"]
+    pods = [cluster.collector(way_in.name, "costspan-gateway", COSTSPAN_PROMETHEUS_AUTHORIZATION_FILE=known)]
+    for machine in machines:
+        own = {name: machine.environment[name] for name in ("COSTSPAN_GATEWAY", "COSTSPAN_GATEWAY_HOST")}
+        if "wrong" in machine.environment["COSTSPAN_TOKEN_FILE"]:
+            own["COSTSPAN_TOKEN_FILE"] = machine.environment["COSTSPAN_TOKEN_FILE"]
+        pods.append(cluster.collector(machine.name, "costspan-agent", **own))
+    return tuple(pods)
 
 
 def edit(file: Path, old: str, new: str) -> None:
