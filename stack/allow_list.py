@@ -25,14 +25,14 @@ RESOURCE: Final = (
 
 
 def metrics() -> list[str]:
-    """Every metric that may pass."""
-    return sorted(metric.name for metric in names.METRICS)
+    """Every metric that may pass: ours, and what a Collector before this one reports of refused points."""
+    return sorted(metric.name for metric in (*names.METRICS, names.POINTS_REFUSED))
 
 
 def labels() -> list[str]:
     """Every label that may stay on a metric. The account is one by opt-in (OTEL_COSTSPAN_ACCOUNT_METRICS)."""
     ours = {label for metric in names.METRICS for label in metric.labels}
-    return sorted(ours | {names.ACCOUNT, names.PROCESS, _OVERFLOW})
+    return sorted(ours | {names.ACCOUNT, names.PROCESS, names.REFUSED_REASON, _OVERFLOW})
 
 
 def attributes() -> list[str]:
@@ -44,7 +44,11 @@ def attributes() -> list[str]:
 def written(text: str) -> str:
     """The file with its lists as they should be; a ValueError with the line where a list is not found."""
     lists = (
-        ("not (", r'(?: +metric\.name == "[^"]+"(?: or)?\n)+', _lines(metrics(), '{0}metric.name == "{1}" or', 12)),
+        (
+            "not (",
+            r'(?<=\n)(?: +metric\.name == "[^"]+"(?: or)?\n)+',
+            _lines(metrics(), '{0}metric.name == "{1}" or', 12),
+        ),
         *(
             (head, rf"(?<={re.escape(head)}\n)[^\]]+\n(?= +\])", _lines(words, '{0}"{1}",', 14))
             for head, words in (

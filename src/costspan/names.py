@@ -251,6 +251,16 @@ RETIRED_USD: Final = Metric(
     "costspan.retired.usd", COUNTER, USD_UNIT, "Cost of months that a process of long life tells no more.", ()
 )
 
+#: Not ours: what a Collector sends in the place of points that Prometheus could not take (collector-config/allow-list.yaml).
+REFUSED_REASON: Final = "costspan.reason"
+POINTS_REFUSED: Final = Metric(
+    "costspan.points.refused",
+    GAUGE,
+    "",
+    "1 for a process whose points a Collector refused, and for each reason: delta, time, value, kind.",
+    (REFUSED_REASON,),
+)
+
 METRICS: Final = (
     INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, REASONING_TOKENS, DURATION_S, FIRST_CHUNK_S,
     COST_USD, REQUESTS, UNPRICED_REQUESTS, UNPRICED_TOKENS, SESSION_COST_USD, SESSION_TOKENS, DAY_COST_USD, DAY_TOKENS,

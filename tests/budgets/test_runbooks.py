@@ -226,10 +226,15 @@ STORIES: dict[str, Story] = {
         [{**COLLECTOR, "exporter": "otlp_http/prometheus"}, PROMETHEUS], fires=40, ended=75,
     ),
     "LlmPointsRefused": Story(
-        of("otelcol_processor_filter_datapoints_filtered", "0x10 5x40", COLLECTOR, filter="filter/metrics")
+        {series: "_x5 1x10" for at in "123"
+         for series in of("costspan_points_refused", "", PROCESS, instance=f"p-{at}", costspan_reason="delta")}
+        | of("costspan_points_refused", "_x5 1x2", PROCESS, costspan_reason="delta", otel_scope_name="costspan")
+        | of("costspan_points_refused", "1x5", OTHER, costspan_reason="time") | INFO
+        | of("otelcol_processor_filter_datapoints_filtered", "0x10 5x40", COLLECTOR, filter="filter/metrics")
         | of("otelcol_processor_filter_datapoints_filtered", "4x50", GATEWAY, filter="filter/metrics")
         | of("otelcol_processor_filter_datapoints_filtered", "0+9x50", GATEWAY, filter="filter/foreign"),
-        [COLLECTOR], fires=55, ended=55,
+        [{"job": "night-batch", "costspan_reason": "delta"}, {**PROCESS, "costspan_reason": "delta"}, HOST, COLLECTOR],
+        fires=55, ended=75,
     ),
     "LlmWrongToken": Story(
         of("http_server_request_duration_count", "_x10 1x40", GATEWAY, http_response_status_code="401")

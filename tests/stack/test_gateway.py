@@ -31,7 +31,7 @@ from costspan import names
 from costspan.alerting.series import FOREIGN_METRICS
 from costspan.names import COST_USD
 from otlp_receiver import Received, attributes, over_http
-from stack_clients import needing_programs, new_job, program, request
+from stack_clients import needing_programs, new_job, post, program, request
 
 #: The team and service of the program whose traces are sampled.
 SAMPLED = "sampled"
@@ -126,6 +126,18 @@ def test_an_alert_on_the_pipeline_sees_the_collectors_of_the_fleet(fleet: Fleet,
         return {row["metric"].get("instance", "") for row in fleet.stack.query(rule(alert))}
 
     fleet.stack.until(lambda: where in named(), f"{alert} is to name {where}")
+
+
+def test_a_gateway_passes_on_whose_points_an_agent_refused(fleet: Fleet) -> None:
+    """The shipped rule names the program behind the agent, and why."""
+    job = new_job()
+    post(fleet.stack.url("machine", 4318), request(job, COST_USD, delta=True))
+
+    def named() -> set[tuple[str, str]]:
+        rows = [row["metric"] for row in fleet.stack.query(rule("LlmPointsRefused"))]
+        return {(row["job"], row.get("costspan_reason", "")) for row in rows}
+
+    fleet.stack.until(lambda: (job, "delta") in named(), f"{job} is to be named")
 
 
 def test_the_whole_fleet_is_scraped(fleet: Fleet) -> None:

@@ -180,24 +180,25 @@ def test_a_foreign_metric_is_dropped(stack: Stack) -> None:
 
 
 POISON = [
-    # what                      the point                                        what stands for it in Prometheus
-    ("huge label value",        {"labels": {"llm.team": "t" * 1_000_000}},       1.5),
-    ("binary label value",      {"labels": {"llm.team": bytes(range(256))}},     1.5),
-    ("thousands of values",     {"labels": {"llm.team": [f"t-{n}" for n in range(5_000)]}}, 1.5),
-    ("huge session",            {"labels": {"session.id": "s" * 1_000_000}},     1.5),
-    ("clock ahead by a year",   {"time_s": time.time() + 365 * DAY_S},           1.5),
-    ("clock at 1970",           {"time_s": 1},                                   None),
-    ("not a number",            {"value": math.nan},                             None),
-    ("endless",                 {"value": math.inf},                             None),
-    ("negative money",          {"value": -1000.0},                              None),
-    ("delta",                   {"delta": True},                                 None),
-    ("no name",                 {"name": ""},                                    None),
+    # what                      the point                                        in Prometheus  why it is refused
+    ("huge label value",        {"labels": {"llm.team": "t" * 1_000_000}},       1.5,  None),
+    ("binary label value",      {"labels": {"llm.team": bytes(range(256))}},     1.5,  None),
+    ("thousands of values",     {"labels": {"llm.team": [f"t-{n}" for n in range(5_000)]}}, 1.5, None),
+    ("huge session",            {"labels": {"session.id": "s" * 1_000_000}},     1.5,  None),
+    ("a reason of its own",     {"labels": {"costspan.reason": "delta"}},        1.5,  None),
+    ("clock ahead by a year",   {"time_s": time.time() + 365 * DAY_S},           1.5,  None),
+    ("clock at 1970",           {"time_s": 1},                                   None, "time"),
+    ("not a number",            {"value": math.nan},                             None, "value"),
+    ("endless",                 {"value": math.inf},                             None, "value"),
+    ("negative money",          {"value": -1000.0},                              None, "value"),
+    ("delta",                   {"delta": True},                                 None, "delta"),
+    ("no name",                 {"name": ""},                                    None, None),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("what", "changes", "value"), POISON, ids=[row[0] for row in POISON])
-def test_a_poisoned_point_costs_nobody_else_a_cent(
-    stack: Stack, what: str, changes: dict[str, object], value: float | None
+@pytest.mark.parametrize(("what", "changes", "value", "reason"), POISON, ids=[row[0] for row in POISON])
+def test_a_poisoned_point_costs_nobody_else_a_cent_and_its_sender_is_named(
+    stack: Stack, what: str, changes: dict[str, object], value: float | None, reason: str | None
 ) -> None:
     """In one request with a good point, the good one arrives; what is impossible is left out, what can be mended is."""
     good, bad = new_job(), new_job()
@@ -205,6 +206,37 @@ def test_a_poisoned_point_costs_nobody_else_a_cent(
     arrives(stack, f'llm_cost_usd_total{{job="{good}"}}', 1.5)
     assert stack.value(f'last_over_time(llm_cost_usd_total{{job="{bad}"}}[1h])') == value, what
     assert all(len(label) <= 200 for label in labels(stack, bad))
+    assert refused(stack, good, bad) == ({(bad, reason)} if reason else set())
+
+
+def refused(stack: Stack, *jobs: str) -> set[tuple[str, str]]:
+    """Whose points a Collector reports as refused, and why; one series each."""
+    rows = stack.query(f'costspan_points_refused{{job=~"{"|".join(jobs)}"}}')
+    told = [(row["metric"]["job"], row["metric"]["costspan_reason"]) for row in rows]
+    assert len(told) == len(set(told))
+    assert {row["value"][1] for row in rows} <= {"1"}
+    return set(told)
+
+
+def test_the_program_that_sends_deltas_is_named_and_so_is_one_with_other_histograms(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the SDK's own settings; a program that sends both right and wrong points is named, its right ones arrive."""
+    deltas, exponential = new_job(), new_job()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta")
+    with program(collector(stack), deltas) as sender:
+        sender.count(COST_USD, 1.5)
+        sender.count(names.DURATION_S, 0.5)
+        sender.count(names.DEGRADED, 1)
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "base2_exponential_bucket_histogram")
+    with program(collector(stack), exponential) as sender:
+        sender.count(COST_USD, 1.5)
+        sender.count(names.DURATION_S, 0.5)
+    arrives(stack, f'sum(costspan_degraded{{job="{deltas}"}})', 1)
+    arrives(stack, f'llm_cost_usd_total{{job="{exponential}"}}', 1.5)
+    assert refused(stack, deltas, exponential) == {(deltas, "delta"), (exponential, "kind")}
+    assert stack.query(f'llm_cost_usd_total{{job="{deltas}"}}') == []
 
 
 def labels(stack: Stack, job: str) -> set[str]:

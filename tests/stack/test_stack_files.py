@@ -86,10 +86,12 @@ def test_the_collector_takes_its_configuration(file: str) -> None:
 def test_a_collector_limits_memory_first_and_lets_only_known_names_pass(file: str) -> None:
     """Every pipeline begins with the memory limiter and goes through the allow-list; none batches in memory."""
     wanted = {
-        "metrics": {"filter/foreign", "filter/metrics", "transform/resource", "transform/metrics"},
+        "metrics": {
+            "filter/foreign", "transform/refused", "filter/metrics", "filter/refused", "transform/resource", "transform/metrics",
+        },
         "logs": {"filter/events", "transform/resource", "redaction/attributes", "transform/texts"},
         "traces": {"transform/resource", "redaction/attributes", "transform/texts"},
-    }
+    }  # fmt: skip
     pipelines = read(f"collector-config/{file}")["service"]["pipelines"]
     assert set(pipelines) == set(wanted)
     for signal, pipeline in pipelines.items():

@@ -41,8 +41,10 @@ from costspan.names import (
     LEDGER_LOST_USD,
     LEDGER_WRITTEN_USD,
     PLACE,
+    POINTS_REFUSED,
     PROVIDER,
     QUALITY,
+    REFUSED_REASON,
     REQUEST_MODEL,
     REQUESTS,
     RETIRED_USD,
@@ -187,13 +189,7 @@ def _pipeline() -> Iterator[Alert]:
         f"{_WHERE} loses telemetry",
         "About {{ $value | humanize }} points were refused or thrown away in the last 10 minutes.",
     )
-    yield Alert(
-        "LlmPointsRefused",
-        _counted_elsewhere(*COLLECTOR_FILTERED),
-        WARNING,
-        f"{_WHERE} takes points of LLM calls away: somebody sends what cannot be counted",
-        "About {{ $value | humanize }} points in the last 10 minutes were deltas, older than 45 days, or no amounts.",
-    )
+    yield _points_refused()
     yield Alert(
         "LlmWrongToken",
         _counted_elsewhere(*COLLECTOR_STRANGERS),
@@ -215,6 +211,25 @@ def _pipeline() -> Iterator[Alert]:
         "The queue of {{ $labels.exporter }} in the Collector is {{ $value | humanizePercentage }} full",
         "The store behind it does not take what arrives. When the queue is full, programs have to wait.",
         held="5m",
+    )
+
+
+def _points_refused() -> Alert:
+    """By the name of the sender, as the Collectors of this repository tell it; of other Collectors only their counters."""
+    reason = prometheus_label(REFUSED_REASON)
+    named = f"count by (job, {reason}) (max_over_time({POINTS_REFUSED.prometheus}[10m]))"
+    sender = f"{_JOB} sends points that cannot be counted ({{{{ $labels.{reason} }}}}): its spend is not seen in full"
+    unnamed = f"{_WHERE} takes points of LLM calls away: somebody sends what cannot be counted"
+    why = (
+        f"{{{{ $value }}}} processes of {_JOB} in the last 10 minutes. delta: unset OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE "
+        "there; time: its clock is more than 45 days behind; value, kind: it is broken, or not costspan."
+    )
+    return Alert(
+        "LlmPointsRefused",
+        f"{named}\nor on () (\n{indented(_counted_elsewhere(*COLLECTOR_FILTERED))}\n)",
+        WARNING,
+        f"{{{{ if $labels.{reason} }}}}{sender}{{{{ else }}}}{unnamed}{{{{ end }}}}",
+        f"{{{{ if $labels.{reason} }}}}{why}{{{{ else }}}}About {{{{ $value | humanize }}}} points in the last 10 minutes.{{{{ end }}}}",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from costspan.budgets.policy import DIMENSIONS
-from costspan.names import PERIOD, TEAM, WEEKDAY, prometheus_label
+from costspan.names import PERIOD, POINTS_REFUSED, REFUSED_REASON, TEAM, WEEKDAY, prometheus_label
 
 #: The name of a budget.
 BUDGET_LABEL: Final = "llm_budget"
@@ -75,7 +75,7 @@ RECORDED: Final = (
 #: the names of exporters and receivers in the Collector's telemetry about itself.
 FOREIGN_LABELS: Final = (
     "job", "instance", "otel_metric_overflow", "exporter", "receiver", "data_type", "filter", "http_response_status_code",
-    "rpc_response_status_code",
+    "rpc_response_status_code", prometheus_label(REFUSED_REASON),
 )  # fmt: skip
 
 # https://opentelemetry.io/docs/collector/internal-telemetry/: the telemetry reader of the Collector decides whether
@@ -115,4 +115,5 @@ FOREIGN_COUNTERS: Final = (
 )  # fmt: skip
 FOREIGN_METRICS: Final = (
     *(counter.partition("{")[0] for counter in FOREIGN_COUNTERS), COLLECTOR_QUEUE_SIZE, COLLECTOR_QUEUE_CAPACITY,
+    POINTS_REFUSED.prometheus,
 )  # fmt: skip
