@@ -14,10 +14,13 @@ from opentelemetry.trace import Status, StatusCode
 from stack import Stack
 
 from collectors import agent, find_gateways, gateway, judge_at_once, make_certificate
+from costspan.names import COST_USD
 from otlp_receiver import Received, over_http
-from stack_clients import needing_programs
+from stack_clients import needing_programs, new_job, post, request
 
 TRACES = 40
+#: A machine on which the name of the gateways says nothing.
+LOST = "machine-lost"
 MACHINES, GATEWAYS = ("machine-a", "machine-b"), ("gateway-a", "gateway-b")
 
 
@@ -35,7 +38,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Generator[Fleet]:
     make_certificate(folder)
     with over_http() as (first, one), over_http() as (second, other):
         ways_in = [gateway(name, folder, store) for name, store in zip(GATEWAYS, (first, second), strict=True)]
-        machines = [agent(name, folder, GATEWAYS[0]) for name in MACHINES]
+        machines = [agent(name, folder, GATEWAYS[0]) for name in (*MACHINES, LOST)]
+        machines[-1].environment["COSTSPAN_GATEWAY_HOST"] = "gateways.invalid"
         stack = needing_programs(lambda: Stack(folder / "stack", only=["prometheus"], more=[*ways_in, *machines]))
         for name in GATEWAYS:
             judge_at_once(stack, name)
@@ -87,3 +91,11 @@ def test_spans_wait_on_disk_while_no_gateway_is_there(fleet: Fleet) -> None:
     fleet.stack.start(*MACHINES, *GATEWAYS)
     one, other = fleet.received
     fleet.stack.until(lambda: whole(one, sent) | whole(other, sent) == sent, "every trace is to arrive whole", 90)
+
+
+def test_money_needs_no_choice_among_gateways(fleet: Fleet) -> None:
+    """An agent that finds no gateway for its spans starts all the same, and its figures arrive."""
+    job = new_job()
+    assert post(fleet.stack.url(LOST, 4318), request(job, COST_USD)) == 200
+    arrived = f'llm_cost_usd_total{{job="{job}"}}'
+    fleet.stack.until(lambda: fleet.stack.value(arrived) == 1.5, "the money is to arrive")
