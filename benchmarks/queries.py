@@ -23,6 +23,7 @@ from tests.support.promtools import ROOT, program, prometheus
 
 from costspan import names
 from costspan.alerting.series import BUDGET_LABEL, EVERY_LABEL, PERIOD_LABEL, RECORDED, WEEKDAY_LABEL, WINDOW_LABEL
+from costspan.budgets.policy import load
 from costspan.names import DURATION_BUCKETS_S, METRICS, Metric, prometheus_label
 
 _DAYS: Final = 30
@@ -41,7 +42,7 @@ _RECORDED_VALUES: Final[dict[str, tuple[str, ...]]] = {
     **{prometheus_label(name): _VALUES[name] for name in (names.REQUEST_MODEL, names.SOURCE)},
     PERIOD_LABEL: ("202611",), EVERY_LABEL: ("month",), WEEKDAY_LABEL: ("7",),
     WINDOW_LABEL: ("5m", "30m", "1h", "2h", "6h", "1d"),
-    BUDGET_LABEL: tuple(budget["name"] for budget in json.loads((ROOT / "prometheus" / "budgets.json").read_text())["budgets"]),
+    BUDGET_LABEL: tuple(budget.name for budget in load(ROOT / "examples" / "budgets" / "budgets.yaml").budgets),
 }  # fmt: skip
 _SPARSE: Final = (names.SESSION_COST_USD, names.SESSION_TOKENS)
 
@@ -116,7 +117,7 @@ def fill(store: Path, processes: int, sessions: int) -> tuple[int, int]:
 
 def _took_s(address: str, query: Query) -> float:
     step_s = _DAY_S if query.step == "1d" else _DAYS * _DAY_S // (query.points or _PIXELS)
-    form = {"query": filled(query.expression, _DAYS * _DAY_S, step_s=step_s)}
+    form = {"query": filled(query.expression, _DAYS * _DAY_S, step_s=step_s, end_s=_END_S)}
     if query.is_instant:
         way, form = "query", {**form, "time": str(_END_S)}
     else:

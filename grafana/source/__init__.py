@@ -1,1 +1,1 @@
-"""The dashboards as code: `python -m grafana.source` writes grafana/dashboards from names.py and the compiled budgets."""
+"""The dashboards as code: `python -m grafana.source` writes them, of names.py and of the series that the rules record."""

@@ -1,76 +1,68 @@
-"""Budgets: month and day to date against the limits, where the pace leads, what burns. From the compiled budgets.json."""
+"""Budgets: month and day to date against the limits, where the pace leads, what burns.
+
+Everything is read from the series that the compiled rules record: names, limits, thresholds, owners. A budgets.yaml that is
+compiled is shown, and no dashboard is written for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from grafana.source import signals
-from grafana.source.dashboard import Dashboard, Row
-from grafana.source.panels import BLUE, GREEN, RED, YELLOW, Look, figure, gauge, lines, table
+from grafana.source.dashboard import Dashboard, Row, choice, only
+from grafana.source.panels import BLUE, NO_COLOUR, ORANGE, RED, Json, Look, bar, figure, gauge, highlight, lines, table
 from grafana.source.promql import title
-from grafana.source.signals import COUNT, PLAIN, SHARE, Signal
 
-from costspan.alerting.series import BUDGET_LABEL, EVERY_LABEL, WINDOW_LABEL
-from costspan.budgets.policy import DIMENSIONS, USD
+from costspan.alerting.series import BUDGET_LABEL, EVERY_LABEL, OWNER_LABEL
+from costspan.budgets.policy import DIMENSIONS
 from costspan.names import prometheus_label
 
-_NO_RULES: Final = "no spend yet, or no rules: see docs/budgets.md"
+_NO_RULES: Final = Look(nothing="no spend yet, or no rules: see docs/budgets.md")
+_NO_BUDGETS: Final = "no budgets: see docs/budgets.md"
 _DIMENSION: Final = {prometheus_label(name): title(word) for word, name in DIMENSIONS.items()}
+_KEYS: Final = {BUDGET_LABEL: "Budget", EVERY_LABEL: "Period", signals.EACH_LABEL: "For", OWNER_LABEL: "Owner"}
+_STATES: Final = {
+    signals.BELOW: ("fine", NO_COLOUR),
+    signals.ABOVE: ("threshold reached", ORANGE),
+    signals.LAST: ("limit or last threshold", RED),
+}
+_AS_OF: Final = "As of the end of the time range"
 
 
-def dashboard(budgets: Mapping[str, Any]) -> Dashboard:
-    """The dashboard of a budgets.json."""
-    look = Look(nothing=_NO_RULES)
+def dashboard() -> Dashboard:
+    """The dashboard."""
+    to_date = f"{_AS_OF}, in the budget time zone."
     now = [
-        figure("This month", "To date, in the budget time zone.", (signals.THIS_MONTH,), 6, look),
-        figure("Today", "To date, in the budget time zone.", (signals.TODAY,), 6, look),
-        figure("Last hour", "What arrived in the last hour.", (signals.LAST_HOUR,), 6, look),
-        gauge("How much of the period is over", "Day and month.", (signals.PERIOD_OVER,), 6, look),
+        figure("Month to date", to_date, (signals.MONTH_TO_DATE,), 6, _NO_RULES),
+        figure("Day to date", to_date, (signals.DAY_TO_DATE,), 6, _NO_RULES),
+        figure("Last hour", "What arrived in the last hour of the time range.", (signals.LAST_HOUR,), 6, _NO_RULES),
+        gauge("How much of the period is over", to_date, (signals.PERIOD_OVER,), 6, _NO_RULES),
     ]
-    each = sorted({one["each_label"] for one in budgets["budgets"] if one["each_label"]})
-    keys = {BUDGET_LABEL: "Budget", EVERY_LABEL: "Period", **{label: _DIMENSION[label] for label in each}}
-    used = f"max by ({', '.join(keys)})"
-    columns = [one._replace(expression=f"{used} ({one.expression})")
-               for one in (signals.USED, signals.PROJECTED, signals.BURN)]  # fmt: skip
     spenders = table(
-        "What burns", "The twenty that spend most in each column.", _DIMENSION, signals.SPENDERS, order="This month",
+        "What burns", f"The twenty that spend most in each column. {_AS_OF}.", _DIMENSION, signals.SPENDERS,
+        order="Month to date", look=_NO_RULES,
     )  # fmt: skip
-    rows = [
-        Row(5, now),
-        Row(9, [table("All budgets", "The fullest first.", keys, columns, order="Used", look=Look(nothing=_NO_RULES))]),
-        Row(10, [spenders]),
-        *(row for one in budgets["budgets"] for row in _rows(one)),
-    ]
-    said = "Spend of the current day and month against budgets.yaml, whatever the time range says."
-    return Dashboard("budgets", "Budgets", said, rows, time_zone=budgets["time_zone"], start="now-24h")
+    graphs = [
+        lines("Used in the time range", "Of the limit, period by period.", (signals.USED_OVER_TIME,), look=_NO_RULES),
+        lines("Pace in the time range", "How many times faster than evenly, by the hour before.",
+              (signals.BURN_OVER_TIME,), look=_NO_RULES),
+    ]  # fmt: skip
+    rows = [Row(5, now), Row(12, [_budgets()]), Row(9, graphs), Row(10, [spenders])]
+    said = "Spend of day and month against budgets.yaml, as of the end of the time range: now, if it ends now."
+    chosen = [choice(signals.CHOSEN, signals.BUDGET_NAMES)]
+    return Dashboard("budgets", "Budgets", said, rows, start="now-24h", refresh="1m", choices=chosen)
 
 
-def _rows(one: Mapping[str, Any]) -> Iterator[Row]:
-    legend = f"{{{{{one['each_label']}}}}}" if one["each_label"] else ""
-    unit = signals.USD if one["unit"] == USD else COUNT
-    ask = one["queries"]
-    spent = Signal("Spent", unit, "In the period so far.", ask["spend"], legend)
-    limit = Signal("Limit", unit, "By budgets.yaml.", ask["limit"])
-    used = Signal("Used", SHARE, "Spend by limit.", ask["used"], legend or "used")
-    end = Signal("At the end", SHARE, "At this pace.", ask["projected"], legend or "at the end")
-    pace = Signal("Pace", PLAIN, "1 is evenly.", ask["burn"], f"{legend} {{{{{WINDOW_LABEL}}}}}".strip())
-    steps = _steps(one["thresholds"])
-    so_far, fill = f"no spend this {one['period']}", Look(steps=steps, nothing=f"no spend this {one['period']}")
-    said = f"Owner: {one['owner'] or 'nobody'}. Thresholds: {', '.join(one['thresholds'])} %."
-    yield Row(7, [
-        figure("Spent and limit", said, (spent, limit), 6, Look(nothing=so_far)),
-        gauge("Used", said, (used,), 6, fill),
-        gauge("At the end, at this pace", said, (end,), 6, fill),
-        lines("Pace", "How many times faster than evenly, by window.", (pace,), 6, Look(nothing=so_far)),
-    ], one["title"])  # fmt: skip
-
-
-def _steps(thresholds: list[str]) -> list[tuple[float | None, str]]:
-    """Green at first; yellow from the first threshold, red from 100 % or the last."""
-    shares = [float(percent) / 100 for percent in thresholds]
-    red = min([one for one in shares if one >= 1], default=shares[-1])
-    steps: list[tuple[float | None, str]] = [(None, GREEN if len(shares) > 1 or shares[0] < red else BLUE)]
-    if shares[0] < red:
-        steps.append((shares[0], YELLOW))
-    return [*steps, (red, RED)]
+def _budgets() -> Json:
+    """A row for each budget, or for each value that it stands for, coloured by its thresholds."""
+    columns = (
+        signals.USED, signals.STATE_OF_BUDGET, signals.CROSSED, signals.SPENT_USD, signals.OF_USD, signals.SPENT_TOKENS,
+        signals.OF_TOKENS, signals.PROJECTED, signals.BURN,
+    )  # fmt: skip
+    full = ((None, BLUE), (1, RED))
+    return table(
+        "Budgets", f"The fullest first, with the colour of the thresholds that it has reached. {_AS_OF}.", _KEYS, columns,
+        order="Used", look=Look(nothing=_NO_BUDGETS, steps=full, decimals={"Pace": 1}),
+        cells={"Used": bar(), "At the end": bar(), "State": highlight(_STATES)},
+        links={"Budget": only("budgets", signals.CHOSEN, [signals.CHOSEN])},
+    )  # fmt: skip

@@ -43,8 +43,9 @@ class Dashboard(NamedTuple):
     said: str
     rows: Sequence[Row]
     filters: Filters = NO_FILTERS
-    time_zone: str = "UTC"
     start: str = "now/M"
+    refresh: str = "5m"
+    choices: Sequence[Json] = ()
 
     @property
     def file_name(self) -> str:
@@ -61,14 +62,15 @@ class Dashboard(NamedTuple):
             "schemaVersion": _SCHEMA_VERSION,
             "editable": False,
             "graphTooltip": 1,
-            "refresh": "",
-            "timezone": "utc" if self.time_zone == "UTC" else self.time_zone,
+            "refresh": self.refresh,
+            # That of Grafana's preferences: the budgets' own stands in no dashboard.
+            "timezone": "",
             "time": {"from": self.start, "to": "now"},
             "timepicker": {
                 "quick_ranges": [{"display": said, "from": start, "to": end} for said, start, end in _RANGES]
             },
             "links": [_LINK],
-            "templating": {"list": [_DATA_SOURCES, *_variables(self.filters)]},
+            "templating": {"list": [_DATA_SOURCES, *_variables(self.filters), *self.choices]},
             "panels": list(_laid_out(self.rows)),
         }
         return json.dumps(written, indent=2, ensure_ascii=False) + "\n"
@@ -100,21 +102,34 @@ def _variables(filters: Filters) -> Iterator[Json]:
     for index, word in enumerate(filters):
         series = selector(REQUESTS, Filters(filters[:index]))
         asked = f"label_values({series}, {prometheus_label(DIMENSIONS[word])})"
-        yield {
-            "type": "query",
-            "name": word,
-            "label": title(word),
-            "datasource": DATA_SOURCE,
-            # 5: the query as it is typed. @grafana/prometheus, PromVariableQueryType
-            "query": {"query": asked, "refId": f"filter-{word}", "qryType": 5},
-            "refresh": 2,
-            "sort": 1,
-            "multi": True,
-            "includeAll": True,
-            "allValue": ".*",
-            "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
-            "hide": 0,
-        }
+        yield choice(word, asked)
+
+
+def choice(word: str, asked: str) -> Json:
+    """A variable of the page: one, several or all of the values that a query finds."""
+    return {
+        "type": "query",
+        "name": word,
+        "label": title(word),
+        "datasource": DATA_SOURCE,
+        # 5: the query as it is typed. @grafana/prometheus, PromVariableQueryType
+        "query": {"query": asked, "refId": f"filter-{word}", "qryType": 5},
+        "refresh": 2,
+        "sort": 1,
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".*",
+        "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
+        "hide": 0,
+    }
+
+
+def only(page: str, word: str, words: Sequence[str]) -> str:
+    """The link of a cell: the page with this value alone for a variable, all else as it is."""
+    kept = [f"${{{each}:queryparam}}" for each in ("datasource", *words) if each != word]
+    return f"/d/costspan-{page}?" + "&".join(
+        ["${__url_time_range}", *kept, f"var-{word}=${{__value.raw:percentencode}}"]
+    )
 
 
 def _laid_out(rows: Sequence[Row]) -> Iterator[Json]:

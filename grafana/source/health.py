@@ -22,12 +22,13 @@ from costspan.names import (
 _MODEL: Final = {prometheus_label(PROVIDER): "Provider", prometheus_label(REQUEST_MODEL): "Model"}
 _NO_COST: Final = Look(nothing="no cost in this time range")
 _FEW: Final = ((None, GREEN), (0.05, YELLOW))
+_AS_OF: Final = "As of the end of the time range."
 _NEVER: Final = ((None, GREEN), (1, RED))
 _OLD: Final = ((None, GREEN), (300, YELLOW), (1_800, RED))
 _FULL: Final = ((None, GREEN), (0.5, YELLOW), (0.8, RED))
 
 
-def dashboard(time_zone: str) -> Dashboard:
+def dashboard() -> Dashboard:
     """The dashboard."""
     job = {"job": "Job"}
     place = {**job, prometheus_label(PLACE): "Place"}
@@ -44,15 +45,15 @@ def dashboard(time_zone: str) -> Dashboard:
         order="Tokens", totals=("Requests", "Tokens"), look=Look(nothing="every call has a price"),
     )  # fmt: skip
     limits = table(
-        "Rate limits", "By the headers of the last answers.", quota,
+        "Rate limits", f"By the headers of the last answers. {_AS_OF}", quota,
         (signals.QUOTA_LEFT, signals.QUOTA, signals.QUOTA_RESET), 12, order="Left", look=Look(nothing="no such headers"),
     )  # fmt: skip
     arrival = [
-        gauge("Age of the last sample", "By job; a job that has ended stops.", (signals.AGE,), 8,
+        gauge("Age of the last sample", f"By job; a job that has ended stops. {_AS_OF}", (signals.AGE,), 8,
               Look(steps=_OLD, nothing="nothing for a day")),
         figure("Lost on the way", "Points refused or thrown away, strangers, failed notifications.", signals.LOSSES, 8,
                Look(steps=_NEVER, nothing="nothing")),
-        gauge("Collector's queue", "How full it is.", (signals.QUEUE,), 8,
+        gauge("Collector's queue", f"How full it is. {_AS_OF}", (signals.QUEUE,), 8,
               Look(steps=_FULL, nothing="the Collector says nothing")),
     ]  # fmt: skip
     arrival[0]["fieldConfig"]["defaults"]["max"] = 3_600
@@ -61,7 +62,7 @@ def dashboard(time_zone: str) -> Dashboard:
         figure("Folded into other", signals.FOLDS.description, (signals.FOLDS,), 4, Look(steps=_NEVER)),
         table("Faults of costspan", signals.FAULTS.description, place, (signals.FAULTS,), 8,
               order=signals.FAULTS.name),
-        table("Not watched as intended", signals.DEGRADED_CLIENTS.description,
+        table("Not watched as intended", f"{signals.DEGRADED_CLIENTS.description} {_AS_OF}",
               {**place, prometheus_label(CLIENT): "Client"}, (signals.DEGRADED_CLIENTS,), 8,
               order=signals.DEGRADED_CLIENTS.name),
     ]  # fmt: skip
@@ -71,4 +72,4 @@ def dashboard(time_zone: str) -> Dashboard:
     )  # fmt: skip
     rows = (Row(7, price), Row(9, [unpriced, limits]), Row(7, arrival), Row(7, own), Row(8, [ledger]))
     said = "Whether the other pages can be trusted: prices, attribution, arrival, losses, faults of costspan itself."
-    return Dashboard("health", "Health of the meter", said, rows, time_zone=time_zone, start="now-24h")
+    return Dashboard("health", "Health of the meter", said, rows, start="now-24h", refresh="1m")

@@ -15,8 +15,13 @@ from grafana.source.signals import SHARE, USD, Signal
 Json: TypeAlias = dict[str, Any]
 
 DATA_SOURCE: Final[Json] = {"type": "prometheus", "uid": "${datasource}"}
-GREEN, YELLOW, RED, BLUE, GREY = "green", "yellow", "red", "blue", "text"
-_DECIMALS: Final = {USD: 2, SHARE: 1}
+GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "green", "yellow", "orange", "red", "blue", "text"
+NO_COLOUR: Final = "transparent"
+_DECIMALS: Final = {USD: 4, SHARE: 1}
+# What is more than nothing and less than the last decimal is told as that, never as zero: how it is written, and by how
+# much the value is smaller than what is written.
+_LEAST: Final = {USD: ("<${}", 1.0), SHARE: ("<{}%", 0.01)}
+_MORE_THAN_NOTHING: Final = 1e-12
 _LETTERS: Final = ascii_uppercase
 
 
@@ -36,6 +41,17 @@ class Look:
     interval: str = ""
     points: int = 1000
     decimals: Mapping[str, int] | None = None
+
+
+def bar() -> Json:
+    """A cell that is a bar from nothing to a whole."""
+    return {"custom.cellOptions": {"type": "gauge", "mode": "basic"}, "min": 0, "max": 1}
+
+
+def highlight(words: Mapping[int, tuple[str, str]]) -> Json:
+    """A cell with words for numbers, whose colour is that of its whole row."""
+    look = {"type": "color-background", "mode": "basic", "applyToRow": True}
+    return {"custom.cellOptions": look, "mappings": [_words(words)], "custom.align": "left"}
 
 
 PLAIN_LOOK: Final = Look()
@@ -99,12 +115,14 @@ def lines(title: str, said: str, signals: Sequence[Signal], width: int = 12, loo
 
 def table(
     title: str, said: str, keys: Mapping[str, str], signals: Sequence[Signal], width: int = 24,
-    *, order: str, totals: Sequence[str] = (), links: Mapping[str, str] | None = None, look: Look = PLAIN_LOOK,
+    *, order: str, totals: Sequence[str] = (), links: Mapping[str, str] | None = None,
+    cells: Mapping[str, Json] | None = None, look: Look = PLAIN_LOOK,
 ) -> Json:  # fmt: skip
     """A row for each set of labels, a column for each signal, the greatest of `order` first.
 
     `keys` gives the header of each label; the signals' queries keep exactly these labels. `order` and `totals` are
     headers: the column to sort by, and those that are added up under the table. `links`: where a click leads to.
+    `cells`: what is particular about a column. An empty cell says nothing: the word for nothing is that of an empty table.
     """
     named = {f"Value #{letter}": signal.name for letter, signal in zip(_LETTERS, signals, strict=False)}
     renamed = {**keys, **(named if len(signals) > 1 else {"Value": signals[0].name})}
@@ -127,20 +145,17 @@ def table(
         },
     ]
     for override in panel["fieldConfig"]["overrides"]:
-        override["properties"] += _column(override["matcher"]["options"], totals)
+        header = override["matcher"]["options"]
+        column = {"custom.align": "right", "noValue": ""} | (cells or {}).get(header, {})
+        if header in totals:
+            column["custom.footer"] = {"reducers": ["sum"]}
+        override["properties"] += _properties(column)
+    for header in keys.values():
+        panel["fieldConfig"]["overrides"].append(_override(header, {"noValue": ""}))
     for header, url in (links or {}).items():
         link = {"title": "Show only this", "url": url, "targetBlank": False}
         panel["fieldConfig"]["overrides"].append(_override(header, {"links": [link]}))
     return panel
-
-
-def _column(header: str, totals: Sequence[str]) -> list[Json]:
-    properties: Json = {"custom.align": "right"}
-    if header in totals:
-        properties["custom.footer"] = {"reducers": ["sum"]}
-    if header.startswith("Share"):
-        properties |= {"custom.cellOptions": {"type": "gauge", "mode": "basic"}, "min": 0, "max": 1}
-    return _properties(properties)
 
 
 def _over_time(
@@ -162,23 +177,24 @@ def _panel(
     kind: str, title: str, said: str, width: int, targets: list[Json], look: Look, signals: Sequence[Signal],
     options: Json, custom: Json,
 ) -> Json:  # fmt: skip
+    has_own_measures = kind == "table" or len(signals) > 1
+    # A table's names have no unit: a team called 2026 is no amount.
     defaults: Json = {
-        "unit": signals[0].unit,
+        **({} if kind == "table" else {"unit": signals[0].unit} if has_own_measures else _measure(signals[0], look)),
         "noValue": look.nothing,
         "color": {"mode": "palette-classic" if kind == "timeseries" else "thresholds"},
-        "mappings": [_words(look.words)] if look.words else [],
         "thresholds": {
             "mode": "absolute",
             "steps": [{"color": colour, "value": value} for value, colour in look.steps],
         },
     }
-    if signals[0].unit in _DECIMALS:
-        defaults["decimals"] = _DECIMALS[signals[0].unit]
+    if look.words:
+        defaults["mappings"] = [_words(look.words)]
     if custom:
         defaults["custom"] = custom
     overrides = [_override(name, {"color": {"mode": "fixed", "fixedColor": each}})
                  for name, each in (look.colours or {}).items()]  # fmt: skip
-    if len(signals) > 1 or kind == "table":
+    if has_own_measures:
         overrides += [_override(signal.name, _measure(signal, look)) for signal in signals if not signal.legend]
     return {
         "type": kind,
@@ -193,8 +209,18 @@ def _panel(
 
 
 def _measure(signal: Signal, look: Look) -> Json:
+    """Unit and decimals, and a word for what is more than nothing and too little for them."""
     decimals = (look.decimals or {}).get(signal.name, _DECIMALS.get(signal.unit))
-    return {"unit": signal.unit, **({} if decimals is None else {"decimals": decimals})}
+    if decimals is None:
+        return {"unit": signal.unit}
+    measure: Json = {"unit": signal.unit, "decimals": decimals}
+    if signal.unit in _LEAST:
+        written, part = _LEAST[signal.unit]
+        step = 10**-decimals
+        little = {"from": _MORE_THAN_NOTHING, "to": step * part / 2}
+        result = {"text": written.format(f"{step:.{decimals}f}"), "index": 0}
+        measure["mappings"] = [{"type": "range", "options": {**little, "result": result}}]
+    return measure
 
 
 def _asked(signals: Sequence[Signal], *, instant: bool, form: str = "time_series") -> list[Json]:

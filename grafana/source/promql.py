@@ -7,32 +7,36 @@ series less that at the start is what it grew by, because no series of ours rese
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import Final
 
 from costspan.alerting import calendar
 from costspan.alerting.series import WEEKDAY_LABEL
-from costspan.alerting.spend import growth, indented
+from costspan.alerting.spend import difference, growth, indented
 from costspan.budgets.policy import DIMENSIONS
 from costspan.facts.attribution_words import SOURCE, TASK_TYPE, TEAM
-from costspan.facts.periods import zone
-from costspan.names import UNKNOWN, WEEKDAY, Metric, prometheus_label
+from costspan.names import REQUESTS, UNKNOWN, WEEKDAY, Metric, prometheus_label
 
 #: The dashboard's time range, and the step of a graph, as Grafana fills them in.
 RANGE: Final = "$__range"
 STEP: Final = "$__interval"
-DAYS: Final = "($__range_s / 86400)"
+_RANGE_S: Final = "$__range_s"
+# `@ end()` would be the last step, for days the midnight before.
+_AT_THE_END: Final = "@ ${__to:date:seconds}"
 
 # For how long a process may have been silent around the beginning of the time range and still be the same one: a
 # laptop that sleeps over the weekend, or over a week of holidays.
 _LONGEST_SILENCE: Final = "8d"
+# How far back a step looks for what a series had before it.
+_BEFORE_A_STEP: Final = "1d"
 #: How long a session may have been idle and still be the same one. Its counters are sent only when they change.
 LONGEST_IDLE: Final = "30d"
 
 # A day is told for three days after its end (costspan/metrics/days.py). Those in which it is told, and a day before, for a
 # reader who is hours away from the budget time zone: the same weekday is not told in them for any other day.
 _DAY: Final = "[5d] offset -4d"
-_NOON_S: Final = 12 * 3_600
+# Grafana puts a day's bar at the midnight of its own time zone. 13 hours later UTC has the same date, for every zone from
+# more than 11 hours behind UTC to 13 hours ahead of it: no panel has to know the zone.
+_SAME_DATE_S: Final = 13 * 3_600
 
 
 class Filters(tuple[str, ...]):
@@ -103,18 +107,41 @@ def in_sessions(series: str, *by: str) -> str:
     return total(f"{last}\n- (\n  ({start})\n  or {last} * 0\n)", *by)
 
 
-def in_days(metric: Metric, filters: Filters, *by: str, time_zone: str) -> str:
+def in_steps(series: str, *by: str) -> str:
+    """PromQL: by how much the series grew in the step that begins with each point: the last one is still going on."""
+    return total(in_step(series), *by)
+
+
+def in_step(series: str) -> str:
+    """PromQL: the same for each series."""
+    return difference(f"max_over_time({series}[{STEP}] offset -{STEP})", f"max_over_time({series}[{_BEFORE_A_STEP}])")
+
+
+def in_days(metric: Metric, filters: Filters, *by: str) -> str:
     """PromQL: what was spent on the day that begins with each step, by the day that the calls carry themselves."""
     if WEEKDAY not in metric.labels:
         raise ValueError(f"{metric.name} has no {WEEKDAY}: it cannot be shown by day")
     reached = f"max_over_time({selector(metric, filters)}{_DAY})"
-    noon = f"vector(time() + {_NOON_S + _ahead_s(time_zone)})"
-    return total(f"{reached}\nand on ({WEEKDAY_LABEL}) {calendar.weekday(noon)}", *by)
+    weekday = calendar.weekday(f"vector(time() + {_SAME_DATE_S})")
+    return total(f"{reached}\nand on ({WEEKDAY_LABEL}) {weekday}", *by)
 
 
-def _ahead_s(time_zone: str) -> int:
-    """By how much the zone is ahead of UTC; an hour more or less in summer does not matter at noon."""
-    return calendar.offset_s(zone(time_zone), round(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()))
+def where_several(expression: str, series: str, by: str) -> str:
+    """PromQL: the expression at each step where more than one value of an attribute grew in the whole time range."""
+    start = f"max_over_time({series}[{_LONGEST_SILENCE}] {_AT_THE_END} offset {RANGE})"
+    grew = total(difference(f"max_over_time({series}[{RANGE}] {_AT_THE_END})", start), by)
+    return f"{expression}\nand on () count (\n{indented(grew)}\n  > 0\n) > 1"
+
+
+def covered_days() -> str:
+    """PromQL: the days of the time range from the first telemetry on (to the hour), and never less than one.
+
+    An average by them is neither blown up from an hour to a day nor thinned out by the time before costspan was there.
+    """
+    first = f"min_over_time((group (last_over_time({REQUESTS.prometheus}[1h])) * 0 + time())[{RANGE}:1h] offset -1h)"
+    before = f"group (last_over_time({REQUESTS.prometheus}[{_LONGEST_SILENCE}] offset {RANGE}))"
+    since = f"time() - {first} + 3600 unless {before}\nor vector({_RANGE_S})"
+    return f"clamp_min(\n  clamp_max(\n{indented(indented(since))},\n    {_RANGE_S}\n  ) / 86400,\n  1\n)"
 
 
 def share(part: str, whole: str) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 
 from grafana.source import signals
 from grafana.source.dashboard import Dashboard, Row
-from grafana.source.panels import Look, bars, figure, lines, table
+from grafana.source.panels import Look, bar, bars, figure, lines, table
 from grafana.source.promql import SESSION_FILTERS
 
 from costspan.names import ERROR_TYPE, PROVIDER, REQUEST_MODEL, SESSION, TASK_TYPE, prometheus_label
@@ -14,11 +14,12 @@ from costspan.names import ERROR_TYPE, PROVIDER, REQUEST_MODEL, SESSION, TASK_TY
 _NO_SESSIONS: Final = "no call carries a session: see docs/attribution.md"
 _STEP: Final = "5m"
 _POINTS: Final = 250
+_GOING_ON: Final = "The last step is still going on."
 _ENDS: Final = {"error": "red", "abandoned": "orange"}
 
 
-def dashboard(time_zone: str) -> Dashboard:
-    """The dashboard, its days in the budget time zone."""
+def dashboard() -> Dashboard:
+    """The dashboard."""
     look = Look(nothing=_NO_SESSIONS)
     figures = [
         figure("Sessions", "Sessions that cost something.", (signals.SESSIONS,), 6, look),
@@ -34,12 +35,12 @@ def dashboard(time_zone: str) -> Dashboard:
     tasks = table(
         "Task types", "What a kind of work costs.", {prometheus_label(TASK_TYPE): "Task type"},
         (signals.TASK_CALLS, signals.TASK_COST, signals.TASK_COST_A_CALL, signals.TASK_SHARE), 12,
-        order="Cost", totals=("Requests", "Cost", "Share of cost"),
+        order="Cost", totals=("Requests", "Cost", "Share of cost"), cells={"Share of cost": bar()},
         look=Look(nothing="no calls", decimals={"Cost a request": 6}),
     )  # fmt: skip
     by_day = bars(
         "Cost by day and task type", "Whole days in the budget time zone, today so far.",
-        (signals.daily(time_zone).cost_by_task,), look=Look(interval="1d"),
+        (signals.DAILY_COST_BY_TASK,), look=Look(interval="1d"),
     )  # fmt: skip
     failures = table(
         "Failed calls", "By the error that ended them.",
@@ -52,12 +53,12 @@ def dashboard(time_zone: str) -> Dashboard:
         Row(4, figures),
         Row(12, [sessions, tasks]),
         Row(9, [
-            lines("Duration", "From the start of a call to its end.", signals.DURATIONS, look=quick),
-            lines("Time to the first event", "Of streamed calls.", signals.FIRST_CHUNKS, look=quick),
+            lines("Duration", f"From the start of a call to its end. {_GOING_ON}", signals.DURATIONS, look=quick),
+            lines("Time to the first event", f"Of streamed calls. {_GOING_ON}", signals.FIRST_CHUNKS, look=quick),
         ]),
-        Row(9, [by_day, bars("Calls that did not end well", "By step.", (signals.OUTCOMES,),
+        Row(9, [by_day, bars("Calls that did not end well", f"By step. {_GOING_ON}", (signals.OUTCOMES,),
                              look=Look(colours=_ENDS, interval=_STEP, points=_POINTS))]),
         Row(9, [failures]),
     )  # fmt: skip
     said = "Which conversations and which kinds of work cost what, how long they take, how they fail."
-    return Dashboard("sessions", "Sessions and tasks", said, rows, SESSION_FILTERS, time_zone)
+    return Dashboard("sessions", "Sessions and tasks", said, rows, SESSION_FILTERS)

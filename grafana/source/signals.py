@@ -6,26 +6,36 @@ from typing import Final, NamedTuple
 
 from grafana.source.promql import (
     ALL_FILTERS,
-    DAYS,
     NO_FILTERS,
     RANGE,
     SESSION_FILTERS,
-    STEP,
     Filters,
+    covered_days,
     equal,
     grown,
     in_days,
     in_sessions,
+    in_step,
+    in_steps,
     known,
     quantile,
     ratio,
     selector,
     share,
+    where_several,
 )
 
+from costspan.alerting import literals
 from costspan.alerting.series import (
     BUDGET_BURN,
+    BUDGET_CROSSED,
+    BUDGET_LABEL,
+    BUDGET_LIMIT_TOKENS,
+    BUDGET_LIMIT_USD,
     BUDGET_PROJECTED,
+    BUDGET_SPEND_TOKENS,
+    BUDGET_SPEND_USD,
+    BUDGET_THRESHOLD,
     BUDGET_USED,
     COLLECTOR_QUEUE_CAPACITY,
     COLLECTOR_QUEUE_SIZE,
@@ -33,15 +43,18 @@ from costspan.alerting.series import (
     ELAPSED,
     EVERY_LABEL,
     FOREIGN_COUNTERS,
+    OWNER_LABEL,
     SPEND_DAY,
     SPEND_MONTH,
     SPEND_WINDOW,
     WINDOW_LABEL,
+    Series,
 )
-from costspan.alerting.spend import growth, scraped_growth
+from costspan.alerting.spend import growth, indented, scraped_growth
 from costspan.facts.call import ABANDONED, ERROR
 from costspan.facts.money import ESTIMATED, INCOMPLETE
 from costspan.names import (
+    CACHE_READ_TOKENS,
     CLIENT,
     COST_USD,
     DAY_COST_USD,
@@ -101,9 +114,9 @@ class Signal(NamedTuple):
     legend: str = ""
 
 
-def legend(attribute: str) -> str:
-    """A series is called by the value of a label."""
-    return f"{{{{{prometheus_label(attribute)}}}}}"
+def legend(*attributes: str) -> str:
+    """A series is called by the values of labels."""
+    return " ".join(f"{{{{{prometheus_label(each)}}}}}" for each in attributes)
 
 
 # -- usage -----------------------------------------------------------------------------------------------------
@@ -132,7 +145,9 @@ def _state() -> str:
 
 STATE: Final = Signal("State", PLAIN, "What the figures of this page are worth.", _state())
 CALLS: Final = Signal("Requests", COUNT, "Calls in the time range, failed ones included.", _CALLS)
-CALLS_A_DAY: Final = Signal("Average a day", COUNT, "Calls by the days of the time range.", f"{_CALLS}\n/ {DAYS}")
+CALLS_A_DAY: Final = Signal(
+    "Average a day", COUNT, "Calls by the days of the time range.", f"{_CALLS}\n/ {covered_days()}"
+)
 TOKENS: Final = Signal("Tokens", COUNT, "Input and output tokens.", _TOKENS)
 TOKENS_IN: Final = Signal("Input", COUNT, "Input tokens, cached ones included.", _grown(INPUT_TOKENS))
 TOKENS_OUT: Final = Signal("Output", COUNT, "Output tokens, reasoning included.", _grown(OUTPUT_TOKENS))
@@ -140,34 +155,27 @@ COST: Final = Signal("Cost", USD, "What the calls of the time range cost.", _COS
 COST_A_CALL: Final = Signal("Average a request", USD, "Cost by all calls, failed ones included.", ratio(_COST, _CALLS))
 
 MODEL_CALLS: Final = Signal("Requests", COUNT, "Calls.", _grown(REQUESTS, *_MODEL))
-MODEL_TOKENS: Final = Signal(
-    "Tokens", COUNT, "Input and output tokens.", f"{_grown(INPUT_TOKENS, *_MODEL)}\n+ {_grown(OUTPUT_TOKENS, *_MODEL)}"
-)
+MODEL_IN: Final = Signal("Input", COUNT, "Input tokens, cached ones included.", _grown(INPUT_TOKENS, *_MODEL))
+MODEL_CACHED: Final = Signal("Cached", COUNT, "Part of the input.", f"{_grown(CACHE_READ_TOKENS, *_MODEL)} > 0")
+MODEL_OUT: Final = Signal("Output", COUNT, "Output tokens, reasoning included.", _grown(OUTPUT_TOKENS, *_MODEL))
+MODEL_TOKENS: Final = Signal("Tokens", COUNT, "Input and output.", f"{MODEL_IN.expression}\n+ {MODEL_OUT.expression}")
 MODEL_COST: Final = Signal("Cost", USD, "Empty where no call has a price.", _grown(COST_USD, *_MODEL))
 MODEL_SHARE: Final = Signal("Share of cost", SHARE, "Of the cost shown.", share(_grown(COST_USD, *_MODEL), _COST))
 MODEL_UNPRICED: Final = Signal("Unpriced", COUNT, "Calls without a price.", f"{_grown(UNPRICED_REQUESTS, *_MODEL)} > 0")
 
 
-class Daily(NamedTuple):
-    """The bars by day: they need the budget time zone, which the compiled budgets say."""
-
-    tokens: Signal
-    cost_by_source: Signal
-    cost_by_task: Signal
+def _daily(name: str, unit: str, metric: Metric, *by: str, filters: Filters = ALL_FILTERS) -> Signal:
+    said = "By the day on which each call began, in the budget time zone."
+    return Signal(name, unit, said, in_days(metric, filters, *by), legend(*by) if by else "")
 
 
-def daily(time_zone: str) -> Daily:
-    """The signals by calendar day."""
-
-    def by(metric: Metric, attribute: str, name: str, unit: str, filters: Filters) -> Signal:
-        said = "By the day on which each call began, in the budget time zone."
-        return Signal(name, unit, said, in_days(metric, filters, attribute, time_zone=time_zone), legend(attribute))
-
-    return Daily(
-        by(DAY_TOKENS, DIRECTION, "Tokens", COUNT, ALL_FILTERS),
-        by(DAY_COST_USD, SOURCE, "Cost by source", USD, ALL_FILTERS),
-        by(DAY_COST_USD, TASK_TYPE, "Cost by task type", USD, SESSION_FILTERS),
-    )
+DAILY_TOKENS: Final = _daily("Tokens", COUNT, DAY_TOKENS, DIRECTION)
+DAILY_COST: Final = _daily("Cost", USD, DAY_COST_USD)
+_DAILY_BY_SOURCE: Final = _daily("Cost by source", USD, DAY_COST_USD, SOURCE)
+DAILY_COST_BY_SOURCE: Final = _DAILY_BY_SOURCE._replace(
+    expression=where_several(_DAILY_BY_SOURCE.expression, selector(REQUESTS, ALL_FILTERS), SOURCE)
+)
+DAILY_COST_BY_TASK: Final = _daily("Cost by task type", USD, DAY_COST_USD, TASK_TYPE, filters=SESSION_FILTERS)
 
 
 # -- sessions and tasks ----------------------------------------------------------------------------------------
@@ -190,7 +198,7 @@ def _session_tokens(direction: str) -> str:
 def _lasting(metric: Metric, part: float, name: str) -> Signal:
     series = selector(metric, SESSION_FILTERS, ends="_bucket")
     label = prometheus_label(REQUEST_MODEL)
-    buckets = f"sum by (le, {label}) (\n{growth(series, STEP)}\n)"
+    buckets = f"sum by (le, {label}) (\n{indented(in_step(series))}\n)"
     return Signal(name, SECONDS, "Of the calls of each step.", quantile(part, buckets), f"{{{{{label}}}}} {name}")
 
 
@@ -214,7 +222,7 @@ _BAD_ENDS: Final = f'{prometheus_label(OUTCOME)}=~"{ERROR}|{ABANDONED}"'
 _WITH_ERROR: Final = selector(DURATION_S, SESSION_FILTERS, f'{prometheus_label(ERROR_TYPE)}!=""', ends="_count")
 OUTCOMES: Final = Signal(
     "Outcomes", COUNT, "Calls of each step that did not end well.",
-    grown(selector(REQUESTS, SESSION_FILTERS, _BAD_ENDS), OUTCOME, window=STEP), legend(OUTCOME),
+    in_steps(selector(REQUESTS, SESSION_FILTERS, _BAD_ENDS), OUTCOME), legend(OUTCOME),
 )  # fmt: skip
 FAILURES: Final = Signal(
     "Failed calls", COUNT, "Calls by the error that ended them.",
@@ -231,18 +239,64 @@ def _spender(series: str) -> str:
     return f"topk(20, sum by ({_WHO}) ({series}) > 0)"
 
 
-THIS_MONTH: Final = Signal("This month", USD, "Cost of the calls that began in it.", f"sum ({SPEND_MONTH.name})")
-TODAY: Final = Signal("Today", USD, "Cost of the calls that began today.", f"sum ({SPEND_DAY.name})")
+#: The budgets that are chosen: the variable has the name of the word.
+CHOSEN: Final = "budget"
+_LIMIT_NAMES: Final = (BUDGET_LIMIT_USD.name, BUDGET_LIMIT_TOKENS.name)
+BUDGET_NAMES: Final = f'label_values({{__name__=~"{"|".join(_LIMIT_NAMES)}"}}, {BUDGET_LABEL})'
+#: Whose a budget is that stands for each value of a word: the value, whatever the word; a label of the panels' own.
+EACH_LABEL: Final = "llm_budget_each"
+
+
+def _chosen(series: Series, *more: str) -> str:
+    """PromQL: a series of the budgets that are chosen."""
+    return literals.selector(series.name, literals.matches(BUDGET_LABEL, f"${CHOSEN}"), *more)
+
+
+def _each(expression: str, *more: str) -> str:
+    """PromQL: the expression by budget, length of its period, and value of the word that it stands for each value of."""
+    values = ", ".join(f'"{label}"' for label in DIMENSION_LABELS)
+    joined = f'label_join(\n{indented(expression)},\n  "{EACH_LABEL}", "", {values}\n)'
+    return f"max by ({', '.join([BUDGET_LABEL, EVERY_LABEL, EACH_LABEL, *more])}) (\n{indented(joined)}\n)"
+
+
+def _limit(limit: Series, spend: Series) -> str:
+    """PromQL: the limit beside every spend, and that of a budget of which nothing is spent."""
+    of = f"on ({BUDGET_LABEL})"
+    beside = f"{_chosen(spend)} * 0\n+ {of} group_left ({OWNER_LABEL}) {_chosen(limit)}"
+    return _each(f"{beside}\nor {_chosen(limit)} unless {of} {_chosen(spend)}", OWNER_LABEL)
+
+
+def _state_of_budgets() -> str:
+    """PromQL: BELOW the first threshold, ABOVE it, or at the LAST: the first of 100 % and more, else the highest."""
+    of, crossed, threshold = f"by ({BUDGET_LABEL})", _chosen(BUDGET_CROSSED), _chosen(BUDGET_THRESHOLD)
+    last = f"(min {of} ({threshold} >= 1) or max {of} ({threshold}))"
+    reached = f"({crossed} >= bool on ({BUDGET_LABEL}) group_left () {last})"
+    return _each(f"{reached}\n+ ({crossed} > bool 0)")
+
+
+#: What the state of a budget is, as a number that a panel turns into words.
+BELOW, ABOVE, LAST = range(3)
+_OVER_TIME: Final = f"{{{{{BUDGET_LABEL}}}}} {{{{{EACH_LABEL}}}}}"
+_LAST_HOUR: Final = f'{WINDOW_LABEL}="1h"'
+
+MONTH_TO_DATE: Final = Signal("Month to date", USD, "Cost of the calls that began in it.", f"sum ({SPEND_MONTH.name})")
+DAY_TO_DATE: Final = Signal("Day to date", USD, "Cost of the calls that began on it.", f"sum ({SPEND_DAY.name})")
 LAST_HOUR: Final = Signal("Last hour", USD, "What arrived in the last hour.", f"sum ({_HOUR})")
 PERIOD_OVER: Final = Signal("Over", SHARE, "How much of it is over.", ELAPSED.name, f"{{{{{EVERY_LABEL}}}}}")
-USED: Final = Signal("Used", SHARE, "Spend by limit.", BUDGET_USED.name)
-PROJECTED: Final = Signal("At the end", SHARE, "At the pace of the period so far.", BUDGET_PROJECTED.name)
-BURN: Final = Signal(
-    "Pace, last hour", PLAIN, "1 is evenly over the whole period.", f'{BUDGET_BURN.name}{{{WINDOW_LABEL}="1h"}}'
-)
+USED: Final = Signal("Used", SHARE, "Spend by limit.", _each(_chosen(BUDGET_USED)))
+STATE_OF_BUDGET: Final = Signal("State", PLAIN, "By the thresholds of budgets.yaml.", _state_of_budgets())
+CROSSED: Final = Signal("Threshold", SHARE, "The highest that is reached.", f"{_each(_chosen(BUDGET_CROSSED))} > 0")
+SPENT_USD: Final = Signal("Spent, USD", USD, "In the period so far.", _each(_chosen(BUDGET_SPEND_USD)))
+OF_USD: Final = Signal("Limit, USD", USD, "By budgets.yaml.", _limit(BUDGET_LIMIT_USD, BUDGET_SPEND_USD))
+SPENT_TOKENS: Final = Signal("Spent, tokens", COUNT, "In the period so far.", _each(_chosen(BUDGET_SPEND_TOKENS)))
+OF_TOKENS: Final = Signal("Limit, tokens", COUNT, "By budgets.yaml.", _limit(BUDGET_LIMIT_TOKENS, BUDGET_SPEND_TOKENS))
+PROJECTED: Final = Signal("At the end", SHARE, "At the pace so far.", _each(_chosen(BUDGET_PROJECTED)))
+BURN: Final = Signal("Pace", PLAIN, "Of the last hour; 1 is evenly.", _each(_chosen(BUDGET_BURN, _LAST_HOUR)))
+USED_OVER_TIME: Final = USED._replace(legend=_OVER_TIME)
+BURN_OVER_TIME: Final = BURN._replace(legend=_OVER_TIME)
 SPENDERS: Final = (
-    Signal("This month", USD, "Cost.", _spender(SPEND_MONTH.name)),
-    Signal("Today", USD, "Cost.", _spender(SPEND_DAY.name)),
+    Signal("Month to date", USD, "Cost.", _spender(SPEND_MONTH.name)),
+    Signal("Day to date", USD, "Cost.", _spender(SPEND_DAY.name)),
     Signal("Last hour", USD, "Cost.", _spender(_HOUR)),
 )
 

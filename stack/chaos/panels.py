@@ -15,7 +15,7 @@ from stack.compose import ROOT
 DAY_S: Final = 86_400
 #: How far back a reader looks: a case is over in less.
 RANGE_S: Final = 4 * 3_600
-#: The budget whose row of the budget page the cases are read from; theirs has its name.
+#: The budget whose rows of the budget page the cases are read from.
 BUDGET: Final = "each-team"
 
 
@@ -37,14 +37,15 @@ class Panels:
 
     def spent(self, team: str) -> float | None:
         """*Budgets*, what a team has spent of its budget; of now, as on the page."""
-        query = _query("budgets", "Spent and limit", "{{llm_team}}", f"{BUDGET}:")
-        rows, _ = ask(self._address, "query", self._headers, query=filled(query.expression, RANGE_S))
-        told = [float(row["value"][1]) for row in rows if row["metric"]["llm_team"] == team]
+        query = _query("budgets", "Budgets", "Spent, USD")
+        text = filled(query.expression, RANGE_S, {"budget": BUDGET})
+        rows, _ = ask(self._address, "query", self._headers, query=text)
+        told = [float(row["value"][1]) for row in rows if row["metric"]["llm_budget_each"] == team]
         return told[0] if told else None
 
     def days(self, team: str) -> dict[str, float]:
-        """*Usage*, the bars *Cost by day and source* of today and yesterday, sources added up: USD by `20261122`."""
-        query = _query("usage", "Cost by day and source", "{{llm_source}}")
+        """*Usage*, the bars *Cost by day* of today and yesterday: USD by `20261122`."""
+        query = _query("usage", "Cost by day", "Cost")
         today_s = int(self._end_s) // DAY_S * DAY_S
         text = filled(query.expression, RANGE_S, {"team": team})
         bounds = {"start": str(today_s - DAY_S), "end": str(today_s), "step": str(DAY_S)}
@@ -63,14 +64,12 @@ class Panels:
 
 
 @cache
-def _query(board: str, panel: str, name: str, row: str = "") -> Query:
+def _query(board: str, panel: str, name: str) -> Query:
     """A query of the files that Grafana is given."""
     dashboard: dict[str, Any] = json.loads((ROOT / "grafana" / "dashboards" / f"{board}.json").read_text("utf-8"))
-    found = [
-        each for each in queries(dashboard) if (each.panel, each.name) == (panel, name) and each.row.startswith(row)
-    ]
+    found = [each for each in queries(dashboard) if (each.panel, each.name) == (panel, name)]
     if len(found) != 1:
         raise ValueError(
-            f"grafana/dashboards/{board}.json has {len(found)} queries {name!r} in {row} {panel!r}: expected one"
+            f"grafana/dashboards/{board}.json has {len(found)} queries {name!r} in {panel!r}: expected one"
         )
     return found[0]

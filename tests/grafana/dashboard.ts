@@ -25,9 +25,10 @@ type Transformation =
   | { id: 'merge'; options: Record<string, never> }
   | { id: 'organize'; options: { excludeByName: Record<string, boolean>; indexByName: Record<string, number>; renameByName: Record<string, string> } };
 type Property =
-  | { id: 'unit'; value: string } | { id: 'decimals' | 'min' | 'max'; value: number }
+  | { id: 'unit' | 'noValue'; value: string } | { id: 'decimals' | 'min' | 'max'; value: number }
   | { id: 'color'; value: Written<NonNullable<FieldConfig['color']>> }
   | { id: 'links'; value: { title: string; url: string; targetBlank: boolean }[] }
+  | { id: 'mappings'; value: Written<ValueMapping>[] }
   | { id: 'custom.align'; value: Written<TableFieldOptions['align']> }
   | { id: 'custom.footer'; value: Written<NonNullable<TableFieldOptions['footer']>> }
   | { id: 'custom.cellOptions'; value: Written<TableFieldOptions['cellOptions']> };

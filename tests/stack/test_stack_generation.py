@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from grafana.source import health
 from grafana.source.__main__ import main
+from grafana.source.dashboard import Dashboard
+from grafana.source.promql import ALL_FILTERS, selector
 from stack.compose import ROOT
+
+from costspan.names import SESSION_COST_USD
 
 SOURCES = ("collector-config/allow-list.yaml", "prometheus/alertmanager.yml", "prometheus/receivers.yml")
 
@@ -22,14 +26,6 @@ BROKEN = [
     ("prometheus/receivers.yml", ("- name: default", "- name: [default"), "receivers.yml:{line}: yaml: is not valid YAML"),
     ("prometheus/receivers.yml", ("name: default", "name: team"), "receivers.yml:1: receivers: expected a list"),
     ("examples/budgets/budgets.yaml", ("period: day", "period: year"), "budgets.yaml:{line}: budgets[0].period: is 'year'"),
-]  # fmt: skip
-BAD_BUDGETS = [
-    # story,                   what is changed,                                                what is said
-    ("is no JSON",             ('"budgets": [', '"budgets": [['),                              "is not valid JSON"),
-    ("lacks a word",           ('"time_zone"', '"timezone"'),                                  "1: time_zone is missing"),
-    ("lacks a budget's word",  ('"title": "all-per-month', '"heading": "all-per-month'),         "budgets[1].title is missing"),
-    ("has a wrong value",      ('"owner": "platform"', '"owner": 7'),                          "budgets[0].owner is 7"),
-    ("lacks a query",          ('"burn": ', '"bern": '),                                       "budgets[0].queries.burn is missing"),
 ]  # fmt: skip
 
 
@@ -80,22 +76,21 @@ def test_a_bad_file_stops_generation_before_anything_is_written(
     assert not list(tree.rglob(".alertmanager*")) + list(tree.rglob(".allow-list*"))
 
 
-@pytest.mark.parametrize(("story", "change", "said"), BAD_BUDGETS, ids=[row[0] for row in BAD_BUDGETS])
-def test_a_bad_budgets_file_leaves_the_dashboards_as_they_were(
-    story: str, change: tuple[str, str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_mistaken_panel_leaves_the_dashboards_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """File, line and reason; no dashboard is touched."""
-    text = (ROOT / "prometheus" / "budgets.json").read_text()
-    broken = text.replace(*change, 1)
-    assert broken != text, story
-    file, out = tmp_path / "budgets.json", tmp_path / "dashboards"
-    file.write_text(broken)
-    out.mkdir()
-    (out / "usage.json").write_text("{}")
-    assert main(["--budgets", str(file), "--out", str(out)]) == 1
+    """A filter that a metric has no label for is told, and no dashboard is touched."""
+
+    def mistaken() -> Dashboard:
+        selector(SESSION_COST_USD, ALL_FILTERS)
+        raise AssertionError("a metric without the label was accepted")
+
+    monkeypatch.setattr(health, "dashboard", mistaken)
+    (tmp_path / "usage.json").write_text("{}")
+    assert main(["--out", str(tmp_path)]) == 1
     told = capsys.readouterr().err
-    assert told.startswith(f"{file}:")
-    assert int(told.removeprefix(f"{file}:").split(":")[0]) > 0
-    assert said in told
-    assert [each.name for each in out.iterdir()] == ["usage.json"]
-    assert json.loads((out / "usage.json").read_text()) == {}
+    assert told == (
+        "llm.session.cost.usd has no gen_ai.provider.name: it cannot be shown under the filter 'provider'; "
+        "no dashboard was written\n"
+    )
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {"usage.json": "{}"}

@@ -35,6 +35,7 @@ class Call:
     usd: float | None = 0.0
     quality: str = "exact"
     tokens_in: int = 0
+    tokens_cached: int = 0
     tokens_out: int = 0
     error: str = ""
     duration_s: float = 1.0
@@ -134,6 +135,8 @@ class Fleet:
         ways = {"input": call.tokens_in, "output": call.tokens_out}
         yield one(names.REQUESTS, 1)
         yield one(names.INPUT_TOKENS, call.tokens_in)
+        if call.tokens_cached:
+            yield one(names.CACHE_READ_TOKENS, call.tokens_cached)
         yield one(names.OUTPUT_TOKENS, call.tokens_out)
         for way, count in ways.items():
             yield one(names.DAY_TOKENS, count, llm_token_direction=way)
@@ -194,7 +197,7 @@ def _calls(dice: random.Random, process: Process) -> Iterator[Call]:
                 session=dice.choice(("", f"s-{(at_s // _DAY_S) // 9}-{dice.randint(1, 12)}")),
                 usd=None if provider == "local" else 0.0 if failed else dice.randint(1, 4_000) / 1_000,
                 quality=dice.choice(("exact", "exact", "alias", "estimated", "incomplete")),
-                tokens_in=dice.randint(1, 9_000), tokens_out=dice.randint(0, 2_000),
+                tokens_in=dice.randint(1_000, 9_000), tokens_cached=at_s % 3 * 300, tokens_out=dice.randint(0, 2_000),
                 error=dice.choice(("429", "ReadTimeout")) if failed else "", duration_s=lasted_s,
             )  # fmt: skip
         at_s += dice.randint(60, 12 * 3_600)

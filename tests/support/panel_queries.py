@@ -56,9 +56,9 @@ def filters(dashboard: Mapping[str, Any]) -> dict[str, str]:
     return {each["name"]: each["query"]["query"] for each in variables if each["type"] == "query"}
 
 
-def filled(expression: str, range_s: int, chosen: Mapping[str, str] = {}, step_s: int = 86_400) -> str:
-    """The query as Grafana sends it. A filter that is not chosen is All."""
-    values = {"__range": f"{range_s}s", "__range_s": str(range_s), "__interval": f"{step_s}s"}
+def filled(expression: str, range_s: int, chosen: Mapping[str, str] = {}, step_s: int = 86_400, end_s: int = 0) -> str:
+    """The query as Grafana sends it. A filter that is not chosen is All; `end_s` is the end of the time range."""
+    values = {"__range": f"{range_s}s", "__range_s": str(range_s), "__interval": f"{step_s}s", "__to": str(end_s)}
 
     def value(found: re.Match[str]) -> str:
         name = str(found[1] or found[2])

@@ -3,42 +3,27 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from costspan.alerting import as_yaml, literals
-from costspan.alerting.alert_texts import each_label, number, told
+from costspan.alerting import as_yaml
 from costspan.alerting.own_alerts import meter_rules
 from costspan.alerting.routes import alertmanager
 from costspan.alerting.rule_tests import budget_tests
 from costspan.alerting.rules import budget_rules
-from costspan.alerting.series import (
-    BUDGET_BURN,
-    BUDGET_LABEL,
-    BUDGET_LIMIT_TOKENS,
-    BUDGET_LIMIT_USD,
-    BUDGET_PROJECTED,
-    BUDGET_SPEND_TOKENS,
-    BUDGET_SPEND_USD,
-    BUDGET_USED,
-)
-from costspan.budgets.policy import TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from costspan.alerting.as_yaml import Content
-    from costspan.budgets.policy import Budget, Policy
+    from costspan.budgets.policy import Policy
 
 BUDGET_RULES: Final = "rules/budgets.yml"
 METER_RULES: Final = "rules/meter.yml"
 BUDGET_TESTS: Final = "rules-tests/budgets.yml"
 ROUTES: Final = "alertmanager-routes.yml"
 ALERTMANAGER: Final = "alertmanager.yml"
-PANELS: Final = "budgets.json"
 
 
 def compiled(policy: Policy, source: str) -> dict[str, str]:
@@ -49,7 +34,6 @@ def compiled(policy: Policy, source: str) -> dict[str, str]:
         METER_RULES: as_yaml.dump(meter_rules(policy), title=title),
         BUDGET_TESTS: as_yaml.dump(budget_tests(policy, f"../{BUDGET_RULES}"), title=title),
         ROUTES: as_yaml.dump(alertmanager(policy), title=title),
-        PANELS: json.dumps(_panels(policy), indent=2, ensure_ascii=False) + "\n",
     }
 
 
@@ -61,30 +45,6 @@ def with_receivers(policy: Policy, source: str, names: Sequence[str], content: s
         "--dispatch.start-delay=100s, or a restart tells what a higher threshold silences."
     )
     return as_yaml.dump(alertmanager(policy, names), title=title) + "\n" + content
-
-
-def _panels(policy: Policy) -> Content:
-    """What a dashboard needs to show the budgets."""
-    return {"time_zone": policy.time_zone, "budgets": [_panel(budget) for budget in policy.budgets]}
-
-
-def _panel(budget: Budget) -> Content:
-    is_tokens = budget.unit == TOKENS
-    spent, limit = (BUDGET_SPEND_TOKENS, BUDGET_LIMIT_TOKENS) if is_tokens else (BUDGET_SPEND_USD, BUDGET_LIMIT_USD)
-    series = {"spend": spent, "limit": limit, "used": BUDGET_USED, "projected": BUDGET_PROJECTED, "burn": BUDGET_BURN}
-    return {
-        "name": budget.name,
-        "title": f"{budget.name}: {told(budget)}",
-        "period": budget.period,
-        "unit": budget.unit,
-        "limit": float(budget.limit),
-        "thresholds": [number(percent) for percent in budget.thresholds],
-        "owner": budget.owner,
-        "scope": {word: list(values) for word, values in budget.scope.items()},
-        "each": budget.each,
-        "each_label": each_label(budget) or None,
-        "queries": {word: literals.selector(one.name, **{BUDGET_LABEL: budget.name}) for word, one in series.items()},
-    }
 
 
 def stale(files: Mapping[str, str], folder: Path) -> list[str]:

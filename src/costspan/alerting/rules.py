@@ -12,19 +12,23 @@ from costspan.alerting.periods import PERIOD_RULES, Pace
 from costspan.alerting.rule import BUDGET_COMPONENT, CRITICAL, INFO, WARNING, Alert, group, recording
 from costspan.alerting.series import (
     BUDGET_BURN,
+    BUDGET_CROSSED,
     BUDGET_LABEL,
     BUDGET_LIMIT_TOKENS,
     BUDGET_LIMIT_USD,
     BUDGET_PROJECTED,
     BUDGET_SPEND_TOKENS,
     BUDGET_SPEND_USD,
+    BUDGET_THRESHOLD,
     BUDGET_USED,
     CURRENT_WEEKDAY,
     ELAPSED,
     EVERY_LABEL,
     LOCAL_TIME,
+    OWNER_LABEL,
     PERIOD_LABEL,
     SPEND_WINDOW,
+    THRESHOLD_LABEL,
     TOKENS_WINDOW,
     WINDOW_LABEL,
     Series,
@@ -37,11 +41,6 @@ if TYPE_CHECKING:
 
     from costspan.alerting.as_yaml import Content
     from costspan.budgets.policy import Budget, Policy
-
-#: The label that says which threshold was crossed, in percent.
-THRESHOLD_LABEL: Final = "threshold"
-#: The label that says who looks after a budget.
-OWNER_LABEL: Final = "owner"
 
 THRESHOLD_ALERT: Final = "LlmBudgetThreshold"
 #: The groups in the order in which each reads what those before it recorded.
@@ -98,15 +97,29 @@ def _windows(units: list[str]) -> Iterator[Content]:
 
 def _recorded(policy: Policy, units: list[str]) -> Iterator[Content]:
     for budget in policy.budgets:
-        yield recording(_LIMIT[budget.unit], f"vector({number(budget.limit)})", _identity(budget))
+        yield recording(_LIMIT[budget.unit], f"vector({number(budget.limit)})", _owned(budget))
+        for percent in budget.thresholds:
+            labels = {**_identity(budget), THRESHOLD_LABEL: number(percent)}
+            yield recording(BUDGET_THRESHOLD, f"vector({number(percent / 100)})", labels)
         spent = _sum(budget, PERIOD_RULES[budget.period].spent[budget.unit][0], PERIOD_LABEL)
         yield recording(_SPENT[budget.unit], spent, _identity(budget))
     used = "\nor\n".join(
         f"{_SPENT[unit].name} / on ({BUDGET_LABEL}) group_left () {_LIMIT[unit].name}" for unit in reversed(units)
     )
     yield recording(BUDGET_USED, f"round(\n{spend.indented(used)},\n  {_EXACT_TO}\n)")
+    for budget in policy.budgets:
+        yield recording(BUDGET_CROSSED, _crossed(budget), _identity(budget))
     projected = f"{BUDGET_USED.name} / on ({PERIOD_LABEL}) group_left () ({ELAPSED.name} > 0)"
     yield recording(BUDGET_PROJECTED, projected)
+
+
+def _crossed(budget: Budget) -> str:
+    """PromQL: the highest threshold that is reached. `^ 0` makes 1 of every share, also of one that is infinite."""
+    used = _selected(BUDGET_USED, budget)
+    reached = [
+        f"({used} >= {part}) ^ 0 * {part}" for part in (number(each / 100) for each in reversed(budget.thresholds))
+    ]
+    return "\nor ".join([*reached, f"{used} ^ 0 * 0"])
 
 
 def _alerts(policy: Policy) -> Iterator[Content]:

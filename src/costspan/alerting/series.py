@@ -17,6 +17,10 @@ DIMENSION_LABELS: Final = tuple(prometheus_label(attribute) for attribute in DIM
 EVERY_LABEL: Final = "llm_budget_period"
 #: The length of a window of time that moves with the clock, e.g. `1h`.
 WINDOW_LABEL: Final = "llm_window"
+#: Which threshold of a budget, in percent.
+THRESHOLD_LABEL: Final = "threshold"
+#: Who looks after a budget.
+OWNER_LABEL: Final = "owner"
 
 
 class Series(NamedTuple):
@@ -29,6 +33,7 @@ class Series(NamedTuple):
 
 _SPEND: Final = DIMENSION_LABELS
 _BUDGET: Final = (BUDGET_LABEL, EVERY_LABEL, PERIOD_LABEL, *DIMENSION_LABELS)
+_LIMIT: Final = (BUDGET_LABEL, EVERY_LABEL, OWNER_LABEL)
 
 LOCAL_TIME: Final = Series("llm:local_time:seconds", "What the clock in the budget time zone shows, as seconds.")
 CURRENT_MONTH: Final = Series("llm:period:month", "1 for the current month.", (PERIOD_LABEL,))
@@ -47,9 +52,19 @@ TOKENS_WINDOW: Final = Series("llm:tokens:window", "Tokens of a window of time u
 
 BUDGET_SPEND_USD: Final = Series("llm:budget_spend:usd", "Spend of a budget's scope in its period.", _BUDGET)
 BUDGET_SPEND_TOKENS: Final = Series("llm:budget_spend:tokens", "Tokens of a budget's scope in its period.", _BUDGET)
-BUDGET_LIMIT_USD: Final = Series("llm:budget_limit:usd", "The limit of a budget.", (BUDGET_LABEL, EVERY_LABEL))
-BUDGET_LIMIT_TOKENS: Final = Series("llm:budget_limit:tokens", "The limit of a budget.", (BUDGET_LABEL, EVERY_LABEL))
+BUDGET_LIMIT_USD: Final = Series("llm:budget_limit:usd", "The limit of a budget.", _LIMIT)
+BUDGET_LIMIT_TOKENS: Final = Series("llm:budget_limit:tokens", "The limit of a budget.", _LIMIT)
+BUDGET_THRESHOLD: Final = Series(
+    "llm:budget_threshold:ratio",
+    "A threshold of a budget, as a part of its limit.",
+    (BUDGET_LABEL, EVERY_LABEL, THRESHOLD_LABEL),
+)
 BUDGET_USED: Final = Series("llm:budget_used:ratio", "Spend divided by limit.", _BUDGET)
+BUDGET_CROSSED: Final = Series(
+    "llm:budget_crossed:ratio",
+    "The highest threshold that is reached, as a part of the limit; 0 below the first.",
+    _BUDGET,
+)
 BUDGET_PROJECTED: Final = Series(
     "llm:budget_projected:ratio", "What `llm:budget_used:ratio` will be at the end of the period at this pace.", _BUDGET
 )
@@ -67,8 +82,8 @@ USUAL_SPEND: Final = Series(
 RECORDED: Final = (
     LOCAL_TIME, CURRENT_MONTH, CURRENT_DAY, CURRENT_WEEKDAY, ELAPSED,
     SPEND_MONTH, SPEND_DAY, TOKENS_MONTH, TOKENS_DAY, SPEND_WINDOW, TOKENS_WINDOW,
-    BUDGET_SPEND_USD, BUDGET_SPEND_TOKENS, BUDGET_LIMIT_USD, BUDGET_LIMIT_TOKENS,
-    BUDGET_USED, BUDGET_PROJECTED, BUDGET_BURN, USUAL_SPEND,
+    BUDGET_SPEND_USD, BUDGET_SPEND_TOKENS, BUDGET_LIMIT_USD, BUDGET_LIMIT_TOKENS, BUDGET_THRESHOLD,
+    BUDGET_USED, BUDGET_CROSSED, BUDGET_PROJECTED, BUDGET_BURN, USUAL_SPEND,
 )  # fmt: skip
 
 #: Labels that others put on what the rules read: OTLP's identity of a process, the SDK's mark of an overflow, and

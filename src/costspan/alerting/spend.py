@@ -50,8 +50,12 @@ def growth(selector: str, window: str, before: str = _LONGEST_GAP) -> str:
 
     Never below zero: where a clock stepped back, the higher value may have the earlier time.
     """
-    end = f"max_over_time({selector}[{window}])"
-    return f"clamp_min(\n  {end}\n  - (\n    max_over_time({selector}[{before}] offset {window})\n    or {end} * 0\n  ),\n  0\n)"
+    return difference(f"max_over_time({selector}[{window}])", f"max_over_time({selector}[{before}] offset {window})")
+
+
+def difference(end: str, start: str) -> str:
+    """PromQL: by how much each series grew from its value at the start, or from zero where it had none."""
+    return f"clamp_min(\n  {end}\n  - (\n    {start}\n    or {end} * 0\n  ),\n  0\n)"
 
 
 def scraped_growth(selector: str, window: str) -> str:

@@ -59,7 +59,7 @@ def check(file: Path) -> None:
 )  # fmt: skip
 @click.option("--check", "is_check", is_flag=True, help="Write nothing; fail if a file is not up to date.")
 def compile_file(file: Path, out: Path, receivers_file: Path | None, *, is_check: bool) -> None:
-    """Make Prometheus rules and their tests, Alertmanager routes and the list for Grafana from FILE."""
+    """Make Prometheus rules and their tests, and Alertmanager routes, from FILE."""
     policy = _read(file)
     made = files.compiled(policy, file.name)
     if receivers_file:
