@@ -24,9 +24,9 @@ DEFAULT_RECEIVER: Final = "default"
 #: What makes two alerts speak of the same budget in the same period. A label that both lack counts as equal.
 IDENTITY: Final = (BUDGET_LABEL, PERIOD_LABEL, *DIMENSION_LABELS)
 
-# Long enough that an alert still firing at the end of the longest month was told once. Alertmanager forgets what it
-# told after `--data.retention` (120h by default): it has to run with --data.retention=768h.
-_ONCE_A_PERIOD: Final = "744h"
+# 32 days: longer than the longest month (31 days, one of them of 25 hours) and the quarter of an hour that an alert stays
+# after it. Alertmanager forgets what it told after `--data.retention` (120h by default): it has to run with 768h, too.
+_ONCE_A_PERIOD: Final = "768h"
 _FULL_PERCENT: Final = 100
 
 
