@@ -283,13 +283,18 @@ def test_the_programs_work_without_root_on_a_read_only_root(contained: Contained
 def test_the_example_agent_ends_well_on_a_read_only_root(contained: Contained) -> None:
     """With its own variables, and nothing to write to but a folder in memory."""
     asked = yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]["agent"]
-    (in_memory,) = asked["tmpfs"]
-    assert in_memory == "/tmp:size=64m"  # noqa: S108  the container's own
-    contain = 'mount --make-rprivate / && mount -o remount,bind,ro / && mount -t tmpfs -o size=64m none /tmp && cd $HERE && exec "$@"'
-    environment = {**os.environ, **contained.environment("agent"), "HERE": str(ROOT)}
+    assert asked["tmpfs"] == [f"{asked['environment']['HOME']}:size=64m"]
+    in_memory = contained.folder / "in-memory"  # in place of /tmp, below which this checkout may lie
+    in_memory.mkdir()
+    contain = (
+        "mount --make-rprivate / && mount -o remount,bind,ro / && mount -t tmpfs -o size=64m none $HOME"
+        ' && ! touch /outside 2>&- && exec "$@"'
+    )
+    environment = {**os.environ, **contained.environment("agent")}
+    environment |= {"HOME": str(in_memory), "TMPDIR": str(in_memory)}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     command = ["unshare", "--mount", "sh", "-c", contain, "sh", *asked["command"]]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
     job = environment["OTEL_SERVICE_NAME"]
     contained.until(lambda: contained.value(f'sum(llm_requests_total{{job="{job}"}})'), "its calls are to arrive")
