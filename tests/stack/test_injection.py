@@ -47,7 +47,7 @@ def pod(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     known = ["--constraint", str(ROOT / "requirements.lock")]
     image = folder / "autoinstrumentation"
-    install(*known, "--no-build-isolation", "--target", str(image), *words.split())
+    install(*known, "--no-build-isolation", "--python", sys.executable, "--target", str(image), *words.split())
     shutil.move(image, folder / MOUNTED)
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, str(folder / "own")], check=True)
     install(*known, "--python", str(folder / "own"), "openai")
