@@ -36,6 +36,8 @@ TESTS = (
     "test_bedrock_replay",
     "test_ollama",
     "test_ollama_replay",
+    "test_mistral",
+    "test_mistral_replay",
 )
 TOOLS = ("pytest>=9", "pytest-asyncio>=1", "pytest-randomly>=5", "pytest-xdist>=3", "hypothesis")
 

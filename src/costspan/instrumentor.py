@@ -16,7 +16,7 @@ import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from costspan import guard
-from costspan.clients.libraries import NOT_WATCHED, SERVICES, WAITED_FOR
+from costspan.clients.libraries import NOT_WATCHED, OTHER_MODULES, SERVICES, WAITED_FOR
 from costspan.process.exits import own_in_child, unwatch_exits, watch_exits
 from costspan.process.fork import Participant, unwatch_forks, watch_forks
 from costspan.settings import Settings
@@ -88,7 +88,8 @@ def _install(options: dict[str, Any]) -> None:
         if name in SERVICES:
             _when_imported(module.partition(".")[0], functools.partial(_meet_service, name))
         else:
-            _when_imported(module, functools.partial(_meet, name))
+            for each in (module, *OTHER_MODULES.get(name, ())):
+                _when_imported(each, functools.partial(_meet, name))
     for module in NOT_WATCHED:
         _when_imported(module, functools.partial(_miss, module))
 

@@ -201,6 +201,12 @@ def _ask_as_recorded(exchange: dict[str, Any], arguments: dict[str, Any]) -> Non
         arguments["extra_body"] = {"stream_options": options}
 
 
+def _pieces(extra: dict[str, Any]) -> dict[str, int]:
+    """What is charged beside tokens, or instead of them, by its unit."""
+    said = {"pages": extra.get("usage_info", {}).get("pages_processed"), "search_units": extra.get("search_units")}
+    return {unit: number for unit, number in said.items() if number is not None}
+
+
 def differences(call: Call, exchange: dict[str, Any]) -> list[str]:
     """What of a call is not as its exchange reports it: tokens, model, outcome."""
     expected = exchange["expected"]
@@ -213,6 +219,9 @@ def differences(call: Call, exchange: dict[str, Any]) -> list[str]:
                 found.append(f"{name}: {allowed} expected, {counts.get(unit)} counted")
         if call.usage is not None and not call.usage.complete:
             found.append("marked as an estimate")
+    for unit, number in _pieces(expected["extra"]).items():
+        if counts.get(unit) != number:
+            found.append(f"{unit}: {number} expected, {counts.get(unit)} counted")
     if expected["response_model"] is not None and call.answer.model != expected["response_model"]:
         found.append(f"model {expected['response_model']} expected, {call.answer.model} read")
     if (call.outcome == ERROR) != bool(expected["is_error"]):

@@ -86,6 +86,7 @@ class Client:
     `versions` states what was tested, as a version specifier; outside it the library is watched all the same and
     `costspan doctor` says so. `module` is the one that is waited for: where it is imported, the library is patched. `provider` is the vendor
     whose library it is; who answers is told by the address (`facts.sellers`), or by the class of the client (`classes`).
+    `other_modules` are where other versions and variants of it have what `module` has.
     `native_tracer` names the attribute of a client that holds its own tracer, if the library emits spans itself.
     """
 
@@ -100,6 +101,7 @@ class Client:
     asks_usage_of: tuple[str, ...] = ()
     native_tracer: str | None = None
     sockets: tuple[Socket, ...] = ()
+    other_modules: tuple[str, ...] = ()
     _known: dict[str, Endpoint | None] = field(default_factory=dict[str, "Endpoint | None"], repr=False, compare=False)
     _patterns: list[tuple[re.Pattern[str], Endpoint]] = field(
         default_factory=list["tuple[re.Pattern[str], Endpoint]"], repr=False, compare=False
@@ -109,6 +111,11 @@ class Client:
         for endpoint in self.endpoints:
             pattern = re.escape(endpoint.path).replace(re.escape(SEGMENT), "[^/?]+")
             self._patterns.append((re.compile(_BEFORE + pattern + _AFTER), endpoint))
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Where versions and variants of the library have what is watched; a program imports one of them."""
+        return (self.module, *self.other_modules)
 
     def endpoint(self, path: str, method: str) -> Endpoint | None:
         """The endpoint at this path, or None for one that costs nothing (models, files, token counts)."""

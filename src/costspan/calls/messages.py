@@ -59,6 +59,14 @@ def parsed(body: bytes) -> Any:
         return None
 
 
+def asked(body: bytes) -> Any:
+    """The JSON body of a request, whole: estimates are made of its texts. None where it is no JSON."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
 def compacted(body: bytes) -> bytes:
     """The same JSON with the middle of its long runs left out: of base64 within a string, of numbers within an array."""
     kept: list[bytes] = []

@@ -162,7 +162,7 @@ def _client(client: Client, version: str) -> Finding:
         return Finding("clients", WRONG, f"{named} is not watched, its calls are not counted: {fault}")
     is_tested = SpecifierSet(client.versions).contains(version, prereleases=True)
     kinds = " and ".join(dict.fromkeys(kind for _, kind, _ in patching.patched[client.name]))
-    points = f"{kinds} ({client.module})"
+    points = f"{kinds} ({patching.patched[client.name][0][0]})"
     patching.remove(client.name)
     if is_tested:
         return Finding("clients", OK, f"{named} is of the tested versions ({client.versions}) and watched at {points}")
@@ -172,7 +172,7 @@ def _client(client: Client, version: str) -> Finding:
 
 def _fault(client: Client) -> str:
     """Put the watch in, as costspan does in a program; why that failed."""
-    if not _import(client.module):
+    if not any(map(_import, client.modules)):
         return f"its module {client.module} cannot be imported"
     # Nobody listens: no LLM is called here.
     patching.install(dialects.patched(client, cast("Any", None)))

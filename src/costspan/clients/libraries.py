@@ -15,6 +15,18 @@ WAITED_FOR = {
     "google_genai": "google.genai._api_client",
     "bedrock": "botocore.client",
     "ollama": "ollama._client",
+    "mistralai": "mistralai.client.basesdk",
+}
+
+#: Where other versions and variants of a library have that module; the first that is imported counts.
+OTHER_MODULES = {
+    "mistralai": (
+        "mistralai.basesdk",  # before 2.0
+        "mistralai.azure.client.basesdk",
+        "mistralai.gcp.client.basesdk",
+        "mistralai_azure.basesdk",
+        "mistralai_gcp.basesdk",
+    ),
 }
 
 #: Those whose library calls much else besides LLMs: it is not watched before the first client of one of these services.
@@ -24,7 +36,6 @@ SERVICES = {"bedrock": ("bedrock-runtime", "bedrock-agent-runtime")}
 NOT_WATCHED = {
     "google.generativeai": "google-generativeai",
     "vertexai.generative_models": "google-cloud-aiplatform",
-    "mistralai": "mistralai",
     "cohere": "cohere",
     "huggingface_hub.inference._client": "huggingface_hub",
     "azure.ai.inference": "azure-ai-inference",

@@ -31,6 +31,8 @@ def _answer(
         reported, spent = spent, fields(spent)
         if not spent and reported:
             unread.append("usage")
+        if "service_tier" in spent and answer.tier is None:  # Mistral's place for it
+            answer.tier = text(spent["service_tier"])
         answer.usage = openai_usage.read(spent, unread, counts or {}, model)
         answer.reported_nano_usd = openai_usage.reported_nano_usd(spent, unread)
         if unread:

@@ -90,6 +90,13 @@ _FIELDS: Final[Mapping[str, _Said]] = {
     "reasoning_tokens": units.REASONING,
     "citation_tokens": units.OUTPUT_CITATION,
     "num_search_queries": units.WEB_SEARCHES,
+    # Mistral's conversations: what connectors put into the prompt, and how often each was asked.
+    "connector_tokens": units.INPUT_TOOL,
+    "connectors": {
+        "web_search": units.WEB_SEARCHES,
+        "code_interpreter": units.CODE_EXECUTIONS,
+        "document_library": units.FILE_SEARCHES,
+    },
     "server_tool_use": _TOOL_DETAILS,
     "server_tool_use_details": _TOOL_DETAILS,
     "server_side_tool_usage_details": _TOOL_DETAILS,

@@ -1,7 +1,7 @@
 """Totals and their parts: what a usage says twice must fit together, and where it does, it proves how it is to be read.
 
 Reasoning, sound and cached prompts are inside the prompt and the completion with most servers, and beside them with a
-few (xAI chat, Mistral, gateways to Anthropic). The total that the same usage reports tells which.
+few (xAI chat, Mistral's sound and connectors, gateways to Anthropic). The total that the same usage reports tells which.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ _WRITES: Final = "cache_creation"
 _BESIDE: Final = (
     (units.OUTPUT, (units.REASONING,)),
     (units.INPUT, (units.INPUT_AUDIO,)),
+    (units.INPUT, (units.INPUT_TOOL,)),
     (units.INPUT, (units.CACHE_READ, units.CACHE_WRITE)),
     (units.INPUT, (units.CACHE_WRITE,)),
     (units.OUTPUT, (units.OUTPUT_CITATION,)),

@@ -44,6 +44,7 @@ CODE_EXECUTIONS: Final = "code_executions"
 SEARCH_UNITS: Final = "search_units"
 IMAGES: Final = "images"
 PAGES: Final = "pages"
+ANNOTATED_PAGES: Final = "annotated_pages"  # beside the others: they have a price of their own
 CHARACTERS: Final = "characters"
 INPUT_AUDIO_MS: Final = "input_audio_ms"
 OUTPUT_AUDIO_MS: Final = "output_audio_ms"
@@ -55,7 +56,7 @@ INPUT_PARTS: Final = frozenset({
 OUTPUT_PARTS: Final = frozenset({REASONING, OUTPUT_AUDIO, OUTPUT_IMAGE, OUTPUT_CITATION, OUTPUT_REJECTED})
 PIECES: Final = frozenset({
     WEB_SEARCHES, WEB_SEARCHES_PREVIEW, WEB_FETCHES, FILE_SEARCHES, CODE_EXECUTIONS, SEARCH_UNITS,
-    IMAGES, PAGES, CHARACTERS, INPUT_AUDIO_MS, OUTPUT_AUDIO_MS,
+    IMAGES, PAGES, ANNOTATED_PAGES, CHARACTERS, INPUT_AUDIO_MS, OUTPUT_AUDIO_MS,
 })  # fmt: skip
 UNITS: Final = frozenset({INPUT, OUTPUT}) | INPUT_PARTS | OUTPUT_PARTS | PIECES
 

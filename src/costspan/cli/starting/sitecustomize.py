@@ -98,6 +98,7 @@ def _libraries() -> "dict[str, str]":
         exec(compile(file.read(), file.name, "exec"), table)
     waited_for = {name: module for name, module in table["WAITED_FOR"].items() if name not in table["SERVICES"]}
     found = {module.partition("._")[0]: name for name, module in waited_for.items()}
+    found.update((module, name) for name, modules in table["OTHER_MODULES"].items() for module in modules)
     found.update(table["NOT_WATCHED"])
     return found
 

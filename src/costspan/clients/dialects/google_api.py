@@ -13,14 +13,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from costspan.calls.engine import ObservedCall
-from costspan.calls.messages import NOTHING, fields, parsed, text
+from costspan.calls.messages import NOTHING, fields
 from costspan.calls.points import PatchedClient, Point, Request
-from costspan.clients.dialects import http_bodies
-from costspan.facts.call import Answer
+from costspan.clients.dialects import speakeasy
 
 _CLASS: Final = "BaseApiClient"
 _INTERACTIONS: Final = "google.genai._gaos.basesdk"
-_FIRST_REFUSAL: Final = 400
 _PARAMETERS: Final = ("http_method", "path", "request_dict", "http_options")
 _VERTEX: Final = "gcp.vertex_ai"
 #: Before the name of a model in a path; what else stands there (`tunedModels/`, `endpoints/`) belongs to the name.
@@ -39,8 +37,8 @@ class GoogleApiClient(PatchedClient):
             "async_request_streamed": self.generated_async(self._ask_stream),
         }
         of_interactions = {
-            "BaseSDK.do_request": self.whole(self._ask_interaction, _take_response),
-            "AsyncBaseSDK.do_request_async": self.whole_async(self._ask_interaction, _take_response),
+            "BaseSDK.do_request": self.whole(self._ask_interaction, speakeasy.take_response),
+            "AsyncBaseSDK.do_request_async": self.whole_async(self._ask_interaction, speakeasy.take_response),
         }
         return (
             *(
@@ -65,14 +63,8 @@ class GoogleApiClient(PatchedClient):
         return Request(endpoint, server, body if isinstance(body, Mapping) else NOTHING, _model(path))
 
     def _ask_interaction(self, _: Any, __: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
-        """Interactions leave by a library of their own, whose requests and responses are those of its HTTP library."""
-        sent = kwargs["request"]
-        endpoint = self.client.endpoint(sent.url.path, sent.method)
-        if endpoint is None:
-            return None
-        server = self.servers.at(f"{sent.url.scheme}://{sent.url.netloc.decode()}")
-        body = fields(parsed(sent.content)) if endpoint.method == "post" else NOTHING
-        return Request(endpoint, server, body, text(body.get("model")) or text(body.get("agent")))
+        """Interactions leave by a library of their own, which Speakeasy generated."""
+        return speakeasy.request_of(self, kwargs["request"])
 
     def _ask_stream(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
         request = self._ask(instance, args, kwargs)
@@ -97,16 +89,6 @@ def _take(observed: ObservedCall, result: Any) -> Any:
     observed.headers = fields(result).get("headers")
     observed.answered(observed.endpoint.read(result))
     return result
-
-
-def _take_response(observed: ObservedCall, response: Any) -> Any:
-    observed.headers = response.headers
-    if response.status_code >= _FIRST_REFUSAL:  # the library raises it further up, out of our sight
-        observed.call.http_status = response.status_code
-        observed.answered(Answer(error=str(response.status_code)))
-    else:
-        http_bodies.follow(observed, response)
-    return response
 
 
 #: What this dialect watches a library with.

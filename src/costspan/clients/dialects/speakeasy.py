@@ -1,0 +1,67 @@
+"""Watching libraries that Speakeasy generated: each request leaves by one method of one class (`BaseSDK`), sync or async.
+
+It gives the HTTP library's own response, before that is parsed: an answer that the library refuses is booked. Its retries
+are below; errors it raises further up, out of our sight.
+"""
+# pyright: basic
+# Objects of foreign libraries fight strict checking.
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from costspan.calls.engine import ObservedCall
+from costspan.calls.messages import NOTHING, asked, fields, text
+from costspan.calls.points import PatchedClient, Point, Request
+from costspan.clients.dialects import http_bodies
+from costspan.facts.call import Answer
+
+_FIRST_REFUSAL: Final = 400
+#: Where a request names the model, or the agent whose model answers.
+_MODEL: Final = ("model", "agent", "agent_id")
+
+
+class SpeakeasyClient(PatchedClient):
+    """A generated library, watched on behalf of a recorder."""
+
+    def points(self) -> tuple[Point, ...]:
+        """The method of each module in which a version or a variant of the library has the class."""
+        wrappers = {
+            "do_request": self.whole(self._ask, take_response),
+            "do_request_async": self.whole_async(self._ask, take_response),
+        }
+        return tuple(
+            Point(module, f"BaseSDK.{name}", wrapper, ("request",))
+            for module in self.client.modules
+            for name, wrapper in wrappers.items()
+        )
+
+    def _ask(self, _: Any, __: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
+        return request_of(self, kwargs["request"])
+
+
+def request_of(patched: PatchedClient, sent: Any) -> Request | None:
+    """What an HTTP request asks for, if it is one that costs."""
+    endpoint = patched.client.endpoint(sent.url.path, sent.method)
+    if endpoint is None:
+        return None
+    server = patched.servers.at(f"{sent.url.scheme}://{sent.url.netloc.decode()}{sent.url.path}")
+    # A form with a file in it is sent piece by piece, and is not there to be read.
+    body = fields(asked(getattr(sent, "_content", b""))) if endpoint.method == "post" else NOTHING
+    model = next((name for key in _MODEL if (name := text(body.get(key)))), None)
+    return Request(endpoint, server, body, model, bool(body.get("stream")))
+
+
+def take_response(observed: ObservedCall, response: Any) -> Any:
+    """An HTTP response, whose body has been read or is still to come."""
+    observed.headers = response.headers
+    if response.status_code >= _FIRST_REFUSAL:
+        observed.call.http_status = response.status_code
+        observed.answered(Answer(error=str(response.status_code)))
+    else:
+        http_bodies.follow(observed, response)
+    return response
+
+
+#: What this dialect watches a library with.
+PATCHED_CLIENT: Final = SpeakeasyClient
