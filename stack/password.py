@@ -1,11 +1,12 @@
-"""Makes the password with which the Collector writes to Prometheus, once, and Prometheus' web configuration for it.
+"""Makes the password that Prometheus and Alertmanager ask for, once, and the web configuration of both for it.
 
 Standard library only: docker-compose.yml runs this file in a bare Python image, `make stack` runs it as it is.
 
     python password.py --to /run/costspan
 
 Whoever may write to Prometheus may make up money, and its web configuration knows no difference between reading and
-writing. The folder is shared with those who have to know: Collector, Prometheus, Grafana. Delete it for a new password.
+writing; whoever reaches Alertmanager could silence a budget. The folder is shared with those who have to know: Collector, Prometheus,
+Alertmanager, Grafana. Delete it for a new password.
 """
 
 from __future__ import annotations

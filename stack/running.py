@@ -31,7 +31,6 @@ HASTE: Final = {"--dispatch.start-delay=100s": "--dispatch.start-delay=0s"}
 #: Services whose command names its program, because their image starts none by itself.
 _NAMED: Final = {"webhook", "password"}
 _COLLECTOR: Final = "collector"
-_PROMETHEUS: Final = "prometheus"
 #: The service that runs before all others, and ends.
 FIRST: Final = "password"
 
@@ -148,12 +147,12 @@ class Stack:
 
     @property
     def secrets(self) -> Path:
-        """The folder with Prometheus' password, for those who have to know it."""
+        """The folder with the password of Prometheus and Alertmanager, for those who have to know it."""
         return self.places.path(FIRST, "/run/costspan")
 
     def headers(self, name: str) -> dict[str, str]:
-        """What a service wants to hear with each request: Prometheus its password."""
-        if name != _PROMETHEUS:
+        """What a service wants to hear with each request: the password, where it asks for one."""
+        if not any(word.startswith("--web.config.file=") for word in self.services[name].command):
             return {}
         return {"Authorization": f"Basic {(self.secrets / password.AUTHORIZATION).read_text(encoding='utf-8')}"}
 

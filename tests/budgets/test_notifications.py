@@ -122,7 +122,7 @@ def raised(stack: Stack, team: str, *thresholds: int, period: str = "202611", is
         asked = urllib.request.Request(
             stack.url("alertmanager", 9093) + "/api/v2/alerts",
             json.dumps([alert]).encode(),
-            {"Content-Type": "application/json"},
+            {"Content-Type": "application/json", **stack.headers("alertmanager")},
         )
         urllib.request.urlopen(asked, timeout=30).close()
 
@@ -132,7 +132,9 @@ def handed(stack: Stack, alerts: list[dict[str, str]]) -> None:
     ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3_600))
     body = json.dumps([{"labels": labels, "endsAt": ends} for labels in alerts]).encode()
     asked = urllib.request.Request(
-        stack.url("alertmanager", 9093) + "/api/v2/alerts", body, {"Content-Type": "application/json"}
+        stack.url("alertmanager", 9093) + "/api/v2/alerts",
+        body,
+        {"Content-Type": "application/json", **stack.headers("alertmanager")},
     )
     urllib.request.urlopen(asked, timeout=30).close()
 

@@ -1,8 +1,9 @@
-"""Who may write to Prometheus: the Collector, and nobody else who reaches it."""
+"""Who may write to Prometheus: the Collector, and nobody else who reaches it. Who may silence: those with the password."""
 
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 import urllib.error
 import urllib.request
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from stack import Stack, password
+from stack.binaries import program
 from stack.compose import ROOT
 
 from costspan.names import COST_USD
@@ -24,8 +26,9 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Collector and Prometheus with the commands and files of the compose file."""
-    made = needing_programs(lambda: Stack(tmp_path_factory.mktemp("writing"), only=["collector", "prometheus"]))
+    """Collector, Prometheus and Alertmanager with the commands and files of the compose file."""
+    only = ["collector", "prometheus", "alertmanager"]
+    made = needing_programs(lambda: Stack(tmp_path_factory.mktemp("writing"), only=only))
     with made:
         yield made
 
@@ -34,9 +37,11 @@ def basic(words: str) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"}
 
 
-def said(stack: Stack, path: str, body: bytes | None, headers: dict[str, str]) -> int:
-    """The status with which Prometheus answers."""
-    asked = urllib.request.Request(stack.url("prometheus", 9090) + path, body, headers)
+def said(
+    stack: Stack, path: str, body: bytes | None, headers: dict[str, str], service: str = "prometheus", port: int = 9090
+) -> int:
+    """The status with which Prometheus, or another service, answers."""
+    asked = urllib.request.Request(stack.url(service, port) + path, body, headers)
     try:
         with urllib.request.urlopen(asked, timeout=30) as answer:
             return answer.status
@@ -86,15 +91,55 @@ def test_the_collector_writes(stack: Stack) -> None:
     assert all(line.endswith(" 0") for line in failed)
 
 
-def test_prometheus_reads_its_own_figures(stack: Stack) -> None:
-    """It knows its own password, or the alerts about itself would be blind."""
-    stack.until(lambda: stack.value('up{job="prometheus"}') == 1, "Prometheus is to scrape itself")
+SILENCE = {
+    "matchers": [{"name": "component", "value": "llm-budget", "isRegex": False, "isEqual": True}],
+    "startsAt": "2026-11-01T00:00:00Z", "endsAt": "2099-01-01T00:00:00Z", "createdBy": "somebody", "comment": "hush",
+}  # fmt: skip
 
 
-def test_the_health_check_of_the_compose_file_passes_and_needs_the_password(stack: Stack) -> None:
+@pytest.mark.parametrize("headers", STRANGERS.values(), ids=STRANGERS)
+def test_a_stranger_can_neither_silence_a_budget_nor_make_up_an_alert_nor_look(
+    stack: Stack, headers: dict[str, str]
+) -> None:
+    """Alertmanager refuses him at every door, and no silence is there afterwards."""
+    typed = {"Content-Type": "application/json", **headers}
+    alert = json.dumps([{"labels": {"alertname": "MadeUp"}}]).encode()
+    assert said(stack, "/api/v2/silences", json.dumps(SILENCE).encode(), typed, "alertmanager", 9093) == 401
+    assert said(stack, "/api/v2/alerts", alert, typed, "alertmanager", 9093) == 401
+    assert said(stack, "/api/v2/alerts", None, headers, "alertmanager", 9093) == 401
+    assert said(stack, "/-/reload", b"", headers, "alertmanager", 9093) == 401
+    assert stack.get("alertmanager", 9093, "/api/v2/silences") == []
+    assert stack.get("alertmanager", 9093, "/api/v2/alerts?filter=alertname%3DMadeUp") == []
+
+
+def test_with_the_password_a_silence_is_taken_and_taken_back(stack: Stack) -> None:
+    """The request itself is right: only the password was missing. By amtool, as the runbooks say."""
+    url = stack.url("alertmanager", 9093)
+    word = (stack.secrets / password.PASSWORD).read_text(encoding="utf-8")
+    asked = f"--alertmanager.url={url.replace('://', f'://{password.USER}:{word}@')}"
+    amtool = str(needing_programs(lambda: program("amtool")))
+    labels = ["alertname=LlmTelemetryStopped", "job=nightly"]
+    added = [amtool, "silence", "add", *labels, "--duration=1h", "--author=a", "--comment=b", asked]
+    made = subprocess.run(added, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    assert [each["id"] for each in stack.get("alertmanager", 9093, "/api/v2/silences")] == [made]
+    subprocess.run([amtool, "silence", "expire", made, asked], check=True, timeout=30)
+    states = {each["status"]["state"] for each in stack.get("alertmanager", 9093, "/api/v2/silences")}
+    assert states == {"expired"}
+
+
+def test_prometheus_reads_its_own_figures_and_knows_alertmanager(stack: Stack) -> None:
+    """It knows both passwords, or the alerts about itself would be blind, and all others unheard."""
+    for job in ("prometheus", "alertmanager"):
+        stack.until(lambda job=job: stack.value(f'up{{job="{job}"}}') == 1, f"Prometheus is to scrape {job}")
+    (found,) = stack.get("prometheus", 9090, "/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
+    assert found["url"].startswith(stack.url("alertmanager", 9093))
+
+
+@pytest.mark.parametrize("service", ["prometheus", "alertmanager"])
+def test_the_health_check_of_the_compose_file_passes_and_needs_the_password(stack: Stack, service: str) -> None:
     """The container's own shell command, with this machine's addresses."""
-    kind, command = SERVICES["prometheus"]["healthcheck"]["test"]
-    here = stack.places.translate("prometheus", command.replace("$$", "$"))
+    kind, command = SERVICES[service]["healthcheck"]["test"]
+    here = stack.places.translate(service, command.replace("$$", "$"))
     assert kind == "CMD-SHELL"
     assert subprocess.run(["/bin/sh", "-c", here], check=False, timeout=30).returncode == 0
     without = here.replace("Authorization", "X-Nothing")
@@ -112,11 +157,12 @@ def test_only_those_who_have_to_know_have_the_password() -> None:
         for words in body.get("volumes", ())
         if words.startswith("prometheus-password:")
     }
-    assert set(mounts) == {"password", "collector", "prometheus", "grafana"}
+    assert set(mounts) == {"password", "collector", "prometheus", "alertmanager", "grafana"}
     assert [name for name, words in mounts.items() if not words.endswith(":ro")] == ["password"]
-    assert "--web.config.file=/run/costspan/web.yml" in SERVICES["prometheus"]["command"]
+    for server in ("prometheus", "alertmanager"):
+        assert "--web.config.file=/run/costspan/web.yml" in SERVICES[server]["command"]
     assert SERVICES["password"]["network_mode"] == "none"
-    for reader in ("collector", "prometheus"):
+    for reader in ("collector", "prometheus", "alertmanager"):
         assert SERVICES[reader]["depends_on"]["password"]["condition"] == "service_completed_successfully"
 
 
@@ -132,9 +178,11 @@ def test_programs_share_a_network_with_the_collector_alone() -> None:
 def test_grafana_reads_with_the_password() -> None:
     """From its file: it stands in no configuration."""
     settings = ROOT / "grafana" / "provisioning" / "datasources" / "prometheus.yaml"
-    (source,) = [each for each in yaml.safe_load(settings.read_text())["datasources"] if each["type"] == "prometheus"]
-    assert (source["basicAuth"], source["basicAuthUser"]) == (True, password.USER)
-    assert source["secureJsonData"] == {"basicAuthPassword": "$__file{/run/costspan/password}"}
+    sources = yaml.safe_load(settings.read_text())["datasources"]
+    assert {each["type"] for each in sources} == {"prometheus", "alertmanager"}
+    for source in sources:
+        assert (source["basicAuth"], source["basicAuthUser"]) == (True, password.USER)
+        assert source["secureJsonData"] == {"basicAuthPassword": "$__file{/run/costspan/password}"}
 
 
 def test_the_password_is_made_once_and_is_another_each_time(tmp_path: Path) -> None:
