@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from costspan.alerting import as_yaml, calendar, compiled, series
 from costspan.alerting.rule import BUDGET_COMPONENT, METER_COMPONENT
-from costspan.budgets.policy import Policy, load
+from costspan.budgets.policy import Policy, load, parse
 from costspan.cli import commands
 from costspan.names import DURATION_S, HISTOGRAM, METRICS, prometheus_label
 from promtools import ROOT, has_real_dates, program, prometheus, promtool
@@ -79,6 +79,51 @@ def test_compiled_rules_pass_their_compiled_tests(path: Path, tmp_path: Path) ->
 
 
 BUDGETS, SPEND = compiled.BUDGET_TESTS, "rules-tests/spend.yml"
+
+
+def budgets_of(count: int, more: str = "") -> Policy:
+    """A budget a day and one a month for each of so many teams."""
+    rows = [
+        f"  - {{name: {period}-{at}, period: {period}, limit_usd: {10 + at}, scope: {{team: t{at}}}}}"
+        for at in range(count)
+        for period in ("day", "month")
+    ]
+    return parse("budgets:\n" + "\n".join(rows) + more)
+
+
+def test_the_time_of_the_tests_grows_with_the_budgets_and_not_with_their_square() -> None:
+    """Promtool evaluates all rules for each test: budgets that do not meet share one, and none waits longer in it."""
+
+    def tests(policy: Policy) -> list[dict[str, Any]]:
+        return yaml.safe_load(compiled.compiled(policy, "budgets.yaml")[compiled.BUDGET_TESTS])["tests"]
+
+    few, many = tests(budgets_of(3)), tests(budgets_of(100))
+    assert len(few) == len(many) == 1
+    assert {each["eval_time"] for each in few[0]["promql_expr_test"]} == {
+        each["eval_time"] for each in many[0]["promql_expr_test"]
+    }
+
+
+def test_budgets_that_count_the_same_calls_are_tested_apart(tmp_path: Path) -> None:
+    """All, a team, the same team by a second budget, each team, tokens, a source of any team: every edge is still exact."""
+    more = """
+  - {name: all, period: month, limit_usd: 5}
+  - {name: again, period: month, limit_usd: 7, scope: {team: [t1, t9]}}
+  - {name: each, period: month, limit_usd: 9, each: team}
+  - {name: each-source, period: month, limit_usd: 11, each: source, scope: {team: t2}}
+  - {name: tokens, period: month, limit_tokens: 1000}
+  - {name: day-tokens, period: day, limit_tokens: 1000, scope: {team: elsewhere}}
+  - {name: beats, period: month, limit_usd: 3, scope: {source: heartbeat}}
+"""
+    compiled.write(compiled.compiled(budgets_of(3, more), "budgets.yaml"), tmp_path)
+    promtool("test", "rules", compiled.BUDGET_TESTS, cwd=tmp_path)
+    together = [
+        test["name"].partition(":")[0]
+        for test in yaml.safe_load((tmp_path / compiled.BUDGET_TESTS).read_text())["tests"]
+    ]
+    assert together == ["day-0 and 8 more", "all", "again and each-source", "each"]
+
+
 BREAKS = [
     # what is broken in the compiled rules, and the tests that have to notice
     (">= 0.8", ">= 0.801", BUDGETS, "a threshold that fires too late"),

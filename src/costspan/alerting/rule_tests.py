@@ -2,12 +2,16 @@
 
 promtool's time begins on Thursday 1970-01-01 at 00:00 UTC, before the table of clock changes: there the zone's
 clock runs evenly. The tests look at Saturday 1970-01-03 in the budget time zone.
+
+promtool evaluates all rules for each test. So budgets share a test where none counts what was written for another one: the
+time it takes grows with their number, not with its square.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from itertools import count
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from costspan.alerting import literals
 from costspan.alerting.alert_texts import each_label, number
@@ -44,31 +48,78 @@ _SOMEBODY: Final = dict(zip(DIMENSIONS, ("search", "review", MAIN_AGENT, "openai
 def budget_tests(policy: Policy, rule_file: str) -> Content:
     """The test file for the budgets of a policy; `rule_file` is the path of the rules as seen from it."""
     ahead_min = offset_s(zone(policy.time_zone), round(TABLE_START.timestamp())) // 60
-    tests = [_crossings(budget, (_START_MIN - ahead_min) // _STEP_MIN) for budget in policy.budgets]
+    stories = [_crossings(budget, (_START_MIN - ahead_min) // _STEP_MIN) for budget in policy.budgets]
     return {
         "rule_files": [rule_file],
         "evaluation_interval": f"{_STEP_MIN}m",
         "group_eval_order": list(GROUPS[:2]),
-        "tests": tests,
+        "tests": [_test(together) for together in _apart(stories)],
     }
 
 
-def _crossings(budget: Budget, start: int) -> Content:
-    """One test: the spend goes up in steps from below to exactly at each threshold, beside spend of others."""
+class _Spend(NamedTuple):
+    """One series that is written for the test of a budget."""
+
+    metric: Metric
+    labels: Mapping[str, str]
+    values: list[str]
+
+
+class _Story(NamedTuple):
+    """The spend goes up in steps from below to exactly at each threshold of a budget, beside spend of others."""
+
+    budget: Budget
+    spent: list[_Spend]
+    expected: list[Content]
+
+
+def _apart(stories: list[_Story]) -> list[list[_Story]]:
+    """The stories in as few sets as a first fit finds, in none of which one budget counts what another one's story spends."""
+    sets: list[list[_Story]] = []
+    for story in stories:
+        for others in sets:
+            if not any(_touches(story, other) or _touches(other, story) for other in others):
+                others.append(story)
+                break
+        else:
+            sets.append([story])
+    return sets
+
+
+def _touches(story: _Story, other: _Story) -> bool:
+    return any(_counts(other.budget, spend) for spend in story.spent)
+
+
+def _counts(budget: Budget, spend: _Spend) -> bool:
+    """Whether a budget counts a series: one of its counters, of the period, within the scope, of somebody."""
+    example = PERIOD_RULES[budget.period].example
+    return (
+        any(metric == spend.metric for metric, _ in example.counters[budget.unit])
+        and spend.labels[example.label] == example.now
+        and all(spend.labels[prometheus_label(DIMENSIONS[word])] in values for word, values in budget.scope.items())
+        and (not budget.each or spend.labels[each_label(budget)] not in {"", UNKNOWN})
+    )
+
+
+def _test(stories: list[_Story]) -> Content:
+    first, *more = (story.budget.name for story in stories)
+    names = first if not more else f"{first} and {more[0]}" if len(more) == 1 else f"{first} and {len(more)} more"
+    return {
+        "name": f"{names}: each threshold fires at its own percentage and not one tenth of a percent below",
+        "interval": f"{_STEP_MIN}m",
+        "input_series": [_series(spend) for story in stories for spend in story.spent],
+        "promql_expr_test": [expected for story in stories for expected in story.expected],
+    }
+
+
+def _crossings(budget: Budget, start: int) -> _Story:
     thresholds = budget.thresholds[:_MOST_TESTED]
     amounts = sorted({amount for percent in thresholds for amount in _around(budget, percent)})
     times = [f"{(start + index) * _STEP_MIN}m" for index in range(len(amounts))]
     crossed = [[percent for percent in thresholds if amount >= _around(budget, percent)[1]] for amount in amounts]
     tests = [_fired(budget, time, percents) for time, percents in zip(times, crossed, strict=True)]
-    return {
-        "name": f"{budget.name}: each threshold fires at its own percentage and not one tenth of a percent below",
-        "interval": f"{_STEP_MIN}m",
-        "input_series": [
-            *_inside(budget, start, amounts),
-            *_outside(budget, start + len(amounts)),
-        ],
-        "promql_expr_test": [*tests, _spent(budget, times[-1], amounts[-1])],
-    }
+    spent = [*_inside(budget, start, amounts), *_outside(budget, start + len(amounts))]
+    return _Story(budget, spent, [*tests, _spent(budget, times[-1], amounts[-1])])
 
 
 def _around(budget: Budget, percent: Decimal) -> tuple[Decimal, Decimal]:
@@ -101,35 +152,40 @@ def _spent(budget: Budget, time: str, amount: Decimal) -> Content:
     }
 
 
-def _inside(budget: Budget, start: int, amounts: list[Decimal]) -> Iterator[Content]:
+def _inside(budget: Budget, start: int, amounts: list[Decimal]) -> Iterator[_Spend]:
     """The spend of the scope."""
     example = PERIOD_RULES[budget.period].example
     counters = example.counters[budget.unit]
     values = [f"_x{start}", *(number(amount / len(counters)) for amount in amounts)]
     for metric, more in counters:
-        yield _series(metric, _labels(budget, **{example.label: example.now}, **more), values)
+        yield _Spend(metric, _labels(budget, **{example.label: example.now}, **more), values)
 
 
-def _outside(budget: Budget, count: int) -> Iterator[Content]:
+def _outside(budget: Budget, steps: int) -> Iterator[_Spend]:
     """Spend far above the limit that is none of this budget's: of another period, of others, of nobody."""
     example = PERIOD_RULES[budget.period].example
     word, (metric, _) = example.label, example.counters[budget.unit][0]
-    values = [f"_x{count // 2}", f"{number(budget.limit * 10 + 10)}x{count - count // 2}"]
-    yield _series(metric, _labels(budget, **{word: example.before}), values)
+    values = [f"_x{steps // 2}", f"{number(budget.limit * 10 + 10)}x{steps - steps // 2}"]
+    yield _Spend(metric, _labels(budget, **{word: example.before}), values)
     for dimension in budget.scope:
-        others = {prometheus_label(DIMENSIONS[dimension]): _ELSEWHERE, word: example.now}
-        yield _series(metric, _labels(budget, **others), values)
+        others = {prometheus_label(DIMENSIONS[dimension]): _another(budget.scope[dimension]), word: example.now}
+        yield _Spend(metric, _labels(budget, **others), values)
     if budget.each:
         for nobody in ("", UNKNOWN):
-            yield _series(metric, _labels(budget, **{each_label(budget): nobody, word: example.now}), values)
+            yield _Spend(metric, _labels(budget, **{each_label(budget): nobody, word: example.now}), values)
+
+
+def _another(values: tuple[str, ...]) -> str:
+    """A value that is none of these."""
+    return next(word for at in count() if (word := f"{_ELSEWHERE}{at or ''}") not in values)
 
 
 def _labels(budget: Budget, **more: str) -> dict[str, str]:
     values = {word: budget.scope[word][0] if word in budget.scope else _SOMEBODY[word] for word in DIMENSIONS}
     named = {prometheus_label(DIMENSIONS[word]): value for word, value in values.items()}
-    return {"job": "agents", "instance": "one", **named, **more}
+    return {"job": "agents", "instance": budget.name, **named, **more}
 
 
-def _series(metric: Metric, labels: Mapping[str, str], values: list[str]) -> Content:
-    said = {label: value for label, value in labels.items() if value}
-    return {"series": literals.selector(metric.prometheus, **said), "values": " ".join(values)}
+def _series(spend: _Spend) -> Content:
+    said = {label: value for label, value in spend.labels.items() if value}
+    return {"series": literals.selector(spend.metric.prometheus, **said), "values": " ".join(spend.values)}
