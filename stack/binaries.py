@@ -82,7 +82,7 @@ def families() -> dict[str, Family]:
             alertmanager.version,
             {"alertmanager": "/bin/alertmanager", "amtool": "/bin/amtool"},
             alertmanager.image,
-            "0.27.0",
+            "0.32.0",  # dict in templates
         ),
         "kustomize": Family("kustomize", go_version("kustomize"), {"kustomize": ""}, "", "5.4.0"),
         "compose": Family("compose", go_version("compose"), {"docker-compose": ""}, "", "2.23.0"),  # dockerfile_inline

@@ -200,10 +200,10 @@ def group(*alerts: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def rendered(text: str, data: dict[str, Any], folder: Path) -> str:
+def rendered(text: str, data: dict[str, Any], folder: Path, templates: Path = TEMPLATES) -> str:
     (folder / "data.json").write_text(json.dumps(data))
     return amtool(
-        "template", "render", f"--template.glob={TEMPLATES}", f"--template.text={text}",
+        "template", "render", f"--template.glob={templates}", f"--template.text={text}",
         f"--template.data={folder / 'data.json'}",
     )  # fmt: skip
 
@@ -319,8 +319,121 @@ def test_every_receiver_example_is_rendered(name: str, case: str, tmp_path: Path
             assert said.startswith(("http://grafana/d/", "https://wiki/")), path
         elif path.endswith(".severity"):
             assert said == severity
-        elif path.endswith((".title", ".Subject", ".description")):
+        elif path.endswith((".title", ".fallback", ".Subject", ".description")):
             assert said == title
         else:
             assert alerts[0]["annotations"]["summary"] in said, path
         assert "<no value>" not in said
+
+
+# -- Slack ------------------------------------------------------------------------------------------------------------
+
+HOSTILE = "<!channel> & <https://evil.example|click> *bold* &lt;"
+ESCAPED = "&lt;!channel&gt; &amp; &lt;https://evil.example|click&gt; *bold* &amp;lt;"
+HOSTILE_GROUPS = [
+    [alert(HOSTILE, llm_budget=HOSTILE, llm_team=HOSTILE, notes={"scope": HOSTILE})],
+    [alert(HOSTILE, llm_budget=HOSTILE, llm_team=team, notes={"scope": HOSTILE}) for team in ("a", HOSTILE)],
+    [alert(f"{HOSTILE}{at}", llm_budget=f"{HOSTILE}{at}", alertname=f"{HOSTILE}{at}", notes={"scope": HOSTILE}) for at in "ab"],
+    [alert(f"{HOSTILE}{at}", alertname=HOSTILE, job=HOSTILE, severity=HOSTILE, instance=at) for at in "ab"],
+    [alert(HOSTILE, "resolved", llm_budget=HOSTILE, llm_team=team) for team in ("a", HOSTILE)],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("alerts", HOSTILE_GROUPS, ids=range(len(HOSTILE_GROUPS)))
+def test_no_name_is_a_command_to_slack(alerts: list[dict[str, Any]], tmp_path: Path) -> None:
+    """What stands between `<` and `>` calls people or hides an address: only our own links do."""
+    data = group(*alerts)
+    title = rendered('{{ template "costspan.slack.title" . }}', data, tmp_path)
+    text = rendered('{{ template "costspan.slack.text" . }}', data, tmp_path)
+    assert ESCAPED in title
+    assert not re.search(r"[<>]", title)
+    links = re.findall(r"<([^<>]*)>", text)
+    assert all(re.fullmatch(r"https?://(?:wiki|grafana|localhost:9093)/[^|\s]*", link) for link in links)
+    assert not re.search(r"[<>]", re.sub(r"<[^<>]*>", "", text))
+    for said in (title, text):
+        assert not re.search(r"&(?!amp;|lt;|gt;)", said)
+    assert ESCAPED.upper() in text or ESCAPED in text
+
+
+@pytest.mark.parametrize("case", GROUPS)
+def test_slack_reads_the_same_words_as_everybody(case: str, tmp_path: Path) -> None:
+    """But for the escapes, and the marks around links."""
+    data = group(*GROUPS[case][0])
+    for name in ("title", "text"):
+        plain = rendered(f'{{{{ template "costspan.{name}" . }}}}', data, tmp_path)
+        slack = rendered(f'{{{{ template "costspan.slack.{name}" . }}}}', data, tmp_path)
+        assert re.sub(r"<([^<>]*)>", r"\1", slack).replace("&amp;", "&") == plain
+
+
+def test_slack_shows_names_as_they_are() -> None:
+    """No signs of emphasis in texts: `mrkdwn_in` names what has them, and by default that is the text."""
+    receivers = yaml.safe_load(EXAMPLES.read_text())["receivers"]
+    slack = [each for receiver in receivers for each in receiver.get("slack_configs", ())]
+    assert slack
+    for each in slack:
+        assert "text" not in each["mrkdwn_in"]
+        assert each["mrkdwn_in"]
+        assert all("costspan.slack." in each[field] for field in ("title", "text", "fallback"))
+
+
+# -- templates that are broken -------------------------------------------------------------------------------------------
+
+BROKEN_TEMPLATES = [
+    # what stands there, what somebody makes of it
+    ('"critical" }}{{ $severity = "critical"', '"critical" }}{{ $severity = "warning"'),
+    ("$alerts := .Alerts.Firing", "$alerts := .Alerts.Resolved"),
+    ('$severity := "info"', '$severity := "warning"'),
+    ("[Over]", "[resolved]"),
+    ("eq (len .Alerts) 1", "eq (len .Alerts) 2"),
+    ("lt $place 5", "lt $place 9"),
+    ("with .CommonAnnotations.scope", "with .CommonAnnotations.scop"),
+    ("range .Alerts.Firing", "range .Alerts"),
+    ("range .Alerts.Resolved", "range .Alerts.Firing"),
+    ("with .Annotations.runbook_url", "with .Annotations.runbook"),
+    ("with .Annotations.dashboard_url", "with .Annotations.dashboard"),
+    ("with .Annotations.description", "with .Annotations.text"),
+    ("Silence: ", ""),
+    ("| urlquery", ""),
+    ("with len .Alerts.Resolved }}{{ . }} over", "with len .Alerts.Firing }}{{ . }} over"),
+    ("with .CommonLabels.job", "with .CommonLabels.instance"),
+    ('reReplaceAll "<" "&lt;"', 'reReplaceAll "<" "<"'),
+    ('reReplaceAll "&" "&amp;" | reReplaceAll "<" "&lt;"', 'reReplaceAll "<" "&lt;"'),
+    ('}}<{{ template "costspan.silence" . }}>', '}}{{ template "costspan.silence" . }}'),
+    ('dict "of" . "slack" true', 'dict "of" . "slack" false'),
+]  # fmt: skip
+SLACK_GOLDEN = (
+    "WARNING: a &lt;b&gt; &amp; c\nAbout a &lt;b&gt; &amp; c.\nWhat to do: <https://wiki/Page.md>\nDashboard: "
+    "<http://grafana/d/costspan-usage?var-team=a>\n\nSilence: <http://localhost:9093/#/silences/new?filter=%7Balertname%3D%22"
+    "LlmBudgetThreshold%22%2C%20llm_team%3D%22x%20%26%20y%22%2C%20severity%3D%22warning%22%7D>"
+)
+
+
+def told_otherwise(templates: Path, folder: Path) -> list[str]:
+    """Which of the texts that stand here word for word are not what these templates write."""
+    slack = group(alert("a <b> & c", llm_team="x & y"))
+    goldens = [
+        *(("title", group(*alerts), title) for alerts, title, _ in GROUPS.values()),
+        *(("severity", group(*alerts), severity) for alerts, _, severity in GROUPS.values()),
+        *(("text", group(*alerts), text) for alerts, text in TEXTS.values()),
+        ("slack.text", slack, SLACK_GOLDEN),
+        ("slack.title", slack, "[warning] a &lt;b&gt; &amp; c"),
+    ]
+    return [
+        name
+        for name, data, text in goldens
+        if rendered(f'{{{{ template "costspan.{name}" . }}}}', data, folder, templates) != text
+    ]
+
+
+def test_the_templates_write_what_stands_here(tmp_path: Path) -> None:
+    """All of it, Slack's too."""
+    assert told_otherwise(TEMPLATES, tmp_path) == []
+
+
+@pytest.mark.parametrize(("right", "wrong"), BROKEN_TEMPLATES, ids=[row[0] for row in BROKEN_TEMPLATES])
+def test_a_broken_template_is_noticed(right: str, wrong: str, tmp_path: Path) -> None:
+    """Each part of it is in some text that stands here word for word."""
+    text = (TEMPLATES.parent / "costspan.tmpl").read_text()
+    assert right in text
+    (tmp_path / "broken.tmpl").write_text(text.replace(right, wrong))
+    assert told_otherwise(tmp_path / "broken.tmpl", tmp_path)
