@@ -88,7 +88,8 @@ def asked(
     assert not provider.replies, plain
     provider.replies.extend(replies())
     with Watched() as watched:
-        assert make().run(way) == plain
+        seen = make().run(way)
+        assert seen == plain, (seen, plain)
         calls = list(watched.calls())
         assert len(watched.spans()) == len(watched.events()) == len(calls)
         assert watched.total(names.REQUESTS) == len(calls)

@@ -117,6 +117,9 @@ class ObservedCall:
         except IndexError:
             return False
 
+    def within(self, observed: ObservedCall) -> None:
+        """Another call begins while this one is made. For dialects of layers to know, which ask through other libraries."""
+
     @guard.guarded_positional("calls.finish")
     def answered(self, answer: Answer | None, outcome: str = outcomes.OK) -> None:
         """The call is over; `answer` is what was read of it."""

@@ -1,7 +1,8 @@
 """Taking the place of a function for whoever holds it: on its class, on an instance, in a closure of other software.
 
 The function object stays, its code is exchanged: an attribute of a class reaches only those who look it up there, and
-who wrapped the method before us has it already. What a taken function did is done by a copy of it.
+who wrapped the method before us has it already. What a taken function did is done by a copy of it. Of a function that a
+decorator made, the one that it keeps can be exchanged.
 """
 # pyright: basic
 # The code below runs in the namespace of foreign modules, where its names are put.
@@ -33,6 +34,16 @@ def of(method: Any) -> types.FunctionType | None:
     function = inspect.unwrap(method)
     if type(function) is types.FunctionType and not function.__code__.co_freevars:
         return function
+    return None
+
+
+def cell(method: Any, name: str) -> types.CellType | None:
+    """Where a decorator keeps the function that it decorates: in the closure of the function that it made of it."""
+    while method is not None:
+        names: tuple[str, ...] = getattr(getattr(method, "__code__", None), "co_freevars", ())
+        if name in names:
+            return method.__closure__[names.index(name)]
+        method = getattr(method, "__wrapped__", None)  # others have put theirs around it
     return None
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from types import FunctionType
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, cast
 
 import wrapt
@@ -22,7 +23,8 @@ patched: Final[dict[str, list[tuple[str, str, str]]]] = {}
 degraded: Final[dict[str, str]] = {}
 
 _active: Final[dict[str, PatchedClient]] = {}
-_taken: Final[dict[str, list[FunctionType]]] = {}
+#: What gives functions back that were not exchanged as attributes.
+_taken: Final[dict[str, list[Callable[[], None]]]] = {}
 #: Points in modules that the program has not imported so far.
 _waiting: Final[dict[str, list[Point]]] = {}
 
@@ -39,8 +41,8 @@ def remove(name: str) -> None:
     if patched_client is not None:
         patched_client.is_active = False
     _waiting.pop(name, None)
-    for function in _taken.pop(name, []):
-        inmost.give_back(function)
+    for give_back in _taken.pop(name, []):
+        give_back()
     for module, kind, method in patched.pop(name, []):
         holder: Any = sys.modules.get(module)
         for part in kind.split(".") if kind else ():
@@ -101,6 +103,8 @@ def _fault(point: Point) -> str | None:
     if holder is None:
         return f"there is no class {point.name.rpartition('.')[0]} where it was expected"
     function = getattr(holder, method, None)
+    if point.cell is not None:
+        return None if inmost.cell(function, point.cell) is not None else f"{point.name} is not decorated as expected"
     named = f"{point.name}({', '.join(f'{parameter}=...' for parameter in point.parameters)})"
     if function is None or not set(point.parameters) <= set(inspect.signature(function).parameters):
         return f"{named} is not there"
@@ -119,10 +123,17 @@ def _found(point: Point) -> tuple[Any, str]:
 def _put(name: str, point: Point) -> None:
     holder, method = _found(point)
     patched[name].append((point.module, point.name.rpartition(".")[0], method))
+    taken = _taken.setdefault(name, [])
     function = inmost.of(getattr(holder, method)) if point.is_inmost else None
     if function is not None:  # where others may have wrapped it before: on a subclass, on an instance
         inmost.take(function, point.wrapper)
-        _taken.setdefault(name, []).append(function)
+        taken.append(partial(inmost.give_back, function))
+        return
+    cell = inmost.cell(getattr(holder, method), point.cell) if point.cell is not None else None
+    if cell is not None:
+        decorated = cell.cell_contents
+        cell.cell_contents = wrapt.FunctionWrapper(decorated, point.wrapper)
+        taken.append(partial(setattr, cell, "cell_contents", decorated))
         return
     original = cast("dict[str, Any]", vars(holder)).get(method) or getattr(holder, method)
     setattr(holder, method, wrapt.FunctionWrapper(original, point.wrapper))

@@ -51,6 +51,8 @@ class Point(NamedTuple):
 
     `parameters` are those that the wrapper relies on: where one is missing, the library has moved and is left alone.
     `is_inmost` takes the place of the function itself, within the wrappers of other software (`calls.inmost`).
+    `cell` is the name by which a decorator keeps the function that it decorates: that one is watched, within what the
+    decorator does, whoever holds the decorated function.
     `is_optional` points are passed over where they are not there: versions that lack them do without.
     """
 
@@ -60,6 +62,7 @@ class Point(NamedTuple):
     parameters: tuple[str, ...] = ()
     is_inmost: bool = False
     is_optional: bool = False
+    cell: str | None = None
 
 
 class Options(NamedTuple):

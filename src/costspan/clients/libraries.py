@@ -16,6 +16,7 @@ WAITED_FOR = {
     "bedrock": "botocore.client",
     "ollama": "ollama._client",
     "mistralai": "mistralai.client.basesdk",
+    "litellm": "litellm.main",
 }
 
 #: Where other versions and variants of a library have that module; the first that is imported counts.
@@ -43,7 +44,6 @@ NOT_WATCHED = {
     "voyageai": "voyageai",
     "openrouter": "openrouter",
     "claude_agent_sdk": "claude-agent-sdk",
-    "litellm": "litellm",
     "replicate": "replicate",
     "ai21": "ai21",
     "dashscope": "dashscope",
@@ -57,7 +57,4 @@ NOT_WATCHED = {
 }
 
 #: What is to be said of a library beside that it is not watched.
-REMARKS = {
-    "litellm": "its calls are counted where they go through the openai client (openai, azure and hosts like them), "
-    "and on every other route (anthropic, gemini, bedrock, ...) not",
-}
+REMARKS: dict[str, str] = {}

@@ -31,7 +31,7 @@ _FAULT: Final = Unpriced(FAULT, "pricing failed: see the log of costspan")
 _MOST_FETCHABLE: Final = 10_000
 _NS_PER_S: Final = 1e9
 _FIRST_REFUSAL: Final = 300
-_TIMEOUTS: Final = frozenset({"APITimeoutError", "ReadTimeout", "CancelledError"})
+_TIMEOUTS: Final = frozenset({"APITimeoutError", "ReadTimeout", "CancelledError", "Timeout"})
 
 
 class CallRecorder:
@@ -62,6 +62,9 @@ class CallRecorder:
         call = observed.call
         who = scope.current(context)
         call.attribution = who if call.attribution is NOBODY else who.over(call.attribution)
+        outer = context.get(_WATCH)
+        if isinstance(outer, ObservedCall):
+            outer.within(observed)
         if self.spans is not None and not observed.native:
             observed.span = self.spans.began(observed, context) or observed.span
         self._enter(observed, context)
