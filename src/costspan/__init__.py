@@ -12,11 +12,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from costspan.instrumentor import CostspanInstrumentor, flush, instrument
     from costspan.scope import attribution, carry, current, environment
+    from costspan.scope.run import session_run
 
-__all__ = ["CostspanInstrumentor", "attribution", "carry", "current", "environment", "flush", "instrument"]
+__all__ = [
+    "CostspanInstrumentor",
+    "attribution",
+    "carry",
+    "current",
+    "environment",
+    "flush",
+    "instrument",
+    "session_run",
+]
 
 _HOMES = {
-    "attribution": "scope", "carry": "scope", "current": "scope", "environment": "scope",
+    "attribution": "scope", "carry": "scope", "current": "scope", "environment": "scope", "session_run": "scope.run",
     "CostspanInstrumentor": "instrumentor", "flush": "instrumentor", "instrument": "instrumentor",
 }  # fmt: skip
 

@@ -24,7 +24,7 @@ from costspan.scope import (
     remove_resolver,
 )
 from costspan.scope.classify import Resolver
-from costspan.scope.session import PROCESS
+from costspan.scope.layer import PROCESS
 
 
 @pytest.fixture(autouse=True)

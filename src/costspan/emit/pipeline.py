@@ -9,7 +9,7 @@ from opentelemetry import metrics as otel_metrics
 from opentelemetry import trace
 from opentelemetry._logs import get_logger_provider
 
-from costspan import guard, names
+from costspan import guard, names, scope
 from costspan.calls import engine
 from costspan.emit.dispatcher import CallDispatcher
 from costspan.emit.events import Events
@@ -152,6 +152,7 @@ class Pipeline:
             Participant("fork.calls", engine.forget_all),
             *forking(self.outputs),
             *([] if claims is None else [Participant("fork.claims", claims.forget)]),
+            Participant("fork.runs", scope.begin_anew),
             Participant("fork.pending", self.recorder.pending.clear),
             Participant("fork.prices", self.recorder.prices.forget),
             Participant("fork.sdk", lambda: disown(*self._own_providers())),

@@ -21,6 +21,7 @@ from costspan.facts.periods import Periods
 from costspan.metrics.ratelimits import RateLimits
 from costspan.metrics.totals import Totals
 from costspan.pricing.opener import LazyPrices
+from costspan.scope.run import RUNS, finish_in_runs
 
 if TYPE_CHECKING:
     from costspan.ledger.claims import Claims
@@ -65,6 +66,8 @@ class CallRecorder:
         outer = context.get(_WATCH)
         if isinstance(outer, ObservedCall):
             outer.within(observed)
+        if RUNS:
+            scope.begin_in_runs(context, call)
         if self.spans is not None and not observed.native:
             observed.span = self.spans.began(observed, context) or observed.span
         self._enter(observed, context)
@@ -119,6 +122,8 @@ class CallRecorder:
         guard.each(self._at_finish, observed)
         if is_booked:
             guard.each(self._at_booking, call)
+        if call.runs is not None:
+            finish_in_runs(call, is_booked)
 
     @guard.guarded_positional("pricing")
     def _value(self, observed: ObservedCall) -> bool:
@@ -160,6 +165,7 @@ class CallRecorder:
         if begun is not None:
             call.attribution = begun.attribution
             call.request_model = begun.request_model
+            call.runs, begun.runs = begun.runs, None
         return True
 
     def book_pending(self) -> None:
@@ -171,6 +177,7 @@ class CallRecorder:
             call.period = self.periods.month(call.started_ns)
             call.price = _NO_USAGE
             guard.each(self._at_booking, call)
+            finish_in_runs(call, True)  # noqa: FBT003
 
 
 def into_totals(totals: Totals, periods: Periods) -> Callable[[Call], None]:

@@ -81,6 +81,7 @@ class Call:
     span_id: int = 0
     is_fetchable: bool = False
     told: dict[str, Any] | None = None  # what its span was told, so that the usage event need not gather it again
+    runs: Any = None  # those that it counts for, while it is under way (scope/run.py)
 
     @property
     def address(self) -> str | None:

@@ -67,6 +67,11 @@ REASONS: Final = (UNKNOWN_MODEL, UNKNOWN_SELLER, NO_MODEL, NO_USAGE, NO_PRICE, F
 Price: TypeAlias = Cost | Unpriced
 
 
+def usd(nano_usd: int) -> Decimal:
+    """The exact amount in USD, with nine decimals, whatever the precision of the caller's decimal context."""
+    return Decimal(f"{nano_usd}E-9")
+
+
 def nano_from_pico(pico_usd: int) -> int:
     """Pico-USD rounded to nano-USD, half to even."""
     whole, rest = divmod(pico_usd, PICO_PER_NANO)

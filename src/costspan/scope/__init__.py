@@ -5,8 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from costspan.scope.run import begin_anew
 from costspan.scope.session import (
     attribution,
+    begin_in_runs,
     current,
     defaults,
     environment,
@@ -26,6 +28,8 @@ __all__ = [
     "SPAN_FILLS",
     "add_resolver",
     "attribution",
+    "begin_anew",
+    "begin_in_runs",
     "carry",
     "current",
     "defaults",

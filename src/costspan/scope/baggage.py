@@ -17,7 +17,8 @@ from costspan import guard
 from costspan.facts.attribution import NOBODY, Attribution
 from costspan.facts.attribution_words import ATTRIBUTE_OF, FRAMEWORK_ATTRIBUTES, SESSION
 from costspan.scope.classify import add_resolver, remove_resolver
-from costspan.scope.session import PROCESS, current
+from costspan.scope.layer import PROCESS
+from costspan.scope.session import current
 from costspan.scope.words import attribution_of
 
 if TYPE_CHECKING:

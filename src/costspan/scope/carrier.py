@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from costspan import guard
-from costspan.facts.attribution import Attribution
-from costspan.scope.session import Attributed, current
+from costspan.scope.session import Attributed, carried
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -19,11 +18,12 @@ def carry(function: _F) -> _F:
 
     Exactly under that one: what is open now is open there, whatever was said where it runs.
     """
+    whose = carried()
     if _runs_later(function):
-        return Attributed(current(), is_exact=True)(function)
-    carried = Carried(function, current())
-    functools.update_wrapper(carried, function)
-    return cast("_F", carried)
+        return whose(function)
+    taken = Carried(function, whose)
+    functools.update_wrapper(taken, function)
+    return cast("_F", taken)
 
 
 def _runs_later(function: Callable[..., Any]) -> bool:
@@ -34,16 +34,16 @@ def _runs_later(function: Callable[..., Any]) -> bool:
 class Carried:
     """A function with its attribution; it goes through a queue between processes as well."""
 
-    def __init__(self, function: Callable[..., Any], said: Attribution) -> None:
+    def __init__(self, function: Callable[..., Any], whose: Attributed) -> None:
         self._function = function
-        self._said = said
+        self._whose = whose
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with Attributed(self._said, is_exact=True):
+        with self._whose.again():
             return self._function(*args, **kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Carried, (self._function, self._said)
+        return Carried, (self._function, self._whose)
 
 
 class Inherited:
@@ -53,13 +53,13 @@ class Inherited:
     subclass of Process, with no patch in the child.
     """
 
-    def __init__(self, said: Attribution) -> None:
-        self._said = said
+    def __init__(self, whose: Attributed) -> None:
+        self._whose = whose
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _inherit, tuple(self._said)
+        return _inherit, (self._whose,)
 
 
 @guard.guarded("carry")
-def _inherit(*words: str | None) -> None:
-    Attributed(Attribution(*words), is_exact=True).__enter__()
+def _inherit(whose: Attributed) -> None:
+    whose.__enter__()

@@ -14,7 +14,7 @@ from opentelemetry.trace import get_current_span
 from costspan import guard
 from costspan.facts.attribution import Attribution
 from costspan.facts.attribution_words import FRAMEWORK_ATTRIBUTES
-from costspan.scope.session import PROCESS
+from costspan.scope.layer import PROCESS
 from costspan.scope.words import word
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     class Whose(Protocol):
         """An attribution to run under."""
 
-        def again(self) -> AbstractContextManager[None]:
+        def again(self) -> AbstractContextManager[object]:
             """A scope for one run."""
             ...
 
-        def turns(self) -> AbstractContextManager[None]:
+        def turns(self) -> AbstractContextManager[object]:
             """A scope to be entered at every turn of one generator."""
             ...
 
@@ -76,7 +76,7 @@ def _generator_function(function: Callable[..., Any], whose: Whose) -> Callable[
 class _Turning:
     """A generator whose every turn is taken under an attribution; `yield from` does the rest of the protocol."""
 
-    def __init__(self, body: Generator[Any, Any, Any], turn: AbstractContextManager[None]) -> None:
+    def __init__(self, body: Generator[Any, Any, Any], turn: AbstractContextManager[object]) -> None:
         self._body = body
         self._turn = turn
 

@@ -16,12 +16,10 @@ import wrapt
 from costspan import guard
 from costspan.facts.attribution import NOBODY
 from costspan.scope.carrier import Carried, Inherited
-from costspan.scope.session import PROCESS, Attributed, current
+from costspan.scope.session import Attributed, carried_along
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-    from costspan.facts.attribution import Attribution
 
 # Threads and processes that these packages start are workers, which run the tasks of many.
 _POOLS: Final = ("concurrent.futures", "multiprocessing", "socketserver", "anyio", "joblib", "loky")
@@ -37,16 +35,16 @@ def _start_thread(wrapped: Callable[..., Any], thread: Any, args: tuple[Any, ...
 
 @guard.guarded("carry")
 def _pack_thread(thread: Any) -> None:
-    said = current()
-    if _state.is_on and said != PROCESS.defaults and not _is_worker(thread):
-        setattr(thread, _LUGGAGE, said)
+    whose = carried_along()
+    if whose is not None and _state.is_on and not _is_worker(thread):
+        setattr(thread, _LUGGAGE, whose)
 
 
 def _run_thread(wrapped: Callable[..., Any], thread: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    said: Attribution | None = thread.__dict__.pop(_LUGGAGE, None)
-    if said is None:
+    whose: Attributed | None = thread.__dict__.pop(_LUGGAGE, None)
+    if whose is None:
         return wrapped(*args, **kwargs)
-    with Attributed(said, is_exact=True):
+    with whose:
         return wrapped(*args, **kwargs)
 
 
@@ -57,12 +55,12 @@ def _give_task(wrapped: Callable[..., Any], _pool: Any, args: tuple[Any, ...], k
 
 @guard.guarded("carry")
 def _pack_task(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    said = current()
-    if not _state.is_on or said == PROCESS.defaults:
+    whose = carried_along()
+    if not _state.is_on or whose is None:
         return None
     if args:
-        return (Carried(args[0], said), *args[1:]), kwargs
-    return (args, {**kwargs, "func": Carried(kwargs["func"], said)}) if "func" in kwargs else None
+        return (Carried(args[0], whose), *args[1:]), kwargs
+    return (args, {**kwargs, "func": Carried(kwargs["func"], whose)}) if "func" in kwargs else None
 
 
 def _start_process(wrapped: Callable[..., Any], process: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -78,9 +76,9 @@ def _start_process(wrapped: Callable[..., Any], process: Any, args: tuple[Any, .
 
 @guard.guarded("carry")
 def _pack_process(process: Any) -> None:
-    said = current()
-    if _state.is_on and said != PROCESS.defaults:
-        setattr(process, _LUGGAGE, Inherited(said))
+    whose = carried_along()
+    if whose is not None and _state.is_on:
+        setattr(process, _LUGGAGE, Inherited(whose))
 
 
 @guard.guarded("carry")

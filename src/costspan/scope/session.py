@@ -12,60 +12,28 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from opentelemetry.context import Context, attach, create_key, get_current, set_value
+from opentelemetry.context import Context, attach, get_current
 
 from costspan.facts.attribution import NOBODY, Attribution
-from costspan.guard import guarded, tell_once
+from costspan.facts.call import Call
+from costspan.guard import guarded, guarded_positional, tell_once
 from costspan.scope.decorate import bound
+from costspan.scope.layer import KEY, PROCESS, Layer, layer_in, placed
+from costspan.scope.run import Reference, Run, alive, counting
 from costspan.scope.words import Word, attribution_in_order, attribution_of
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_KEY: Final = create_key("costspan-attribution")
 _VARIABLES: Final = {name: f"OTEL_COSTSPAN_{name.upper()}" for name in Attribution._fields}
-
-
-class Process:
-    """What holds for the whole process: its defaults, who is asked for what a scope left open, who cleans baggage."""
-
-    __slots__ = ("defaults", "is_counted", "resolve", "strip")
-
-    def __init__(self) -> None:
-        self.defaults = NOBODY
-        #: Whether calls of this process are counted; True too where that has been settled or told.
-        self.is_counted = False
-        self.resolve: Callable[[Attribution, Context], Attribution] | None = None
-        self.strip: Callable[[Context], Context] | None = None
-
-
-PROCESS: Final = Process()
-
-
-class _Layer:
-    """One scope in a context: all that was said up to it, and the same completed with the defaults."""
-
-    __slots__ = ("base", "outer", "owner", "said", "whole")
-
-    def __init__(self, said: Attribution, owner: object, outer: _Layer | None) -> None:
-        self.said = said
-        self.owner = owner
-        self.outer = outer
-        self.base = PROCESS.defaults
-        self.whole = said if self.base is NOBODY else said.over(self.base)
-
-    def rebased(self) -> Attribution:
-        self.base = PROCESS.defaults
-        self.whole = self.said.over(self.base)
-        return self.whole
 
 
 def current(context: Context | None = None) -> Attribution:
     """Who a call made now, or in `context`, is for: the scopes, the resolvers, the defaults of the process."""
     if context is None:
         context = get_current()
-    layer: _Layer | None = context.get(_KEY)  # pyright: ignore[reportAssignmentType]
+    layer: Layer | None = context.get(KEY)  # pyright: ignore[reportAssignmentType]
     if PROCESS.resolve is not None:
         return PROCESS.resolve(NOBODY if layer is None else layer.said, context)
     if layer is None:
@@ -79,22 +47,25 @@ class Attributed:
     With `is_exact`, it says all five words: those it leaves open are open inside, whatever was said around it.
     """
 
-    __slots__ = ("_is_exact", "_said")
+    __slots__ = ("_is_exact", "_runs", "_said")
 
-    def __init__(self, said: Attribution, *, is_exact: bool = False) -> None:
+    def __init__(self, said: Attribution, *, is_exact: bool = False, runs: tuple[Reference, ...] = ()) -> None:
         self._said = said
         self._is_exact = is_exact
+        self._runs = runs
 
-    def __enter__(self) -> None:
-        _open(self)
+    def __enter__(self) -> Run:
+        run = Run()
+        _open(self, run)
+        return run
 
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         _close(self)
 
-    async def __aenter__(self) -> None:
-        _open(self)
+    async def __aenter__(self) -> Run:
+        return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
@@ -105,18 +76,26 @@ class Attributed:
         """The function, its calls made under this attribution; a generator's body, while it runs."""
         return bound(function, self)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpacked, (tuple(self._said), self._is_exact)
+
     def again(self) -> Attributed:
         """The same attribution for one more run, so that runs at the same time do not close each other's scope."""
-        return Attributed(self._said, is_exact=self._is_exact)
+        return Attributed(self._said, is_exact=self._is_exact, runs=self._runs)
+
+    def is_more_than(self, said: Attribution) -> bool:
+        """Whether it says anything else, or counts for any run."""
+        return bool(self._runs) or self._said != said
 
     def turns(self) -> Turns:
         """The same attribution for the turns of one generator."""
         return Turns(self)
 
-    def layer(self, outer: _Layer | None) -> _Layer:
+    def layer(self, outer: Layer | None) -> Layer:
         """What this attribution says inside `outer`."""
-        said = self._said if outer is None or self._is_exact else self._said.over(outer.said)
-        return _Layer(said, self, outer)
+        if outer is None or self._is_exact:
+            return Layer(self._said, self, outer, self._runs)
+        return Layer(self._said.over(outer.said), self, outer, alive(outer.runs) if outer.runs else ())
 
 
 class Turns:
@@ -130,8 +109,8 @@ class Turns:
 
     def __init__(self, whose: Attributed) -> None:
         self._whose = whose
-        self._layer: _Layer | None = None
-        self._around: _Layer | None = None
+        self._layer: Layer | None = None
+        self._around: Layer | None = None
 
     def __enter__(self) -> None:
         self._begin()
@@ -146,18 +125,22 @@ class Turns:
         if not PROCESS.is_counted:
             _tell_uncounted()
         context = get_current()
-        self._around = _layer_in(context)
+        self._around = layer_in(context)
         if self._layer is None:
             self._layer = self._whose.layer(self._around)
             self._layer.outer = None
-        attach(_placed(context, self._layer))
+        attach(placed(context, self._layer))
 
     @guarded("attribution")
     def _end(self) -> None:
         context = get_current()
-        self._layer = _layer_in(context)
-        attach(_placed(context, self._around))
+        self._layer = layer_in(context)
+        attach(placed(context, self._around))
         self._around = None
+
+
+def _unpacked(words: tuple[str | None, ...], is_exact: bool) -> Attributed:  # noqa: FBT001  # pickle passes places only
+    return Attributed(Attribution(*words), is_exact=is_exact)
 
 
 def attribution(
@@ -194,19 +177,28 @@ def environment(context: Context | None = None) -> dict[str, str]:
     return {_VARIABLES[name]: text for name, text in said._asdict().items() if text is not None}
 
 
+def carried() -> Attributed:
+    """Exactly what is current now, with the runs that it counts for: to be entered elsewhere."""
+    layer = layer_in(get_current())
+    return Attributed(current(), is_exact=True, runs=alive(layer.runs) if layer is not None else ())
+
+
+def carried_along() -> Attributed | None:
+    """The same, where there is more to take along than what holds for the whole process."""
+    whose = carried()
+    return whose if whose.is_more_than(PROCESS.defaults) else None
+
+
+@guarded_positional("scope.run")
+def begin_in_runs(context: Context, call: Call) -> None:
+    """A call begins in a context: for the runs of its scopes, and of its session."""
+    layer = layer_in(context)
+    call.runs = counting(() if layer is None else layer.runs, call.attribution.session)
+
+
 def without_baggage(context: Context) -> Context:
     """The context for a request to an LLM provider: no word of ours leaves in its baggage. Itself where none could."""
     return context if PROCESS.strip is None else PROCESS.strip(context)
-
-
-def _layer_in(context: Context) -> _Layer | None:
-    return context.get(_KEY)  # pyright: ignore[reportReturnType]
-
-
-def _placed(context: Context, layer: _Layer | None) -> Context:
-    if layer is not None:
-        return set_value(_KEY, layer, context)
-    return Context({key: value for key, value in context.items() if key != _KEY})
 
 
 def is_counted() -> None:
@@ -226,31 +218,42 @@ def _tell_uncounted() -> None:
 
 
 @guarded("attribution")
-def _open(whose: Attributed) -> None:
+def _open(whose: Attributed, run: Run) -> None:
     if not PROCESS.is_counted:
         _tell_uncounted()
     context = get_current()
-    attach(_placed(context, whose.layer(_layer_in(context))))
+    layer = whose.layer(layer_in(context))
+    layer.run = run.reference
+    layer.runs = (*layer.runs, run.reference)
+    attach(placed(context, layer))
 
 
 @guarded("attribution")
 def _close(whose: Attributed) -> None:
     context = get_current()
-    layer = _layer_in(context)
+    layer = layer_in(context)
     if layer is None:
         return  # Closed in another thread or task than it was opened in: nothing of ours is here.
     if layer.owner is whose:
-        attach(_placed(context, layer.outer))
+        _end_run(layer)
+        attach(placed(context, layer.outer))
         # A task started inside may keep this layer for ever; it need not keep all the outer ones too.
         layer.outer = None
     else:
         _unlink(layer, whose)
 
 
-def _unlink(above: _Layer, whose: Attributed) -> None:
+def _end_run(layer: Layer) -> None:
+    run = layer.run() if layer.run is not None else None
+    if run is not None:
+        run.ended()
+
+
+def _unlink(above: Layer, whose: Attributed) -> None:
     """Take out a layer that another one still lies on, as when two generators end in the order they began."""
     while above.outer is not None:
         if above.outer.owner is whose:
+            _end_run(above.outer)
             above.outer = above.outer.outer
             return
         above = above.outer
