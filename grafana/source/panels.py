@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any, Final, TypeAlias
 
-from grafana.source.signals import SHARE, USD, Signal
+from grafana.source.signals import PLAIN, SHARE, USD, Signal
 
 Json: TypeAlias = dict[str, Any]
 
@@ -63,7 +63,7 @@ def figure(title: str, said: str, signals: Sequence[Signal], width: int = 6, loo
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "orientation": "auto",
         "textMode": "auto" if len(signals) == 1 and not signals[0].legend else "value_and_name",
-        "colorMode": "background" if look.words else "none",
+        "colorMode": "background" if look.words else "value" if len(look.steps) > 1 else "none",
         "graphMode": "none",
         "justifyMode": "auto",
         "wideLayout": True,
@@ -134,7 +134,7 @@ def table(
     }
     panel = _panel("table", title, said, width, _asked(signals, instant=True, form="table"), look, signals, options, {})
     panel["transformations"] = [
-        {"id": "merge", "options": {}},
+        *([{"id": "merge", "options": {}}] if len(signals) > 1 else []),
         {
             "id": "organize",
             "options": {
@@ -177,25 +177,24 @@ def _panel(
     kind: str, title: str, said: str, width: int, targets: list[Json], look: Look, signals: Sequence[Signal],
     options: Json, custom: Json,
 ) -> Json:  # fmt: skip
-    has_own_measures = kind == "table" or len(signals) > 1
-    # A table's names have no unit: a team called 2026 is no amount.
+    # A series that is named by its labels, or alone, has the panel's unit. A table's names have none: a team called 2026
+    # is no amount.
+    has_own = [signal for signal in signals if not signal.legend] if len(signals) > 1 or kind == "table" else []
     defaults: Json = {
-        **({} if kind == "table" else {"unit": signals[0].unit} if has_own_measures else _measure(signals[0], look)),
+        **({} if kind == "table" or len(has_own) == len(signals) else _measure(signals[0], look)),
         "noValue": look.nothing,
         "color": {"mode": "palette-classic" if kind == "timeseries" else "thresholds"},
-        "thresholds": {
-            "mode": "absolute",
-            "steps": [{"color": colour, "value": value} for value, colour in look.steps],
-        },
     }
+    if kind != "timeseries":
+        steps = [{"color": colour, "value": value} for value, colour in look.steps]
+        defaults["thresholds"] = {"mode": "absolute", "steps": steps}
     if look.words:
         defaults["mappings"] = [_words(look.words)]
     if custom:
         defaults["custom"] = custom
     overrides = [_override(name, {"color": {"mode": "fixed", "fixedColor": each}})
                  for name, each in (look.colours or {}).items()]  # fmt: skip
-    if has_own_measures:
-        overrides += [_override(signal.name, _measure(signal, look)) for signal in signals if not signal.legend]
+    overrides += [_override(signal.name, _measure(signal, look)) for signal in has_own]
     return {
         "type": kind,
         "title": title,
@@ -211,10 +210,10 @@ def _panel(
 def _measure(signal: Signal, look: Look) -> Json:
     """Unit and decimals, and a word for what is more than nothing and too little for them."""
     decimals = (look.decimals or {}).get(signal.name, _DECIMALS.get(signal.unit))
-    if decimals is None:
-        return {"unit": signal.unit}
-    measure: Json = {"unit": signal.unit, "decimals": decimals}
-    if signal.unit in _LEAST:
+    measure: Json = {"unit": signal.unit} if signal.unit != PLAIN else {}
+    if decimals is not None:
+        measure["decimals"] = decimals
+    if decimals is not None and signal.unit in _LEAST:
         written, part = _LEAST[signal.unit]
         step = 10**-decimals
         little = {"from": _MORE_THAN_NOTHING, "to": step * part / 2}

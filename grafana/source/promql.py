@@ -155,5 +155,5 @@ def ratio(part: str, whole: str) -> str:
 
 
 def quantile(part: float, buckets: str) -> str:
-    """PromQL: the value below which this part of the histogram lies."""
-    return f"histogram_quantile({part}, {buckets})"
+    """PromQL: the value below which this part of the histogram lies; nothing where the histogram has nothing."""
+    return f"histogram_quantile({part}, {buckets}) >= 0"

@@ -40,7 +40,7 @@ def dashboard() -> Dashboard:
     )  # fmt: skip
     by_day = bars(
         "Cost by day and task type", "Whole days in the budget time zone, today so far.",
-        (signals.DAILY_COST_BY_TASK,), look=Look(interval="1d"),
+        (signals.DAILY_COST_BY_TASK,), look=Look(interval="1d", nothing="no cost on these days"),
     )  # fmt: skip
     failures = table(
         "Failed calls", "By the error that ended them.",
@@ -48,7 +48,7 @@ def dashboard() -> Dashboard:
          prometheus_label(ERROR_TYPE): "Error"},
         (signals.FAILURES,), 12, order="Failed calls", totals=("Failed calls",), look=Look(nothing="no call failed"),
     )  # fmt: skip
-    quick = Look(interval=_STEP, points=_POINTS)
+    quick = Look(interval=_STEP, points=_POINTS, nothing="no calls")
     rows = (
         Row(4, figures),
         Row(12, [sessions, tasks]),
@@ -57,7 +57,7 @@ def dashboard() -> Dashboard:
             lines("Time to the first event", f"Of streamed calls. {_GOING_ON}", signals.FIRST_CHUNKS, look=quick),
         ]),
         Row(9, [by_day, bars("Calls that did not end well", f"By step. {_GOING_ON}", (signals.OUTCOMES,),
-                             look=Look(colours=_ENDS, interval=_STEP, points=_POINTS))]),
+                             look=Look(colours=_ENDS, interval=_STEP, points=_POINTS, nothing="every call ended well"))]),
         Row(9, [failures]),
     )  # fmt: skip
     said = "Which conversations and which kinds of work cost what, how long they take, how they fail."

@@ -319,11 +319,26 @@ def _newest(metric: Metric, *by: str) -> str:
     return f"min by ({', '.join(map(prometheus_label, by))}) (last_over_time({selector(metric)}[15m]))"
 
 
+#: What a counter of a service means, by the beginning of its name.
+_LOSSES: Final = {
+    "otelcol_exporter_send_failed": "points that the Collector could not send",
+    "otelcol_exporter_enqueue_failed": "points for which the Collector's queue was full",
+    "otelcol_receiver_refused": "points that the Collector refused",
+    "otelcol_processor_filter": "points that the Collector filtered",
+    "http_server_request": "requests with a wrong token",
+    "rpc_server_call": "requests with a wrong token",
+    "prometheus_tsdb_out_of_order": "samples out of order",
+    "prometheus_tsdb_too_old": "samples that came too late",
+    "alertmanager_notifications": "notifications that were not sent",
+    "prometheus_notifications_errors": "alerts that were not handed to Alertmanager",
+    "prometheus_notifications_dropped": "alerts that were thrown away",
+}
+
+
 def _lost(counter: str) -> Signal:
-    name = counter.partition("{")[0].removesuffix("_total").removeprefix("otelcol_")
-    where = name.removesuffix("_metric_points").replace("_", " ")
+    (what,) = [said for name, said in _LOSSES.items() if counter.startswith(name)]
     grew = f"round(sum by (job, instance) (\n{scraped_growth(counter, RANGE)}\n))"
-    return Signal(where, COUNT, "What was refused, thrown away or not sent.", f"{grew} > 0", f"{where} ({{{{job}}}})")
+    return Signal(what, COUNT, "What was refused, thrown away or not sent.", f"{grew} > 0", f"{what} ({{{{job}}}})")
 
 
 def _by_job(metric: Metric, *more: str) -> str:

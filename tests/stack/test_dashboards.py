@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from grafana.source.signals import EACH_LABEL
 from costspan import names
 from costspan.alerting.series import FOREIGN_LABELS, FOREIGN_METRICS, RECORDED
 from costspan.names import METRICS, prometheus_label
+from dashboard_page import grafanas_code
 from panel_queries import Query, filters, queries
 from promtools import ROOT
 
@@ -46,24 +46,8 @@ def test_a_stale_dashboard_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 @pytest.fixture(scope="module")
 def grafanas_types() -> Path:
-    """A folder with Grafana's own types and a TypeScript compiler, kept in .cache."""
-    source, kept = ROOT / "tests" / "grafana", ROOT / ".cache" / "grafana-schema"
-    npm = shutil.which("npm")
-    is_there = (kept / "node_modules" / ".bin" / "tsc").exists()
-    if not is_there and npm is None:
-        pytest.skip("npm is missing: the dashboards are not checked against Grafana's types on this machine")
-    kept.mkdir(parents=True, exist_ok=True)
-    is_there = is_there and (kept / "package-lock.json").read_text() == (source / "package-lock.json").read_text()
-    for file in source.iterdir():
-        shutil.copy(file, kept)
-    if not is_there:
-        done = subprocess.run(
-            [str(npm), "ci", "--ignore-scripts"], cwd=kept, capture_output=True, text=True, timeout=300, check=False
-        )
-        if done.returncode and not os.environ.get("CI"):
-            pytest.skip(f"npm could not install Grafana's types, the dashboards are not checked: {done.stderr[-300:]}")
-        assert done.returncode == 0, done.stderr
-    return kept
+    """A folder with Grafana's own types and a TypeScript compiler."""
+    return grafanas_code()
 
 
 def mistakes(types: Path, files: Mapping[str, str]) -> list[str]:

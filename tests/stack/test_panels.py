@@ -16,7 +16,7 @@ from grafana.source.__main__ import dashboards
 from costspan import names
 from costspan.names import DURATION_BUCKETS_S
 from fleet import moment_s
-from panel_fleet import Call, Fleet, Process, known_fleet
+from panel_fleet import SAID_BY_OTHERS, Call, Fleet, Process, known_fleet
 from panel_queries import Query, ask, filled, filters, queries
 from promtools import Server, prometheus
 
@@ -385,30 +385,10 @@ def test_a_session_that_was_dropped_and_came_back_is_a_lower_bound(tmp_path: Pat
 
 # -- the whole -------------------------------------------------------------------------------------------------
 
-# What others say, and gauges: one series each, as they arrive.
-_ALSO = """\
-llm_ratelimit_remaining{gen_ai_provider_name="openai",gen_ai_request_model="gpt-5",llm_ratelimit_dimension="tokens",llm_ratelimit_window="minute",instance="a"} 70
-llm_ratelimit_remaining{gen_ai_provider_name="openai",gen_ai_request_model="gpt-5",llm_ratelimit_dimension="tokens",llm_ratelimit_window="minute",instance="b"} 40
-llm_ratelimit_limit{gen_ai_provider_name="openai",gen_ai_request_model="gpt-5",llm_ratelimit_dimension="tokens",llm_ratelimit_window="minute",instance="a"} 100
-llm_ratelimit_reset_seconds{gen_ai_provider_name="openai",gen_ai_request_model="gpt-5",llm_ratelimit_dimension="tokens",llm_ratelimit_window="minute",instance="a"} 12
-otelcol_exporter_queue_size{job="collector",exporter="otlp_http/prometheus"} 30
-otelcol_exporter_queue_capacity{job="collector",exporter="otlp_http/prometheus"} 120
-otelcol_exporter_send_failed_metric_points{job="collector",instance="c",exporter="otlp_http/prometheus"} 5
-prometheus_tsdb_too_old_samples_total{job="prometheus",instance="p",type="float"} 2
-costspan_errors_total{job="agents",instance="a",costspan_place="emit.spans"} 3
-costspan_degraded{job="agents",instance="a",costspan_place="patching",costspan_client="openai"} 1
-costspan_labels_folded_total{job="agents",instance="a"} 4
-costspan_ledger_written_usd_total{job="agents",instance="a"} 7.5
-costspan_ledger_lost_usd_total{job="agents",instance="a"} 0.25
-costspan_ledger_lost_total{job="agents",instance="a"} 6
-costspan_ledger_queued{job="agents",instance="a"} 8
-llm_requests_total{job="agents",instance="a"} 1
-llm_cost_usd_total{job="agents",instance="a"} 7.75
-"""
 HEALTH = [
     ("Rate limits", "Left", 40), ("Rate limits", "Quota", 100), ("Rate limits", "Whole again in", 12),
-    ("Collector's queue", "{{exporter}}", 0.25), ("Lost on the way", "exporter send failed ({{job}})", 5),
-    ("Lost on the way", "prometheus tsdb too old samples ({{job}})", 2), ("Faults of costspan", "Faults of costspan", 3),
+    ("Collector's queue", "{{exporter}}", 0.25), ("Lost on the way", "points that the Collector could not send ({{job}})", 5),
+    ("Lost on the way", "samples that came too late ({{job}})", 2), ("Faults of costspan", "Faults of costspan", 3),
     ("Not watched as intended", "Not watched as intended", 1), ("Folded into other", "Folded", 4),
     ("Ledger and counters", "Counted", 7.75), ("Ledger and counters", "Written", 7.5),
     ("Ledger and counters", "Lost, USD", 0.25), ("Ledger and counters", "Lost, records", 6),
@@ -418,7 +398,8 @@ HEALTH = [
 
 def test_the_health_of_the_meter_is_shown_as_it_arrives(tmp_path: Path) -> None:
     """Gauges as they stand, counters by how much they grew; the newest sample is 90 seconds old."""
-    samples = "".join(f"{line} {NOW_S - 90}\n" for line in _ALSO.splitlines())
+    counted = ('llm_requests_total{job="agents",instance="a"} 1', 'llm_cost_usd_total{job="agents",instance="a"} 7.75')
+    samples = "".join(f"{line} {NOW_S - 90}\n" for line in (*SAID_BY_OTHERS.splitlines(), *counted))
     with prometheus(tmp_path, samples) as server:
         for panel, name, true in HEALTH:
             found = [each for each in queries(BOARDS["health"]) if (each.panel, each.name) == (panel, name)]

@@ -201,3 +201,23 @@ def _calls(dice: random.Random, process: Process) -> Iterator[Call]:
                 error=dice.choice(("429", "ReadTimeout")) if failed else "", duration_s=lasted_s,
             )  # fmt: skip
         at_s += dice.randint(60, 12 * 3_600)
+
+
+#: What services say of themselves, and gauges: one series each, as they arrive.
+SAID_BY_OTHERS: Final = """\
+llm_ratelimit_remaining{gen_ai_provider_name="openai",gen_ai_request_model="gpt-5",llm_ratelimit_dimension="tokens",llm_ratelimit_window="minute",instance="a"} 70
+llm_ratelimit_remaining{gen_ai_provider_name="openai",gen_ai_request_model="gpt-5",llm_ratelimit_dimension="tokens",llm_ratelimit_window="minute",instance="b"} 40
+llm_ratelimit_limit{gen_ai_provider_name="openai",gen_ai_request_model="gpt-5",llm_ratelimit_dimension="tokens",llm_ratelimit_window="minute",instance="a"} 100
+llm_ratelimit_reset_seconds{gen_ai_provider_name="openai",gen_ai_request_model="gpt-5",llm_ratelimit_dimension="tokens",llm_ratelimit_window="minute",instance="a"} 12
+otelcol_exporter_queue_size{job="collector",exporter="otlp_http/prometheus"} 30
+otelcol_exporter_queue_capacity{job="collector",exporter="otlp_http/prometheus"} 120
+otelcol_exporter_send_failed_metric_points{job="collector",instance="c",exporter="otlp_http/prometheus"} 5
+prometheus_tsdb_too_old_samples_total{job="prometheus",instance="p",type="float"} 2
+costspan_errors_total{job="agents",instance="a",costspan_place="emit.spans"} 3
+costspan_degraded{job="agents",instance="a",costspan_place="patching",costspan_client="openai"} 1
+costspan_labels_folded_total{job="agents",instance="a"} 4
+costspan_ledger_written_usd_total{job="agents",instance="a"} 7.5
+costspan_ledger_lost_usd_total{job="agents",instance="a"} 0.25
+costspan_ledger_lost_total{job="agents",instance="a"} 6
+costspan_ledger_queued{job="agents",instance="a"} 8
+"""

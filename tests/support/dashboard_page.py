@@ -1,0 +1,101 @@
+"""What a reader sees of a dashboard: its queries asked of a real Prometheus, their answers shown by Grafana's own code.
+
+`tests/grafana/show.cjs` does the showing; `Types` of it and of the compiler are installed into .cache once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pytest
+
+from panel_queries import ask, filled
+from promtools import ROOT
+
+Json: TypeAlias = dict[str, Any]
+Answers: TypeAlias = dict[str, list[Json]]
+_STEPS_S: Final = {"1d": 86_400, "5m": 300, "": 900}
+#: For how long a graph of short steps is looked at.
+_GRAPH_S: Final = 1_800
+
+
+def grafanas_code() -> Path:
+    """A folder with Grafana's types, its code and a TypeScript compiler, kept in .cache. Skips, aloud, where npm cannot."""
+    source, kept = ROOT / "tests" / "grafana", ROOT / ".cache" / "grafana-schema"
+    npm = shutil.which("npm")
+    is_there = (kept / "node_modules" / ".bin" / "tsc").exists()
+    if not is_there and npm is None:
+        pytest.skip("npm is missing: the dashboards are not checked by Grafana's own code on this machine")
+    kept.mkdir(parents=True, exist_ok=True)
+    is_there = is_there and (kept / "package-lock.json").read_text() == (source / "package-lock.json").read_text()
+    for file in source.iterdir():
+        shutil.copy(file, kept)
+    if not is_there:
+        done = subprocess.run(
+            [str(npm), "ci", "--ignore-scripts"], cwd=kept, capture_output=True, text=True, timeout=300, check=False
+        )
+        if done.returncode and not os.environ.get("CI"):
+            pytest.skip(f"npm could not install Grafana's code, the dashboards are not checked: {done.stderr[-300:]}")
+        assert done.returncode == 0, done.stderr
+    return kept
+
+
+def answers(address: str, panel: Json, end_s: int, range_s: int, chosen: Mapping[str, str] = {}) -> Answers:
+    """What Prometheus answers the targets of a panel, by their letters."""
+    return {target["refId"]: _asked(address, panel, target, end_s, range_s, chosen) for target in panel["targets"]}
+
+
+def _asked(
+    address: str, panel: Json, target: Json, end_s: int, range_s: int, chosen: Mapping[str, str]
+) -> list[Json]:  # fmt: skip
+    step_s = _STEPS_S[panel.get("interval", "")]
+    text = filled(target["expr"], range_s, chosen, step_s, end_s)
+    if target["instant"]:
+        rows, remarks = ask(address, "query", query=text, time=str(end_s))
+        samples = [(row["metric"], [row["value"]]) for row in rows]
+    else:
+        start_s = end_s - (range_s if step_s == _STEPS_S["1d"] else _GRAPH_S)
+        bounds = {"start": str(start_s // step_s * step_s), "end": str(end_s // step_s * step_s), "step": str(step_s)}
+        rows, remarks = ask(address, "query_range", query=text, **bounds)
+        samples = [(row["metric"], row["values"]) for row in rows]
+    assert remarks == [], target
+    return [
+        {
+            "labels": labels,
+            "times": [round(float(moment_s) * 1_000) for moment_s, _ in values],
+            "values": [value for _, value in values],
+        }
+        for labels, values in sorted(samples, key=lambda sample: sorted(sample[0].items()))
+    ]
+
+
+def shown(code: Path, panels: Sequence[tuple[Json, Answers]]) -> list[str]:
+    """What Grafana's code makes of panels and answers: a text for each."""
+    node = str(shutil.which("node"))
+    asked = json.dumps([{"panel": panel, "answers": each} for panel, each in panels])
+    done = subprocess.run(
+        [node, "show.cjs"], cwd=code, input=asked, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    texts: list[str] = json.loads(done.stdout)
+    return [f"{_head(panel)}\n{text}" for (panel, _), text in zip(panels, texts, strict=True)]
+
+
+def _head(panel: Json) -> str:
+    at = panel["gridPos"]
+    queries = " ".join(f"{each['refId']}{'' if each['instant'] else ' over time'}" for each in panel["targets"])
+    return (
+        f"== {panel['title']}\n{panel['description']}\n{panel['type']} {at['w']}x{at['h']} at {at['x']},{at['y']}"
+        f", at most {panel.get('maxDataPoints', 'any number of')} points, {queries}"
+    )
+
+
+def settings(dashboard: Json) -> str:
+    """What a dashboard says but for its panels, a line for each word."""
+    return "\n".join(f"{word}: {json.dumps(said)}" for word, said in dashboard.items() if word != "panels")
