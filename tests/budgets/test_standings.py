@@ -97,6 +97,22 @@ def test_the_table_tells_state_and_lower_bounds(tmp_path: Path, ledger: Path) ->
     assert "A lower bound: day has 1 call without a price. The models: `costspan usage --unpriced`." in lines
 
 
+def test_many_lower_bounds_are_a_few_sentences(tmp_path: Path) -> None:
+    """Two hundred models without a price are five sentences and a number; long names are shortened in them."""
+    ledger = tmp_path / "ledger.db"
+    write(ledger, *(call(model=f"model-{n:03}-{'x' * 90}", price=UNPRICED) for n in range(200)))
+    file = tmp_path / "each.yaml"
+    file.write_text("budgets:\n  - {name: each, period: month, limit_usd: 5, each: model}\n")
+    command = ["budgets", "status", str(file), "--ledger", str(ledger), "--at", "2026-11-20T13:00"]
+    lines = CliRunner().invoke(costspan, command).output.splitlines()
+    said = [line for line in lines if "ower bound" in line]
+    assert len(said) == 6
+    assert said[0].startswith("A lower bound: each: model-000-xxx")
+    assert max(map(len, said)) < 160
+    assert said[-1] == "Lower bounds, too: 195 rows more, with >= before the amount."
+    assert sum(">= 0.00" in line for line in lines) == 200
+
+
 def test_without_a_ledger_nothing_is_spent_and_that_is_said(tmp_path: Path) -> None:
     """A machine on which nothing ran yet shows the limits."""
     done = status(tmp_path, tmp_path / "none.db", "--json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import unicodedata
 from collections import Counter
@@ -163,6 +164,81 @@ def test_text_goes_on_below() -> None:
     columns = (Column("Model", is_name=True), Column("Input"), Column("Others", is_text=True))
     lines = printed([("m", "3", "cache_write 3.75, cache_read 0.3, web_searches 0.01 each")], 44, columns)
     assert lines[2:] == [" m          3  cache_write 3.75, cache_read", "               0.3, web_searches 0.01 each"]
+
+
+MANY_MODELS = tuple(
+    f"models/a-vendor/of-large-language-models/llama-{n:03}-instruct-preview-2026-11" for n in range(200)
+)
+MANY_TEAMS = tuple(f"team-of-the-department-for-research-{n:02}" for n in range(38))
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a ledger of 200 models and of names that steer, and a file of 40 budgets with long names."""
+    folder = tmp_path_factory.mktemp("many")
+    odd = tuple(name for name in HOSTILE if name.strip() and not any("\ud800" <= sign <= "\udfff" for sign in name))
+    write(folder / "ledger.db", *(
+        call(model=model, team=MANY_TEAMS[n % 38], price=Cost((1_234_567 + n) * 10**9 + 5 * 10**7, "exact"))
+        for n, model in enumerate((*MANY_MODELS, *odd))
+    ))  # fmt: skip
+    limits = ("limit_usd: 0.004", "limit_usd: 999_999_999", "limit_tokens: 1_000_000_000_000", "limit_usd: 12.5")
+    written = [
+        f"  - name: budget-of-a-department-with-a-long-name-{n:02}\n    period: {('month', 'day')[n % 2]}\n"
+        f"    {limits[n % 4]}\n    scope: {{team: {team}}}\n"
+        for n, team in enumerate(MANY_TEAMS)
+    ]
+    each = (
+        "  - {name: each-model, period: month, limit_usd: 12, each: model}\n"
+        "  - {name: each-team, period: day, limit_usd: 0.5, each: team}\n"
+    )
+    (folder / "budgets.yaml").write_text("time_zone: UTC\nbudgets:\n" + "".join(written) + each)
+    return folder
+
+
+def asked_of(many: Path, columns: str, *words: str) -> str:
+    """What a command prints into a pipe, for a terminal of some width."""
+    where = ["--ledger", str(many / "ledger.db")]
+    done = CliRunner().invoke(costspan, [*words, *where], env={"COLUMNS": columns}, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert re.sub(r"\n", "", done.output).isprintable()  # no colour, and nothing that steers
+    return done.output
+
+
+@pytest.mark.parametrize("columns", ["80", "60", "40", "20", ""])
+def test_forty_budgets_of_many_teams_and_models(many: Path, columns: str) -> None:
+    """Every amount to its last digit, every row its own name, at 80 columns and less, without colour, into a file."""
+    words = ("budgets", "status", str(many / "budgets.yaml"), "--at", "2026-11-20T13:00")
+    told = json.loads(asked_of(many, columns, *words, "--json"))
+    printed_text = asked_of(many, columns, *words)
+    shown = Counter(printed_text.split())
+    usd = [each for each in told if each["unit"] == "usd"]
+    assert len(told) > 40 + 200
+    for word in ("spent", "limit"):
+        amounts = Counter(f"{each[word]:,.{2 if each['limit'] >= 1 else 6}f}" for each in usd)
+        amounts += Counter(f"{each[word]:,.0f}" for each in told if each["unit"] == "tokens")
+        assert amounts <= shown
+    assert "0.004000" in shown
+    lines = printed_text.splitlines()
+    if columns == "80":  # below, rows are lists: so wide are these figures
+        assert max(map(cell_len, lines)) <= 80
+        body = lines[3 : 3 + len(told)]
+        firsts = [re.split(r" +2026-11", line)[0] for line in body]
+        assert len({*map(looks, firsts)}) == len(told)
+
+
+@pytest.mark.parametrize("columns", ["80", "60", "40", "20", ""])
+def test_two_hundred_models(many: Path, columns: str) -> None:
+    """The same table as that of the budgets: amounts whole, models apart."""
+    told = json.loads(asked_of(many, columns, "usage", "--json"))["rows"]
+    text = asked_of(many, columns, "usage")
+    shown = Counter(text.split())
+    assert len(told) > 200
+    assert Counter(f"{float(each['cost_usd']):,.2f}" for each in told) <= shown
+    if columns in {"80", "60"}:
+        lines = text.splitlines()
+        assert max(map(cell_len, lines[: len(told) + 5])) <= int(columns)
+        firsts = [line[: 1 + int(columns)].rsplit("  1  ", 1)[0] for line in lines[3 : 3 + len(told)]]
+        assert len({*map(looks, firsts)}) == len(told)
 
 
 @pytest.mark.parametrize("words", ["usage --by session", "usage --by session,model,team", "usage --by model --top 3"])

@@ -22,15 +22,23 @@ from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.intake import read
 from costspan.report import Page
 from costspan.report.amounts import number, short_usd
+from costspan.report.naming import harmless, shortened
 from costspan.report.table import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from costspan.budgets.policy import Budget
+
 _COLUMNS: Final = (
     Column("Budget", is_name=True), Column("Period", is_left=True), Column("Spent"), Column("Limit"),
     Column("Unit", is_left=True), Column("Used", leave_out=2), Column("Projected", leave_out=1), Column("State", is_left=True),
 )  # fmt: skip
+_CENTS: Final = 2
+_PARTS_OF_CENTS: Final = 6
+#: So many budgets whose spend is a lower bound have a sentence of their own.
+_MOST_NAMED: Final = 5
+_LONGEST_IN_A_SENTENCE: Final = 60
 _FILE = click.argument("file", type=click.Path(path_type=Path))
 
 
@@ -161,12 +169,19 @@ def _show(found: list[Standing], policy: Policy) -> None:
     page = Page()
     page.title(f"Budgets, days and months of {policy.time_zone}")
     page.table(Table(_COLUMNS, lambda: map(_row, found)))
-    for standing in found:
-        if standing.unpriced and standing.budget.unit != TOKENS:
-            page.sentence(
-                f"A lower bound: {_name(standing)} has {number(standing.unpriced, 'call')} without a price. "
-                "The models: `costspan usage --unpriced`."
-            )
+    unpriced = [standing for standing in found if _is_lower_bound(standing)]
+    for standing in unpriced[:_MOST_NAMED]:
+        name = shortened(harmless(_name(standing)), _LONGEST_IN_A_SENTENCE)
+        page.sentence(
+            f"A lower bound: {name} has {number(standing.unpriced, 'call')} without a price. "
+            "The models: `costspan usage --unpriced`."
+        )
+    if more := unpriced[_MOST_NAMED:]:
+        page.sentence(f"Lower bounds, too: {number(len(more), 'row')} more, with >= before the amount.")
+
+
+def _is_lower_bound(standing: Standing) -> bool:
+    return bool(standing.unpriced) and standing.budget.unit != TOKENS
 
 
 def _name(standing: Standing) -> str:
@@ -177,9 +192,9 @@ def _name(standing: Standing) -> str:
 def _row(standing: Standing) -> tuple[str, ...]:
     budget = standing.budget
     used = "-" if standing.used is None else f"{standing.used:,.1%}"
-    projected = "-" if standing.projected is None else _amount(standing.projected, budget.unit)
-    sign = ">= " if standing.unpriced and budget.unit != TOKENS else ""
-    spent, limit = sign + _amount(standing.spent, budget.unit), _amount(standing.limit, budget.unit)
+    projected = "-" if standing.projected is None else _amount(standing.projected, budget)
+    sign = ">= " if _is_lower_bound(standing) else ""
+    spent, limit = sign + _amount(standing.spent, budget), _amount(standing.limit, budget)
     unit = "tokens" if budget.unit == TOKENS else "USD"
     return _name(standing), _date(standing.period), spent, limit, unit, used, projected, _state(standing)
 
@@ -189,8 +204,11 @@ def _date(period: str) -> str:
     return "-".join(part for part in (period[:4], period[4:6], period[6:]) if part)
 
 
-def _amount(amount: float, unit: str) -> str:
-    return f"{amount:,.0f}" if unit == TOKENS else short_usd(round(amount * NANO_PER_USD), 2)
+def _amount(amount: float, budget: Budget) -> str:
+    """Cents; of a limit below a dollar their ten-thousandths, or the limit itself could not be read."""
+    if budget.unit == TOKENS:
+        return f"{amount:,.0f}"
+    return short_usd(round(amount * NANO_PER_USD), _CENTS if budget.limit >= 1 else _PARTS_OF_CENTS)
 
 
 def _state(standing: Standing) -> str:
