@@ -5,8 +5,11 @@ python scripts/show_clients.py [--check]
 
 from __future__ import annotations
 
-from costspan.calls.description import Client
-from costspan.clients import CLIENTS
+from collections.abc import Iterable
+
+from costspan.calls.description import Client, Endpoint
+from costspan.clients import CLIENTS, compatible, described
+from costspan.clients.libraries import HTTP_CLIENTS
 from costspan.facts.sellers import GATEWAYS, SELLERS
 from pages import ROOT, code, deliver, table, with_parts
 
@@ -34,11 +37,7 @@ def in_full(client: Client) -> str:
     lines = [f"## {client.distribution}", "", f"Tested versions: `{client.versions}`. Provider: `{client.provider}`."]
     if client.native_tracer:
         lines[-1] += " It can emit a span of its own: costspan then writes on that one."
-    rows = [
-        (code(endpoint.path.replace("{}", "<id>")), endpoint.operation, remarks(endpoint.asks_usage, endpoint.fetches))
-        for endpoint in client.endpoints
-    ]
-    lines += ["", table(("path ends in", "operation", "remarks"), rows)]
+    lines += ["", endpoints(client.endpoints)]
     if client.sockets:
         sockets = [
             (code(socket.method), ", ".join(endpoint.operation for endpoint in socket.endpoints))
@@ -56,6 +55,21 @@ def in_full(client: Client) -> str:
     if client.asks_usage_of:
         lines += ["", f"Streams are asked for their usage at {code(*client.asks_usage_of)}."]
     return "\n".join(lines)
+
+
+def endpoints(known: Iterable[Endpoint]) -> str:
+    """What is counted, by its path."""
+    rows = [
+        (code(endpoint.path.replace("{}", "<id>")), endpoint.operation, remarks(endpoint.asks_usage, endpoint.fetches))
+        for endpoint in known
+    ]
+    return table(("path ends in", "operation", "remarks"), rows)
+
+
+def http_clients() -> str:
+    """The HTTP libraries that are watched where the user says so, and the paths."""
+    rows = [(code(client.distribution), client.versions.replace(",", ", ")) for client in map(described, HTTP_CLIENTS)]
+    return f"{table(('HTTP library', 'tested versions'), rows)}\n\n{endpoints(compatible.ENDPOINTS)}"
 
 
 def sellers() -> str:
@@ -80,6 +94,7 @@ def shown(page: str) -> str:
     parts = {"clients": overview()}
     if "<!-- endpoints -->" in page:
         parts["endpoints"] = "\n\n".join(in_full(client) for client in CLIENTS)
+        parts["http-clients"] = http_clients()
         parts["sellers"] = sellers()
     return with_parts(page, parts)
 

@@ -17,6 +17,7 @@ from costspan import guard, unwatched
 from costspan.calls import patching
 from costspan.calls.points import Options
 from costspan.clients import WAITED_FOR, described, dialects
+from costspan.clients.libraries import HTTP_CLIENTS
 from costspan.emit.outputs import QUEUED, Output
 from costspan.emit.pipeline import Ledger, Pipeline
 from costspan.emit.reach import silent_here
@@ -71,7 +72,7 @@ def watch(name: str, pipeline: Pipeline, settings: Settings) -> None:
 
 def unwatch() -> None:
     """Watch none any more."""
-    for name in WAITED_FOR:
+    for name in (*WAITED_FOR, *HTTP_CLIENTS):
         patching.remove(described(name).name)
 
 

@@ -16,7 +16,7 @@ import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from costspan import guard
-from costspan.clients.libraries import NOT_WATCHED, OTHER_MODULES, SERVICES, WAITED_FOR
+from costspan.clients.libraries import HTTP_CLIENTS, NOT_WATCHED, OTHER_MODULES, SERVICES, WAITED_FOR
 from costspan.process.exits import own_in_child, unwatch_exits, watch_exits
 from costspan.process.fork import Participant, unwatch_forks, watch_forks
 from costspan.settings import Settings
@@ -90,6 +90,8 @@ def _install(options: dict[str, Any]) -> None:
         else:
             for each in (module, *OTHER_MODULES.get(name, ())):
                 _when_imported(each, functools.partial(_meet, name))
+    for name, module in HTTP_CLIENTS.items() if settings.http_clients else ():
+        _when_imported(module, functools.partial(_meet_http, name))
     for module in NOT_WATCHED:
         _when_imported(module, functools.partial(_miss, module))
 
@@ -153,6 +155,12 @@ def _meet(name: str, _: Any) -> None:
         from costspan import assembly
 
         assembly.watch(name, parts, setup.settings)
+
+
+def _meet_http(name: str, library: Any) -> None:
+    """An HTTP library has been imported, and once, perhaps for settings that are no more, was to be watched."""
+    if _setup is not None and _setup.settings.http_clients:
+        _meet(name, library)
 
 
 @guard.guarded("instrument.unwatched")

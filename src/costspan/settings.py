@@ -12,6 +12,7 @@ OTEL_COSTSPAN_LEDGER: Final = "OTEL_COSTSPAN_LEDGER"
 OTEL_COSTSPAN_PRICES: Final = "OTEL_COSTSPAN_PRICES"
 OTEL_COSTSPAN_ASK_USAGE: Final = "OTEL_COSTSPAN_ASK_USAGE"
 OTEL_COSTSPAN_HOSTS: Final = "OTEL_COSTSPAN_HOSTS"
+OTEL_COSTSPAN_HTTP_CLIENTS: Final = "OTEL_COSTSPAN_HTTP_CLIENTS"
 OTEL_COSTSPAN_TIME_ZONE: Final = "OTEL_COSTSPAN_TIME_ZONE"
 OTEL_COSTSPAN_SPANS: Final = "OTEL_COSTSPAN_SPANS"
 OTEL_COSTSPAN_EVENTS: Final = "OTEL_COSTSPAN_EVENTS"
@@ -138,6 +139,11 @@ SETTINGS: Final = (
         "from the second stream on), always, never.",
     ),
     Setting(OTEL_COSTSPAN_HOSTS, _hosts, "", "Who answers at a host, as `host=provider` with commas between; the provider `vendor` is each client library's own."),
+    Setting(
+        OTEL_COSTSPAN_HTTP_CLIENTS, _switch, "false",
+        "Whether calls are counted that are made by an HTTP library, with no client library that costspan watches "
+        "(docs/clients.md).",
+    ),
     Setting(OTEL_COSTSPAN_TIME_ZONE, _zone, "UTC", "The time zone in which days and months of spend begin."),
     Setting(OTEL_COSTSPAN_SPANS, _switch, "true", "Whether each call becomes a span."),
     Setting(OTEL_COSTSPAN_EVENTS, _switch, "true", "Whether each call becomes a usage event (an OTLP log record)."),
@@ -174,6 +180,7 @@ class Settings:
     prices: str
     ask_usage: str
     hosts: tuple[tuple[str, str], ...]
+    http_clients: bool
     time_zone: str
     spans: bool
     events: bool

@@ -6,6 +6,7 @@ import copy
 import gzip
 import json
 import pickle
+import struct
 from collections.abc import Callable
 from time import process_time
 from typing import Any, cast
@@ -78,6 +79,16 @@ def test_a_frame_that_is_none_ends_the_reading() -> None:
     """Bytes that claim a length beyond reason are not waited for."""
     found = framing.of("application/vnd.amazon.eventstream", b"\xff" * 16)
     assert [*found.feed(b"\xff" * 64), *found.feed(b"\xff" * 64), *found.rest()] == []
+
+
+def test_what_is_nested_beyond_reason_is_no_message() -> None:
+    """An array of arrays, and a payload within a frame."""
+    deep = b"[" * 100_000
+    array = framing.of("application/json", deep)
+    assert [*array.feed(deep), *array.rest()] == []
+    frames = framing.of("application/vnd.amazon.eventstream", b"")
+    payload = b'{"bytes": ' + deep
+    assert list(frames.feed(struct.pack(">III", 16 + len(payload), 0, 0) + payload + b"\0\0\0\0")) == [b""]
 
 
 # --- through the clients ----------------------------------------------------------------------------------------

@@ -238,6 +238,14 @@ def test_a_library_that_moved_its_methods_is_wrong(
     assert "is not watched, its calls are not counted" in found.sentence
 
 
+def test_http_libraries_are_told_of_where_they_are_watched() -> None:
+    """Nothing is said of them by default."""
+    assert list(watching.http_clients(Settings.read({}))) == []
+    found = list(watching.http_clients(Settings.read({"OTEL_COSTSPAN_HTTP_CLIENTS": "on"})))
+    assert "watched at" in found[0].sentence
+    assert found[0].sentence.startswith("httpx ")
+
+
 def test_a_library_that_is_not_installed_is_a_note() -> None:
     """It costs nobody a figure."""
     absent = replace(CLIENTS[0], name="absent", distribution="no-such-distribution")

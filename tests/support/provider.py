@@ -113,7 +113,7 @@ class _Exchange(BaseHTTPRequestHandler):
         text = self.rfile.read(int(self.headers.get("content-length", 0)))
         try:
             body: Any = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = text
         reply = self.answer(Asked(self.path, body, {name.lower(): value for name, value in self.headers.items()}))
         self.send_response(reply.status)

@@ -110,6 +110,11 @@ class ObservedCall:
         self.start = perf_counter_ns()
         self._open = [True]
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the call has not been finished."""
+        return bool(self._open)
+
     def claim(self) -> bool:
         """True for the first who asks, and never again: whoever got it finishes the call."""
         try:

@@ -63,6 +63,7 @@ def _findings(environ: Mapping[str, str], ledger: Path | None) -> Iterator[Findi
         ("settings", lambda: settings(set_, environ)),
         ("parts", lambda: watching.parts(set_)),
         ("clients", watching.clients),
+        ("HTTP libraries", lambda: watching.http_clients(set_)),
         ("not watched", watching.not_watched),
         ("neighbours", watching.neighbours),
         ("prices", lambda: prices(set_, time.time())),

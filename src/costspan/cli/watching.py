@@ -16,8 +16,8 @@ from costspan import guard
 from costspan.calls import patching
 from costspan.calls.description import Client
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
-from costspan.clients import CLIENTS, dialects
-from costspan.clients.libraries import NOT_WATCHED, REMARKS
+from costspan.clients import CLIENTS, described, dialects
+from costspan.clients.libraries import HTTP_CLIENTS, NOT_WATCHED, REMARKS
 from costspan.emit.pipeline import Pipeline
 from costspan.pricing.opener import LazyPrices
 from costspan.settings import Settings
@@ -77,6 +77,12 @@ def clients(watched: Iterable[Client] = CLIENTS) -> Iterator[Finding]:
             yield _client(client, version)
     if absent:
         yield Finding("clients", NOTE, f"not installed in this Python: {', '.join(absent)}")
+
+
+def http_clients(settings: Settings) -> Iterator[Finding]:
+    """The same of the HTTP libraries, where the settings have them watched."""
+    if settings.http_clients:
+        yield from clients(map(described, HTTP_CLIENTS))
 
 
 def not_watched(known: Mapping[str, str] = NOT_WATCHED) -> Iterator[Finding]:

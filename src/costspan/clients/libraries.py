@@ -30,6 +30,12 @@ OTHER_MODULES = {
     ),
 }
 
+#: HTTP libraries, in the same form: watched only where the user says so (OTEL_COSTSPAN_HTTP_CLIENTS).
+HTTP_CLIENTS = {
+    "httpx": "httpx._client",
+    "httpx2": "httpx2._client",
+}
+
 #: Those whose library calls much else besides LLMs: it is not watched before the first client of one of these services.
 SERVICES = {"bedrock": ("bedrock-runtime", "bedrock-agent-runtime")}
 

@@ -147,7 +147,7 @@ def _unwrapped(payload: bytes) -> bytes:
         return payload
     try:
         return base64.b64decode(fields(json.loads(payload)).get("bytes", ""))
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, RecursionError, binascii.Error):
         return b""
 
 
@@ -212,7 +212,7 @@ def _items(body: bytes) -> Iterator[bytes]:
         try:
             value: Any
             value, end = decode(text, at)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if fields(value):
             yield text[at:end].encode()
