@@ -104,6 +104,9 @@ _ALL: Final = (
         "costspan+ledger", "costspan", "costspan", "the same with the SQLite ledger", ("costspan",),
         {"OTEL_COSTSPAN_LEDGER": "{scratch}/ledger.db", **_PRICED}, takes_part_in=("overhead",)),
     Contender(
+        "costspan+outbox", "costspan", "costspan", "ledger off, calls kept until they are delivered", ("costspan",),
+        {"OTEL_COSTSPAN_LEDGER": "off", "OTEL_COSTSPAN_OUTBOX": "{scratch}/outbox", **_PRICED}, takes_part_in=("overhead",)),
+    Contender(
         "genai", "genai", "genai", "OpenTelemetry's own", ("opentelemetry-instrumentation-genai-openai",),
         has_cost=False),
     Contender(

@@ -73,6 +73,11 @@ def _with_ledger() -> dict[str, instructions.Counts]:
 
 
 @cache
+def _with_outbox() -> dict[str, instructions.Counts]:
+    return instructions.measure(CONTENDERS["costspan+outbox"], ("sync", "async"), times=4)
+
+
+@cache
 def _startup() -> dict[str, dict[str, float]]:
     return startup.measure(startup.LAUNCHERS, "nothing", rounds=50)
 
@@ -119,6 +124,9 @@ FIGURES: Final = (
     Figure("async call, process", _ratio(_costspan, "async", "process"), 0.6, "x minimum", 0.35),
     Figure("sync call with ledger, process", _ratio(_with_ledger, "sync", "process"), 0.9, "x minimum"),
     Figure("async call with ledger, process", _ratio(_with_ledger, "async", "process"), 0.9, "x minimum"),
+    Figure("sync call with outbox, caller", _ratio(_with_outbox, "sync", "caller"), 0.5, "x minimum"),
+    Figure("sync call with outbox, process", _ratio(_with_outbox, "sync", "process"), 0.75, "x minimum"),
+    Figure("async call with outbox, process", _ratio(_with_outbox, "async", "process"), 0.75, "x minimum"),
     Figure("stream, an event", _an_event(_costspan, "stream", "sync"), 1.0, "kIr"),
     Figure("async stream, an event", _an_event(_costspan, "async stream", "async"), 3.0, "kIr"),
     Figure("default stream, an event", _an_event(_ordinary, "default stream", "sync"), 1.5, "kIr"),
@@ -154,7 +162,7 @@ def _measure_at_once(figures: list[Figure]) -> None:
     """Two processes at a time; times are taken afterwards, when nothing else of ours runs."""
     words = " ".join(figure.name for figure in figures)
     counted = {
-        "sync call": (_minimum, _costspan, _with_ledger), "stream": (_costspan,), "prompt": (_costspan,),
+        "sync call": (_minimum, _costspan, _with_ledger, _with_outbox), "stream": (_costspan,), "prompt": (_costspan,),
         "default": (_ordinary,), "call ": (_minimum, _ordinary),
     }  # fmt: skip
     tasks = dict.fromkeys(task for word, of_word in counted.items() if word in words for task in of_word)

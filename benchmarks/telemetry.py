@@ -3,11 +3,14 @@
 # ruff: noqa: ARG002  # the signatures are the SDK's
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from opentelemetry import metrics, trace
 from opentelemetry._logs import set_logger_provider
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.metrics import MeterProvider
@@ -57,6 +60,26 @@ class Points(MetricExporter):
         self.batches = []
 
 
+class PointsByOtlp(OTLPMetricExporter):
+    """The same where the outbox is measured: it keeps only what leaves by OTLP."""
+
+    batches: Sequence[MetricsData] = ()
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float | None = 10_000, **_: Any) -> MetricExportResult:
+        self.batches = [*self.batches[-3:], metrics_data]
+        return MetricExportResult.SUCCESS
+
+
+class RecordsByOtlp(OTLPLogExporter):
+    """Counts the log records, likewise."""
+
+    count = 0
+
+    def export(self, batch: Sequence[Any]) -> LogRecordExportResult:
+        self.count += len(batch)
+        return LogRecordExportResult.SUCCESS
+
+
 class Records(LogRecordExporter):
     """Counts the log records."""
 
@@ -80,7 +103,10 @@ class Telemetry:
     def __init__(self, *, keep: bool = False, sampled: bool = True) -> None:
         resource = Resource.create({"service.name": "benchmark"})
         self.sampled = sampled
-        self.spans, self.points, self.records = Spans(keep=keep), Points(), Records()
+        is_kept = "OTEL_COSTSPAN_OUTBOX" in os.environ
+        self.spans = Spans(keep=keep)
+        self.points = PointsByOtlp() if is_kept else Points()
+        self.records = RecordsByOtlp() if is_kept else Records()
         self.span_processor = BatchSpanProcessor(self.spans, schedule_delay_millis=_NEVER_BY_ITSELF_MS)
         self.tracer_provider = TracerProvider(
             resource=resource, sampler=ParentBased(ALWAYS_ON if sampled else ALWAYS_OFF), shutdown_on_exit=False

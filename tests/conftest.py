@@ -90,6 +90,7 @@ def no_notes_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.T
         return tmp_path_factory.getbasetemp() / "notes-of-tests" if found == home else found
 
     monkeypatch.setattr(notes, "data_directory", elsewhere)
+    monkeypatch.setattr(place, "data_directory", elsewhere)  # of outboxes, too
 
 
 @pytest.fixture

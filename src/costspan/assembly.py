@@ -23,10 +23,10 @@ from costspan.emit.pipeline import Ledger, Pipeline
 from costspan.emit.reach import silent_here
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
-from costspan.ledger import notes
+from costspan.ledger import notes, outbox
 from costspan.ledger.claims import Claims
 from costspan.ledger.opener import LazyLedger
-from costspan.ledger.place import NoHome, NotAFile, check, path_of
+from costspan.ledger.place import NoHome, NotAFile, check, outbox_of, path_of
 from costspan.pricing.opener import LazyPrices
 from costspan.settings import AUTO, OFF, ON, Settings, has_otlp_endpoint, otlp_endpoint
 
@@ -46,6 +46,7 @@ def assembled(settings: Settings, prices: Path | None, providers: Mapping[str, A
         logger_provider=providers.get("logger_provider"),
         claims=guard.part("claims", lambda: _claims(settings)),
         notices=_notices(path, settings),
+        outbox=guard.part("outbox", lambda: _outbox(settings)),
     )
 
 
@@ -99,6 +100,18 @@ def _claims(settings: Settings) -> Claims | None:
     except (NoHome, NotAFile):  # told for the ledger
         return None
     return Claims(Path(f"{path}.claims"))
+
+
+def _outbox(settings: Settings) -> Path | None:
+    """Where telemetry is kept until it is delivered; not where it goes nowhere, nor where nothing is to be on the disk."""
+    is_wanted = settings.outbox != OFF and not (settings.outbox == AUTO and settings.ledger == OFF)
+    if not is_wanted or not outbox.IS_POSSIBLE:
+        return None
+    try:
+        return outbox_of(settings.outbox, os.environ)
+    except NoHome as reason:
+        guard.degrade("outbox", str(reason))
+        return None
 
 
 def _ledger(path: Path | None, settings: Settings) -> Ledger | None:

@@ -43,6 +43,7 @@ class _Setup(NamedTuple):
 _PARTS_OF_SDK: Final = {
     "opentelemetry.sdk.trace": "costspan.sdk.fast_span",
     "opentelemetry.sdk.metrics": "costspan.sdk.export_extra",
+    "opentelemetry.sdk._logs": "costspan.emit.redelivery",
 }
 
 _setup: _Setup | None = None

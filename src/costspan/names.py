@@ -240,6 +240,14 @@ LEDGER_LOST_USD: Final = Metric(
     "costspan.ledger.lost.usd", COUNTER, USD_UNIT, "Cost of the records the ledger could not take.", ()
 )
 LEDGER_QUEUED: Final = Metric("costspan.ledger.queued", GAUGE, "{record}", "Records that wait for the ledger.", ())
+OUTBOX_WAITING: Final = Metric(
+    "costspan.outbox.waiting",
+    GAUGE,
+    "{process}",
+    "Ended processes of this user here that are still to be delivered.",
+    (),
+)
+OUTBOX_LOST: Final = Metric("costspan.outbox.lost", COUNTER, "{call}", "Calls that could not be kept for delivery.", ())
 FOLDED: Final = Metric(
     "costspan.labels.folded",
     COUNTER,
@@ -266,6 +274,7 @@ METRICS: Final = (
     COST_USD, REQUESTS, UNPRICED_REQUESTS, UNPRICED_TOKENS, SESSION_COST_USD, SESSION_TOKENS, DAY_COST_USD, DAY_TOKENS,
     RATELIMIT_LIMIT, RATELIMIT_REMAINING, RATELIMIT_RESET,
     ERRORS, DEGRADED, LEDGER_WRITTEN, LEDGER_WRITTEN_USD, LEDGER_LOST, LEDGER_LOST_USD, LEDGER_QUEUED, FOLDED,
+    OUTBOX_WAITING, OUTBOX_LOST,
     RETIRED_USD,
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ from costspan.facts.attribution_words import WORDS
 
 OTEL_COSTSPAN_ENABLED: Final = "OTEL_COSTSPAN_ENABLED"
 OTEL_COSTSPAN_LEDGER: Final = "OTEL_COSTSPAN_LEDGER"
+OTEL_COSTSPAN_OUTBOX: Final = "OTEL_COSTSPAN_OUTBOX"
 OTEL_COSTSPAN_PRICES: Final = "OTEL_COSTSPAN_PRICES"
 OTEL_COSTSPAN_ASK_USAGE: Final = "OTEL_COSTSPAN_ASK_USAGE"
 OTEL_COSTSPAN_HOSTS: Final = "OTEL_COSTSPAN_HOSTS"
@@ -132,6 +133,11 @@ SETTINGS: Final = (
         OTEL_COSTSPAN_LEDGER, _ledger, "auto",
         "The SQLite ledger: a path, `on` (the default path), `off`, or `auto`: on where no OTLP endpoint is configured.",
     ),
+    Setting(
+        OTEL_COSTSPAN_OUTBOX, _ledger, "auto",
+        "Where calls that leave by OTLP are kept until they are delivered: the path of a directory, `on` (the default one), `off`, or "
+        "`auto`: on, unless the ledger is `off`.",
+    ),
     Setting(OTEL_COSTSPAN_PRICES, _path, "", "A YAML file with your own prices (docs/pricing.md)."),
     Setting(
         OTEL_COSTSPAN_ASK_USAGE, _one_of("known", "always", "never"), "known",
@@ -177,6 +183,7 @@ class Settings:
 
     enabled: bool
     ledger: str
+    outbox: str
     prices: str
     ask_usage: str
     hosts: tuple[tuple[str, str], ...]

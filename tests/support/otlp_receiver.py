@@ -52,6 +52,8 @@ class Received:
     deltas: set[str] = field(default_factory=set[str])
     #: Set to have everything refused for the time being; over HTTP by a status after which exporters do not try again.
     is_away: bool = False
+    #: Set to have one point, record or span of every message rejected, and all of it thrown away.
+    rejects: bool = False
     _series: dict[tuple[str, str, str], Point] = field(default_factory=dict[tuple[str, str, str], Point])
 
     def points(self, name: str) -> list[Point]:
@@ -116,6 +118,15 @@ def attributes(holder: Any) -> dict[str, Any]:
     return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in holder.attributes}
 
 
+def rejection(response: Any) -> Any:
+    """The answer that one thing of a message was not taken: a success in part."""
+    answer = response()
+    field = answer.partial_success.DESCRIPTOR.fields_by_number[1].name
+    setattr(answer.partial_success, field, 1)
+    answer.partial_success.error_message = "too many"
+    return answer
+
+
 class Answering(BaseHTTPRequestHandler):
     """Requests over connections that stay open, answered without a word on standard error."""
 
@@ -161,6 +172,9 @@ def over_http(before: Callable[[], object] = int, most_bytes: int = MOST_BYTES) 
                     HTTPStatus.INTERNAL_SERVER_ERROR if received.is_away else HTTPStatus.REQUEST_ENTITY_TOO_LARGE
                 )
                 return
+            if received.rejects:
+                self.answer(rejection(response).SerializeToString())
+                return
             try:
                 sent = request.FromString(gzip.decompress(body) if self.headers["content-encoding"] == "gzip" else body)
                 received.note_user(self.client_address[1], sent)
@@ -199,6 +213,8 @@ def over_grpc(before: Callable[[], object] = int, most_bytes: int = MOST_BYTES) 
             received.sizes.append(request.ByteSize())
             if received.is_away:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+            if received.rejects:
+                return rejection(response)
             take(request)
             return response()
 

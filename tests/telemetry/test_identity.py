@@ -142,9 +142,9 @@ def test_the_child_of_a_fork_is_another_process_whatever_the_sdk_does() -> None:
     extra = ExportExtra(
         InMemoryMetricReader(), Totals(9), Periods(), None, None, leave_by_themselves=bool, after_delivery=bool
     )
-    before = extra._identity.id  # pyright: ignore[reportPrivateUsage]
+    before = extra.identity.id
     extra.forget()
-    assert extra._identity.id != before  # pyright: ignore[reportPrivateUsage]
+    assert extra.identity.id != before
 
 
 def test_doctor_says_how_processes_are_told_apart() -> None:

@@ -22,13 +22,13 @@ from watching import Watched
 #: In the order in which they hear of a call.
 EVERY = (
     ("emit.spans", FINISHED), ("emit.ratelimits", FINISHED),
-    ("emit.dispatcher", BOOKED), ("emit.totals", BOOKED), ("metrics.sessions", BOOKED),
-    ("ledger", QUEUED), ("sdk.readers", QUEUED), ("metrics.durations", QUEUED), ("emit.overflow", QUEUED),
+    ("emit.totals", BOOKED), ("emit.dispatcher", BOOKED), ("metrics.sessions", BOOKED),
+    ("emit.outbox", QUEUED), ("ledger", QUEUED), ("sdk.readers", QUEUED), ("metrics.durations", QUEUED), ("emit.overflow", QUEUED),
     ("emit.events", QUEUED),
 )  # fmt: skip
 #: Those that hold something of their process: calls, sums, files, locks.
 HOLDING = {
-    "emit.ratelimits", "emit.dispatcher", "emit.totals", "metrics.sessions", "ledger", "sdk.readers",
+    "emit.ratelimits", "emit.totals", "emit.dispatcher", "metrics.sessions", "emit.outbox", "ledger", "sdk.readers",
     "metrics.durations",
 }  # fmt: skip
 
@@ -42,7 +42,7 @@ def test_every_output_stands_in_the_list(tmp_path: Path) -> None:
         assert tuple((output.name, output.when) for output in outputs) == EVERY
         assert {output.name for output in outputs if output.after_fork} == HOLDING
         resting = [place for place, _, before, _ in parts.participants() if before]
-        assert resting == ["fork.dispatcher", "fork.ledger"]
+        assert resting == ["fork.dispatcher", "fork.outbox", "fork.ledger"]
 
 
 @pytest.mark.parametrize("when", [FINISHED, BOOKED, QUEUED])

@@ -16,7 +16,7 @@ from typing import Final
 import click
 
 from costspan import guard
-from costspan.cli import destinations, notices, options, watching
+from costspan.cli import destinations, left, notices, options, watching
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
 from costspan.ledger.inspection import Inspection, examine, has_room
 from costspan.ledger.place import NoHome, NotAFile, check, path_of
@@ -40,8 +40,8 @@ def doctor(ledger: Path | None, *, is_json: bool) -> None:
     """Whether everything is counted and the figures arrive, in this Python and environment.
 
     Looks at the client libraries installed and whether they can be watched, at other packages that watch them, where
-    the telemetry goes and whether somebody listens there, the price table, the ledger, and the settings. Imports the
-    client libraries; sends nothing. Exit code 1 if something is wrong.
+    the telemetry goes and whether somebody listens there, what waits to be delivered, the price table, the ledger, and the
+    settings. Imports the client libraries; sends nothing. Exit code 1 if something is wrong.
     """
     found = list(_findings(os.environ, ledger))
     is_well = all(finding.level != WRONG for finding in found)
@@ -70,6 +70,7 @@ def _findings(environ: Mapping[str, str], ledger: Path | None) -> Iterator[Findi
         ("ledger", lambda: where_and_how(ledger, set_, environ)),
         ("not counted", lambda: left_behind(ledger, set_, environ, time.time())),
         ("labels", lambda: labels(environ, time.time())),
+        ("outbox", lambda: left.doctor(set_, environ, time.time())),
         ("telemetry", lambda: destinations.telemetry(environ)),
         ("sdk", the_sdk),
         ("instance ids", lambda: destinations.instances(environ)),

@@ -11,13 +11,14 @@ from typing import Final
 
 import click
 
-from costspan.cli import notices, options
+from costspan.cli import left, notices, options
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.intake import read
 from costspan.report import Page, Question, Report, as_data, as_text, ask
 from costspan.report.period import EXPECTED, EXPECTED_MOMENT, Period, between, parse
 from costspan.report.usage import NO_LEDGER
 from costspan.report.words import WORDS, filters, groups
+from costspan.settings import Settings
 
 _UNPRICED: Final = ("model,provider,unpriced_reason", "quality=unpriced")
 
@@ -104,6 +105,7 @@ class _Form:
             report.notices = notices.of(
                 os.environ, now_s, report.question.period, last_ns=last_ns, ledger=Path(report.path)
             )
+            report.notices += left.usage(Settings.read(os.environ), os.environ)
         if self._write:
             self._write(report, sys.stdout, self._top)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from opentelemetry import metrics as otel_metrics
@@ -13,6 +14,7 @@ from costspan import guard, names, scope
 from costspan.calls import engine
 from costspan.emit.dispatcher import CallDispatcher
 from costspan.emit.events import Events
+from costspan.emit.outbox import Outbox
 from costspan.emit.outputs import BOOKED, FINISHED, QUEUED, Output, forking, taking
 from costspan.emit.overflow import Overflow
 from costspan.emit.recorder import CallRecorder, into_rate_limits, into_totals
@@ -53,7 +55,7 @@ class Pipeline:
     def __init__(
         self, settings: Settings, *, prices: LazyPrices, ledger: Ledger | None,
         tracer_provider: trace.TracerProvider | None, meter_provider: otel_metrics.MeterProvider | None,
-        logger_provider: Any, claims: Claims | None = None, notices: Sequence[Output] = (),
+        logger_provider: Any, claims: Claims | None = None, notices: Sequence[Output] = (), outbox: Path | None = None,
     ) -> None:  # fmt: skip
         self._providers = (tracer_provider, meter_provider, logger_provider)
         self.ledger = ledger
@@ -61,12 +63,17 @@ class Pipeline:
         self.sessions = guard.part("sessions", lambda: _sessions(settings))
         self.rate_limits = RateLimits()
         periods = guard.part("time zone", lambda: Periods(settings.time_zone)) or Periods()
-        self.readers = Readers(self._meters, self.totals, periods, self.sessions)
+        self.outbox = None if outbox is None else guard.part("outbox", lambda: self._outbox(outbox, settings))
+        self.readers = Readers(self._meters, self.totals, periods, self.sessions, self.outbox)
+        if self.outbox is not None:
+            self.outbox.readers = self.readers
         meter = guard.part("metrics", lambda: otel_metrics.get_meter(names.SCOPE, meter_provider=meter_provider))
         self._observe(meter or otel_metrics.NoOpMeter(names.SCOPE), periods)
         spans = guard.part("spans", lambda: _spans(settings, tracer_provider))
         queued = [*self._queued(settings, logger_provider), *notices]
-        self.dispatcher = CallDispatcher(taking(queued, QUEUED), ledger.lose if ledger is not None else None)
+        self.dispatcher = CallDispatcher(
+            taking(queued, QUEUED), ledger.lose if ledger is not None else None,
+        )  # fmt: skip
         #: In the order in which they hear of a call, and in which a thread that passes calls on takes their locks.
         self.outputs = (*self._at_once(spans, periods), *queued)
         self.recorder = CallRecorder(
@@ -75,7 +82,7 @@ class Pipeline:
 
     def _observe(self, meter: otel_metrics.Meter, periods: Periods) -> None:
         """Have what this process sums read at each collection; what cannot be, fails alone."""
-        guard.part("health", lambda: observe_health(meter, self.ledger))
+        guard.part("health", lambda: observe_health(meter, self.ledger, self.outbox))
         guard.part("rate limits", lambda: observe_rate_limits(meter, self.rate_limits))
         self.durations = guard.part("durations", lambda: Durations(meter, self.totals, self.readers.may_ride))
         self.readers.durations = self.durations
@@ -87,17 +94,23 @@ class Pipeline:
         if spans is not None:
             yield Output("emit.spans", FINISHED, spans.ended)
         yield Output("emit.ratelimits", FINISHED, into_rate_limits(limits), after_fork=limits.forget)
+        # Before the queue, so that a call that is kept knows its place in the sums.
+        yield Output("emit.totals", BOOKED, into_totals(totals, periods), after_fork=totals.clear)
         yield Output(
             "emit.dispatcher", BOOKED, dispatcher.put, dispatcher.drain, dispatcher.close,
             dispatcher.forget, dispatcher.before_fork, dispatcher.after_fork_in_parent,
         )  # fmt: skip
-        yield Output("emit.totals", BOOKED, into_totals(totals, periods), after_fork=totals.clear)
         if sessions is not None:
             yield Output("metrics.sessions", BOOKED, sessions.add, after_fork=sessions.clear)
 
     def _queued(self, settings: Settings, logger_provider: Any) -> Iterator[Output]:
         """The outputs that hear of calls on the dispatcher's thread."""
-        ledger, durations = self.ledger, self.durations
+        ledger, durations, kept = self.ledger, self.durations, self.outbox
+        if kept is not None:  # before all others: what it keeps they may tell
+            yield Output(
+                "emit.outbox", QUEUED, kept.keep, close=kept.close, after_fork=kept.forget,
+                before_fork=kept.before_fork, after_fork_in_parent=kept.after_fork_in_parent,
+            )  # fmt: skip
         if ledger is not None:  # before telemetry: it is the book
             yield Output(
                 "ledger", QUEUED, ledger.take, ledger.flush, ledger.close,
@@ -111,6 +124,12 @@ class Pipeline:
             events = guard.part("events", lambda: Events(logger_provider or get_logger_provider()))
             if events is not None:
                 yield Output("emit.events", QUEUED, events.take)
+
+    def _outbox(self, directory: Path, settings: Settings) -> Outbox:
+        return Outbox(
+            directory, settings, self.totals, self.sessions,
+            providers=lambda: (self._own_providers()[0], self._own_providers()[2]), is_in_ledger=self.ledger is not None,
+        )  # fmt: skip
 
     def _meters(self) -> Any:
         return self._providers[1] or otel_metrics.get_meter_provider()

@@ -82,6 +82,7 @@ class Call:
     is_fetchable: bool = False
     told: dict[str, Any] | None = None  # what its span was told, so that the usage event need not gather it again
     runs: Any = None  # those that it counts for, while it is under way (scope/run.py)
+    booked: int = 0  # its place in the sums of this process, from 1; 0 before it was added to them
 
     @property
     def address(self) -> str | None:

@@ -30,6 +30,13 @@ def path_of(setting: str, environ: Mapping[str, str]) -> Path:
     return data_directory(environ) / "ledger.db"
 
 
+def outbox_of(setting: str, environ: Mapping[str, str]) -> Path:
+    """The directory of outboxes that the setting `outbox` stands for. Raises NoHome."""
+    if setting not in {AUTO, ON, OFF}:
+        return Path(setting)
+    return data_directory(environ) / "outbox"
+
+
 class NotAFile(OSError):  # noqa: N818 - a state of the machine; the message is a sentence with the way out
     """What is there can hold no ledger."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
-from time import time_ns
 from typing import Final, TypeAlias
 
 from costspan import names
@@ -35,10 +34,10 @@ class Day:
 
     __slots__ = ("began_s", "input", "key", "nano_usd", "output", "started_ns")
 
-    def __init__(self, key: DayKey, began_s: float) -> None:
+    def __init__(self, key: DayKey, began_s: float, started_ns: int) -> None:
         self.key = key
         self.began_s = began_s
-        self.started_ns = time_ns()
+        self.started_ns = started_ns
         self.nano_usd = self.input = self.output = 0
 
     def add(self, call: Call) -> None:
@@ -87,7 +86,7 @@ class Days:
         """Keep so many sets of labels apart on one date; `other` takes the rest."""
         self._most = most
 
-    def of(self, labels: dict[str, str], date: str, now_s: float) -> Day:
+    def of(self, labels: dict[str, str], date: str, now_s: float, now_ns: int) -> Day:
         """The day of a set of labels; above the limit, the one of `other`."""
         key = (*(labels[name] for name in _LABELS), date)
         day = self._days.get(key)
@@ -97,7 +96,13 @@ class Days:
             day = self._days.get(key)
         if day is None:
             self._sets[date] = self._sets.get(date, 0) + 1
-            day = self._days[key] = Day(key, now_s)
+            day = self._days[key] = Day(key, now_s, now_ns)
+        return day
+
+    def restore(self, key: DayKey, started_ns: int) -> Day:
+        """A day that another process's sums had, begun when it was there."""
+        self._sets[key[-1]] = self._sets.get(key[-1], 0) + 1
+        day = self._days[key] = Day(key, 0.0, started_ns)
         return day
 
     def told(self) -> Iterator[Day]:

@@ -29,8 +29,20 @@ class LedgerHealth(Protocol):
     def queued(self) -> int: ...
 
 
-def observe_health(meter: Meter, ledger: LedgerHealth | None) -> None:
+class OutboxHealth(Protocol):
+    """What an outbox counts."""
+
+    @property
+    def lost(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
+
+
+def observe_health(meter: Meter, ledger: LedgerHealth | None, outbox: OutboxHealth | None = None) -> None:
     """Have the health metrics read at each collection."""
+    if outbox is not None:
+        observe(meter, names.OUTBOX_WAITING, lambda: [(outbox.waiting, {})])
+        observe(meter, names.OUTBOX_LOST, lambda: [(outbox.lost, {})])
     observe(meter, names.ERRORS, lambda: [(count, {names.PLACE: place}) for place, count in dict(guard.faults).items()])
     observe(meter, names.DEGRADED, _degraded)
     if ledger is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from time import time_ns
 from typing import Final, TypeAlias
@@ -20,6 +20,7 @@ from costspan.facts.money import Cost
 from costspan.facts.recent import Recent
 from costspan.metrics.cardinality import CardinalityLimit
 from costspan.metrics.reentry import Reentrant
+from costspan.names import OTHER, UNKNOWN
 
 #: Session, task type, model, source: the labels of the session counters.
 Key: TypeAlias = tuple[str, str, str, str]
@@ -41,8 +42,9 @@ class Spent:
 class Sessions(Reentrant):
     """The active sessions of this process."""
 
-    def __init__(self, limit: int, label_limit: int) -> None:
+    def __init__(self, limit: int, label_limit: int, clock: Callable[[], int] = time_ns) -> None:
         self.limit = limit
+        self._now_ns = clock
         self._caps = tuple(CardinalityLimit(label_limit) for _ in range(3))
         self._kinds: Recent[_Kind, tuple[str, str, str]] = Recent(_MOST_KINDS)
         self._renew()
@@ -85,7 +87,7 @@ class Sessions(Reentrant):
         return self._kinds.keep(kind, (task_type, model, source))
 
     def _admit(self, key: Key) -> Spent:
-        spent = self.departed.pop(key, None) or Spent(time_ns())
+        spent = self.departed.pop(key, None) or Spent(self._now_ns())
         self.active[key] = spent
         if len(self.active) > self.limit:
             gone, last = self.active.popitem(last=False)
@@ -96,6 +98,15 @@ class Sessions(Reentrant):
                     if self._delivered:  # somebody was to be told
                         _tell_of_a_loss()
         return spent
+
+    def restore(self, key: Key, spent: Spent) -> None:
+        """A session that another process's sums had."""
+        for cap, text in zip(self._caps, key[1:], strict=True):
+            if text not in {OTHER, UNKNOWN}:
+                cap.value(text)
+        self.clock += 1
+        spent.changed = self.clock
+        self.active[key] = spent
 
     def _delivered_to_all(self) -> int:
         return min(self._delivered.values(), default=0)

@@ -32,7 +32,7 @@ _Key: TypeAlias = tuple[str | None, ...]  # the labels, capped, the month, and t
 #: up to four (modalities), tokens of a day two in each of seven weekdays.
 _SDK_SETS: Final = 300
 _SDK_SETS_A_DAY: Final = 140
-#: A histogram takes 17 series a set, so that there are fewer of these.
+#: A histogram takes 17 series a set: fewer of these.
 _MOST_SETS_OF_DURATIONS: Final = 300
 _MOST_KEYS: Final = 16_384
 _DAY_S: Final = 86_400.0
@@ -57,10 +57,10 @@ class LabelTotals:
         "cost", "counted", "date", "day", "key", "outcomes", "split", "started_ns", "still_since_s", "unpriced", "whole",
     )  # fmt: skip
 
-    def __init__(self, key: _Key) -> None:
+    def __init__(self, key: _Key, started_ns: int) -> None:
         self.key = key
-        self.started_ns = time_ns()
-        # How many calls there were when somebody looked, and since when there are no more.
+        self.started_ns = started_ns
+        # How many calls there were at the last look, and since when there are no more.
         self.counted = 0
         self.still_since_s = 0.0
         self.outcomes: dict[str, int] = {}
@@ -110,14 +110,17 @@ class LabelTotals:
 
 
 class Totals(Reentrant):
-    """All sums of this process. `steady` is a clock in seconds that is never set."""
+    """All sums of this process. `steady` is a clock in seconds that is never set, `clock` the time in nanoseconds."""
 
     def __init__(
         self, label_limit: int, set_limit: int = 20_000, *, with_account: bool = False,
-        steady: Callable[[], float] = monotonic,
+        steady: Callable[[], float] = monotonic, clock: Callable[[], int] = time_ns,
     ) -> None:  # fmt: skip
         self._renew()
         self._steady = steady
+        self._clock = clock
+        #: How many calls were added.
+        self.booked = 0
         self._looked_s = steady()
         self._gone: set[frozenset[tuple[str, str]]] = set()
         #: Cost of what was let go of, in nano-USD.
@@ -157,6 +160,7 @@ class Totals(Reentrant):
             who.task_type, who.source, who.team, month, who.account if self.with_account else None,
         )  # fmt: skip
         with self.lock:
+            self.booked = call.booked = self.booked + 1
             entry = self._keys.young.get(raw)
             if entry is None:
                 entry = self._keys.get(raw) or self._entry(raw)
@@ -179,9 +183,20 @@ class Totals(Reentrant):
             key = self._folded(key)
             entry = self.by_labels.get(key)
         if entry is None:
-            entry = self.by_labels[key] = LabelTotals(key)
-            self._sets[entry.month] = self._sets.get(entry.month, 0) + 1
+            entry = self._begun(key, self._clock())
         return self._keys.keep(key if key == raw else raw, entry)  # of equal texts one is kept
+
+    def _begun(self, key: _Key, started_ns: int) -> LabelTotals:
+        entry = self.by_labels[key] = LabelTotals(key, started_ns)
+        self._sets[entry.month] = self._sets.get(entry.month, 0) + 1
+        return entry
+
+    def restore(self, key: _Key, started_ns: int) -> LabelTotals:
+        """The entry of a set of labels that another process's sums had, begun when it was there."""
+        for name, text in zip((*names.COMMON[:-1], names.ACCOUNT), (*key[:_MONTH], key[-1]), strict=True):
+            if text not in {None, OTHER, UNKNOWN}:
+                self._caps[name].value(text)
+        return self._begun(key, started_ns)
 
     def capped_labels(self, dimensions: _Raw) -> dict[str, str]:
         """Labels of a histogram for these values of the common dimensions, without the month."""
@@ -200,7 +215,7 @@ class Totals(Reentrant):
         return (operation, provider, OTHER, OTHER, OTHER, OTHER, OTHER, month, OTHER if account is not None else None)
 
     def _day(self, entry: LabelTotals, date: str) -> Day:
-        entry.day = self.days.of(entry.labels, date, self._steady())
+        entry.day = self.days.of(entry.labels, date, self._steady(), self._clock())
         entry.date = date
         return entry.day
 
@@ -279,6 +294,6 @@ class Totals(Reentrant):
         self.days.clear()
         self._keys.clear()
         self._gone.clear()
-        self.retired_nano_usd = self._folded_sets = 0
+        self.retired_nano_usd = self._folded_sets = self.booked = 0
         for cap in self._caps.values():
             cap.clear()

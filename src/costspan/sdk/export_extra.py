@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 from time import monotonic, time_ns
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from opentelemetry.sdk.metrics import Counter, ObservableCounter
-from opentelemetry.sdk.metrics import Histogram as SdkHistogram
-from opentelemetry.sdk.metrics.export import AggregationTemporality, Metric, MetricExportResult, ScopeMetrics
-from opentelemetry.sdk.metrics.view import DefaultAggregation, ExplicitBucketHistogramAggregation, SumAggregation
+from opentelemetry.sdk.metrics.export import Metric, MetricExportResult, ScopeMetrics
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from costspan import guard, names
@@ -30,6 +28,8 @@ from costspan.metrics.label_points import LabelPoints, Piece
 from costspan.metrics.session_points import SessionPoints
 from costspan.metrics.sessions import Sessions
 from costspan.metrics.totals import Totals
+from costspan.sdk import preferences, way_out
+from costspan.sdk.acknowledged import Acknowledgement
 from costspan.sdk.identity import Identity
 
 #: How long one export may go on sending session counters; what is left goes with the next.
@@ -49,6 +49,15 @@ _DELTA: Final = (
 _Send = Callable[[Any], bool]
 
 
+class Outbox(Protocol):
+    """What keeps the calls until they are known to be delivered."""
+
+    @property
+    def is_closing(self) -> bool: ...
+    def totals_delivered(self, booked: int) -> None: ...
+    def deliver_others(self, send: _Send) -> None: ...
+
+
 class ExportExtra:
     """Adds to what one metric reader hands on: totals and durations where the SDK's instruments do not have them, and
     session counters where they are wanted.
@@ -56,24 +65,27 @@ class ExportExtra:
 
     def __init__(
         self, reader: Any, totals: Totals, periods: Periods, sessions: Sessions | None, durations: Durations | None,
-        *, leave_by_themselves: Callable[[], bool], after_delivery: Callable[[], object],
+        *, leave_by_themselves: Callable[[], bool], after_delivery: Callable[[], object], outbox: Outbox | None = None,
     ) -> None:  # fmt: skip
-        is_delta = _prefers_delta(reader, ObservableCounter)
+        is_delta = preferences.prefers_delta(reader, ObservableCounter)
         #: Whether this reader aggregates histograms into explicit buckets, in the temporality of its counters.
-        self.has_plain_histograms = _has_plain_histograms(reader)
+        self.has_plain_histograms = preferences.has_plain_histograms(reader)
         #: Whether this reader adds counters up.
-        self.has_plain_counters = isinstance(
-            _choice(reader, "aggregation", ObservableCounter), DefaultAggregation | SumAggregation
-        )
+        self.has_plain_counters = preferences.has_plain_counters(reader)
         #: A reader without an exporter hands over what it has when it is asked: one message each time.
-        self._is_pulled = getattr(reader, "_exporter", None) is None
+        self.exporter = getattr(reader, "_exporter", None)
+        self._is_pulled = self.exporter is None
+        self._outbox = outbox
+        self._totals = totals
+        #: Whether it sends sums by OTLP, so that sending them again changes nothing.
+        self.is_repeatable = way_out.is_otlp(self.exporter) and not is_delta
         now = time_ns()
         if is_delta and not self._is_pulled:
             guard.tell_once("delta", _DELTA)
         self._labels = LabelPoints(totals, periods, is_delta=is_delta, is_pulled=self._is_pulled)
         self._leave_by_themselves = leave_by_themselves
         self._durations = (
-            DurationPoints(durations, is_delta=_prefers_delta(reader, Counter), since_ns=now)
+            DurationPoints(durations, is_delta=preferences.prefers_delta(reader, Counter), since_ns=now)
             if durations is not None
             else None
         )
@@ -90,8 +102,8 @@ class ExportExtra:
             own = receive()
             return None if own is None else self._received(own, metrics_data, args, kwargs)
 
-        self._identity = Identity(reader)
-        self._listen(getattr(reader, "_exporter", None))
+        self.identity = Identity(reader)
+        self._listen(self.exporter)
         reader._receive_metrics = receive_with_ours  # noqa: SLF001  # last: by what is whole
 
     @guard.guarded("emit.delivery")
@@ -100,11 +112,13 @@ class ExportExtra:
         if exporter is None:
             return
         export = exporter.export
+        acknowledged = Acknowledgement(exporter)
 
         def export_and_note(*args: Any, **kwargs: Any) -> Any:
             self._is_delivered = False
+            acknowledged.begin()
             result = export(*args, **kwargs)
-            self._is_delivered = result is MetricExportResult.SUCCESS
+            self._is_delivered = result is MetricExportResult.SUCCESS and acknowledged.is_taken()
             return result
 
         exporter.export = export_and_note
@@ -114,17 +128,29 @@ class ExportExtra:
         with self._lock:
             result = None
 
-            def send(data: Any) -> bool:
+            def send_as_it_is(data: Any) -> bool:
                 nonlocal result
-                result = own(self._identity.added(data) or data, *args, **kwargs)
+                result = own(data, *args, **kwargs)
                 return self._is_delivered
 
+            def send(data: Any) -> bool:
+                return send_as_it_is(self.identity.added(data) or data)
+
             until_s = monotonic() + _patience_s(args, kwargs)
+            booked = self._totals.booked
             if self._hand_on(send, metrics_data):
                 self._note_delivery()
-                if not self._is_pulled:
-                    self._send_sessions(send, metrics_data, until_s)
+                if self._is_pulled or not self._send_sessions(send, metrics_data, until_s):
+                    return result
+                self._tell_outbox(send_as_it_is, booked)
             return result
+
+    @guard.guarded("emit.outbox")
+    def _tell_outbox(self, send: _Send, booked: int) -> None:
+        """Everything has arrived: what so many calls come to. The receiver is there: what others left behind may go, too."""
+        if self._outbox is not None and self.is_repeatable and self._leave_by_themselves():
+            self._outbox.totals_delivered(booked)
+            self._outbox.deliver_others(send)
 
     def _hand_on(self, send: _Send, metrics_data: Any) -> bool:
         """Send everything but the sessions; True once all totals are delivered."""
@@ -165,6 +191,8 @@ class ExportExtra:
         others, ours = batches.without_scope(data, names.SCOPE)
         is_reached = bool(others.resource_metrics) and send(others)
         self._is_apart = bool(others.resource_metrics) and not is_reached
+        if self._is_apart and self._outbox is not None and self._outbox.is_closing:
+            return False  # nobody is there, and the end of the program waits: the outbox has it
         refusals = 0
         for message, piece in self._own_messages(data.resource_metrics[0], ours, pieces):
             if send(message):
@@ -200,25 +228,26 @@ class ExportExtra:
         self._after_delivery()
 
     @guard.guarded("metrics.sessions")
-    def _send_sessions(self, send: _Send, metrics_data: Any, until_s: float) -> None:
+    def _send_sessions(self, send: _Send, metrics_data: Any, until_s: float) -> bool:
         """Send what the sessions have, piece by piece, until all is delivered, one is refused, or time is up."""
         resources = list(getattr(metrics_data, "resource_metrics", ()))
         if self._sessions is None or not resources:
-            return
+            return bool(resources)
         backlog = self._sessions.backlog()
         while backlog and monotonic() < until_s:
             now = time_ns()
             piece = self._sessions.take(backlog, now)
             if not send(batches.message(resources[0], _scope(piece))):
                 self._sessions.refused()
-                return
+                return False
             self._sessions.delivered(now)
+        return not backlog
 
     def forget(self) -> None:
         """In a forked child: nothing was reported yet, and the lock may be held by a thread that is not here."""
         self._lock = threading.RLock()
         now = time_ns()
-        self._identity.renew()
+        self.identity.renew()
         self._labels.forget()
         for points in (self._durations, self._sessions):
             if points is not None:
@@ -264,19 +293,3 @@ def _patience_s(args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
     if not isinstance(given, int | float):
         return _MOST_S
     return min(_MOST_S, _SHARE_OF_TIMEOUT * given / _MS_PER_S)
-
-
-def _has_plain_histograms(reader: Any) -> bool:
-    chosen = _choice(reader, "aggregation", SdkHistogram)
-    is_same = _choice(reader, "temporality", SdkHistogram) == _choice(reader, "temporality", Counter)
-    return is_same and isinstance(chosen, DefaultAggregation | ExplicitBucketHistogramAggregation)
-
-
-def _prefers_delta(reader: Any, kind: type) -> bool:
-    return _choice(reader, "temporality", kind) is AggregationTemporality.DELTA
-
-
-def _choice(reader: Any, what: str, kind: type) -> Any:
-    """What a reader prefers for a kind of instrument; it knows them by inner classes of the SDK."""
-    table: dict[type, Any] = getattr(reader, f"_instrument_class_{what}", {})
-    return next((choice for known, choice in table.items() if issubclass(known, kind)), None)

@@ -36,13 +36,17 @@ class Identity:
     def added(self, metrics_data: Any) -> Any:
         """The data with the identity among the labels of every point of ours, where the resource is not enough."""
         found = metrics_data.resource_metrics
-        labelled = [
+        told = [
             each
             if self._is_told_by(each.resource)
-            else replace(each, scope_metrics=[_labelled(scope, self.id) for scope in each.scope_metrics])
+            else replace(each, scope_metrics=[labelled(scope, self.id) for scope in each.scope_metrics])
             for each in found
         ]
-        return replace(metrics_data, resource_metrics=labelled)
+        return replace(metrics_data, resource_metrics=told)
+
+    def label(self, resource: Any) -> str | None:
+        """The identity that points of this resource carry; None where the resource is enough."""
+        return None if self._is_told_by(resource) else self.id
 
     def _is_told_by(self, resource: Any) -> bool:
         return not self._is_scraped and is_of_this_process(resource.attributes.get(SERVICE_INSTANCE_ID))
@@ -55,7 +59,8 @@ def is_of_this_process(instance_id: object) -> bool:
     return made is not None and instance_id == made and made_in == os.getpid()
 
 
-def _labelled(scope: Any, identity: str) -> Any:
+def labelled(scope: Any, identity: str) -> Any:
+    """A scope of ours with an identity among the labels of its points."""
     if scope.scope.name != names.SCOPE:
         return scope
     return replace(scope, metrics=[replace(metric, data=_data(metric.data, identity)) for metric in scope.metrics])

@@ -25,7 +25,11 @@ from costspan.sdk.views import COUNTERS, HISTOGRAMS, is_default
 class Readers:
     """The readers of one meter provider, which `meters` gives."""
 
-    def __init__(self, meters: Callable[[], Any], totals: Totals, periods: Periods, sessions: Sessions | None) -> None:
+    def __init__(
+        self, meters: Callable[[], Any], totals: Totals, periods: Periods, sessions: Sessions | None,
+        outbox: Any = None,
+    ) -> None:  # fmt: skip
+        self._outbox = outbox
         self._meters = meters
         self._totals = totals
         self._periods = periods
@@ -59,6 +63,7 @@ class Readers:
         self._joined[reader] = ExportExtra(
             reader, self._totals, self._periods, self._sessions, self.durations,
             leave_by_themselves=self.leave_by_themselves, after_delivery=self._expiry.after_delivery,
+            outbox=self._outbox,
         )  # fmt: skip
 
     def leave_by_themselves(self) -> bool:
@@ -84,6 +89,19 @@ class Readers:
     def _ours(self) -> list[Any]:
         """What was added to each of the readers that there are."""
         return [self._joined[reader] for reader in readers_of(self._meters()) if reader in self._joined]
+
+    def repeatable(self) -> Any:
+        """What was added to the first reader that sends sums by OTLP; None where none does, or they are the SDK's."""
+        found = next((each for each in self._joined_ones() if each.is_repeatable), None)
+        return found if found is not None and self.leave_by_themselves() else None
+
+    def leaves_otherwise(self) -> bool:
+        """Whether there are readers, and it is settled that no sums leave by OTLP in messages of our own."""
+        return bool(self._joined_ones()) and self.repeatable() is None
+
+    def _joined_ones(self) -> list[Any]:
+        self._join_all()
+        return self._ours()
 
     def may_ride(self) -> bool | None:
         """Whether our own histograms reach every metric reader as the SDK's would; None before there is any."""

@@ -35,14 +35,20 @@ class Outcome(NamedTuple):
     received: Received
 
 
-def run(program: str, home: Path, *, receiver: Any = over_http, talk: Talk | None = None, **more: str) -> Outcome:
-    """Run one of the ways of program.py to its end, however that comes; `talk` is had with it meanwhile."""
+def run(
+    program: str, home: Path, *, receiver: Any = over_http, talk: Talk | None = None, deliver: bool = False, **more: str
+) -> Outcome:  # fmt: skip
+    """Run one of the ways of program.py to its end, however that comes; `talk` is had with it meanwhile. Then `deliver` what
+    it left behind.
+    """
     ledger = home / "ledger.db"
     with stand_in() as address, receiver() as (endpoint, received):
         environ = environment(home, ledger, receiver) | client_environment(address) | more
         environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
         launcher = [] if program.startswith("by_hand") else [str(BIN / "opentelemetry-instrument")]
         status, complaints = ended([*launcher, "python", str(PROGRAM), *program.split()], environ, talk)
+        if deliver:
+            subprocess.run([str(BIN / "costspan"), "deliver"], env=environ, check=True, capture_output=True)
         return Outcome(status, complaints, served(address)["requests"], rows(ledger), received)
 
 

@@ -1,0 +1,123 @@
+"""A finished call as a line of the outbox, and back: nothing that a counter or a usage event says is left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+from costspan.facts.attribution import Attribution
+from costspan.facts.call import Answer, Call
+from costspan.facts.money import Cost, Unpriced
+from costspan.facts.usage import Usage
+
+#: What a line holds, in this order. `booked` is the place of the call in the sums of its process, NULL where it had none
+#: yet; `kept_ns` is when the line was written.
+COLUMNS: Final = (
+    "booked", "kept_ns", "id", "client", "provider", "operation", "started_ns", "request_model", "host", "port",
+    *Attribution._fields, "is_stream", "duration_s", "first_chunk_s", "outcome",
+    "error_type", "http_status", "period", "trace_id", "span_id",
+    "model", "answer", "tier", "geo", "speed", "processing", "finish_reasons", "unread", "counts", "is_complete", "parts",
+    "nano_usd", "quality", "cost_source", "price_version", "computed_nano_usd", "unpriced_reason", "unpriced_detail",
+)  # fmt: skip
+Values: TypeAlias = tuple[Any, ...]
+_NO_PRICE: Final = (None, None, None, None, None)
+
+
+def values(call: Call, kept_ns: int) -> Values:
+    """The values of a line. Written for speed: this runs once for every call."""
+    answer, usage, price = call.answer, call.answer.usage, call.price
+    if price is None:
+        cost: Values = _NO_PRICE
+        reason = detail = None
+    elif isinstance(price, Cost):
+        cost = (price.nano_usd, price.quality, price.source, price.version, price.computed_nano_usd)
+        reason = detail = None
+    else:
+        cost = _NO_PRICE
+        reason, detail = price
+    return (
+        call.booked or None, kept_ns, call.id, call.client, call.provider, call.operation, call.started_ns,
+        call.request_model, call.host, call.port,
+        *call.attribution, call.is_stream, call.duration_s, call.first_chunk_s, call.outcome,
+        call.error_type, call.http_status, call.period, call.trace_id, call.span_id,
+        answer.model, answer.id, answer.tier, answer.geo, answer.speed, answer.processing, answer.finish_reasons,
+        answer.unread, None if usage is None else usage.counts, usage is None or usage.complete,
+        [[model, part.counts, part.complete] for model, part in answer.parts] if answer.parts else None,
+        *cost, reason, detail,
+    )  # fmt: skip
+
+
+def line(call: Call, kept_ns: int) -> bytes:
+    """The line of a call. Raises TypeError or ValueError for a call of which none can be made."""
+    return _encode(values(call, kept_ns)).encode("ascii") + b"\n"
+
+
+# Every sign beyond ASCII is escaped, lone surrogates too, so that a line is one whatever a text holds.
+_encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=str).encode
+
+
+def call_of(columns: Sequence[str], found: Sequence[Any]) -> Call:
+    """The call of a line with these columns. Raises ValueError, TypeError or LookupError where it is none."""
+    said = dict(zip(columns, found, strict=True))
+    read = said.get
+    call = Call(
+        _text(said["id"]), _text(said["client"]), _text(said["provider"]), _text(said["operation"]),
+        _whole(said["started_ns"]), read("request_model"), read("host"), read("port"),
+        Attribution(*[_text_or_none(read(word)) for word in Attribution._fields]),
+        bool(read("is_stream")), _number(said["duration_s"]), read("first_chunk_s"), _text(said["outcome"]),
+        read("error_type"), read("http_status"), _answer(said), _price(said), _text(said["period"]),
+        _whole(read("trace_id") or 0), _whole(read("span_id") or 0),
+    )  # fmt: skip
+    call.booked = _whole(read("booked") or 0)
+    return call
+
+
+def _answer(said: Mapping[str, Any]) -> Answer:
+    read = said.get
+    counts = read("counts")
+    parts = tuple((model, _usage(each, complete)) for model, each, complete in read("parts") or ())
+    return Answer(
+        None if counts is None else _usage(counts, said["is_complete"]), read("model"), read("answer"),
+        read("tier"), read("geo"), read("speed"), read("processing"), tuple(read("finish_reasons") or ()),
+        parts=parts, unread=tuple(read("unread") or ()),
+    )  # fmt: skip
+
+
+def _price(said: Mapping[str, Any]) -> Cost | Unpriced | None:
+    if said["nano_usd"] is not None:
+        return Cost(
+            _whole(said["nano_usd"]), _text(said["quality"]), _text(said["cost_source"]), _text(said["price_version"]),
+            said.get("computed_nano_usd"),
+        )  # fmt: skip
+    reason = said.get("unpriced_reason")
+    return None if reason is None else Unpriced(_text(reason), said.get("unpriced_detail") or "")
+
+
+def _usage(counts: object, complete: object) -> Usage:
+    if not isinstance(counts, dict):
+        raise TypeError("counts of a usage")
+    found = cast("dict[object, object]", counts)
+    return Usage({_text(unit): _whole(count) for unit, count in found.items()}, complete=bool(complete))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text")
+    return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("a whole number")
+    return value
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError("a number")
+    return value
