@@ -244,7 +244,7 @@ OUTBOX_WAITING: Final = Metric(
     "costspan.outbox.waiting",
     GAUGE,
     "{process}",
-    "Ended processes of this user here that are still to be delivered.",
+    "Ended processes of this user here that have waited for ten minutes to be delivered.",
     (),
 )
 OUTBOX_LOST: Final = Metric("costspan.outbox.lost", COUNTER, "{call}", "Calls that could not be kept for delivery.", ())

@@ -260,6 +260,10 @@ STORIES: dict[str, Story] = {
         | culprit("costspan_ledger_lost_usd_total", "0+0.5x20") | other("costspan_ledger_lost_usd_total", "2x60") | INFO,
         [PROCESS, PROCESS, HOST], fires=60, ended=100,
     ),
+    "LlmOutboxWaiting": Story(
+        culprit("costspan_outbox_waiting", "0x4 2x15") | other("costspan_outbox_waiting", "0x60") | INFO,
+        [PROCESS, HOST], fires=60, ended=100,
+    ),
     "LlmMeterFault": Story(
         culprit("costspan_errors_total", "0+1x20", costspan_place="emit.spans")
         | other("costspan_errors_total", "2x60", costspan_place="ledger") | INFO,

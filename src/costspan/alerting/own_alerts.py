@@ -40,6 +40,7 @@ from costspan.names import (
     LEDGER_LOST,
     LEDGER_LOST_USD,
     LEDGER_WRITTEN_USD,
+    OUTBOX_WAITING,
     PLACE,
     POINTS_REFUSED,
     PROVIDER,
@@ -253,6 +254,14 @@ def _own_faults() -> Iterator[Alert]:
         CRITICAL,
         f"The ledger of {_JOB} could not take {{{{ $value }}}} records",
         "Their number and cost are counted, the records themselves are gone.",
+    )
+    yield Alert(
+        "LlmOutboxWaiting",
+        f"max by (job, instance) (last_over_time({OUTBOX_WAITING.prometheus}[15m])) > 0",
+        WARNING,
+        f"On a machine of {_JOB} {{{{ $value }}}} ended programs have not delivered all that they spent",
+        "It lies in their outboxes there, and nobody takes it: budgets lack it until it is delivered.",
+        held="30m",
     )
     yield Alert(
         "LlmMeterFault",

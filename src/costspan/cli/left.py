@@ -14,7 +14,7 @@ from costspan.settings import AUTO, OFF, Settings
 
 _TOPIC: Final = "outbox"
 #: What waits for longer has nobody who delivers it.
-_LONG_S: Final = 3_600.0
+_LONG_S: Final = 3_600
 _S_PER_MINUTE: Final = 60
 
 

@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import monotonic, time_ns
+from time import monotonic, time, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from costspan import guard
@@ -52,7 +52,7 @@ class Outbox:
 
     def __init__(
         self, directory: Path, settings: Settings, totals: Totals, sessions: Sessions | None,
-        *, providers: Callable[[], tuple[Any, Any]], is_in_ledger: bool,
+        *, providers: Callable[[], tuple[Any, Any]],
     ) -> None:  # fmt: skip
         self._directory = directory
         self._settings = settings
@@ -60,7 +60,6 @@ class Outbox:
         self._sessions = sessions
         #: The meter provider and the logger provider.
         self._providers = providers
-        self._is_in_ledger = is_in_ledger
         self._file = outbox.OwnFile(directory)
         #: Set before the first call: the readers know this in turn.
         self.readers: Readers | None = None
@@ -70,8 +69,8 @@ class Outbox:
 
     @property
     def waiting(self) -> int:
-        """How many ended processes left something to be delivered; 0 before this one has anything itself."""
-        return outbox.number_of_dead(self._directory) if self._file.is_open else 0
+        """How many ended processes have waited long to be delivered; 0 before this one has anything itself."""
+        return outbox.number_of_waiting(self._directory, time()) if self._file.is_open else 0
 
     def _begin_anew(self) -> None:
         self._lock = threading.RLock()
@@ -158,7 +157,6 @@ class Outbox:
             "logs": None if logs is None else way_out.endpoint(logs),
             "is_grpc": way_out.is_grpc(way.exporter),
             "is_insecure": bool(getattr(way.exporter, "_insecure", False)),
-            "is_in_ledger": self._is_in_ledger,
             "settings": restored.settings(self._totals, self._sessions, self._settings.time_zone),
         }
 

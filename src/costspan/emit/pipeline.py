@@ -128,7 +128,7 @@ class Pipeline:
     def _outbox(self, directory: Path, settings: Settings) -> Outbox:
         return Outbox(
             directory, settings, self.totals, self.sessions,
-            providers=lambda: (self._own_providers()[0], self._own_providers()[2]), is_in_ledger=self.ledger is not None,
+            providers=lambda: (self._own_providers()[0], self._own_providers()[2]),
         )  # fmt: skip
 
     def _meters(self) -> Any:

@@ -41,6 +41,8 @@ MOST_BYTES: Final = 256 * 2**20
 #: What nobody has delivered for so long is let go. Prometheus takes what is up to 60 days old (0020).
 MOST_DAYS: Final = 30
 _DAY_S: Final = 86_400
+#: Who comes next delivers within this, if anybody does.
+_LONG_S: Final = 600
 # A link is not followed, and a pipe that somebody put there is not waited for.
 _PLAIN: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -108,6 +110,10 @@ class DeadFile:
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor = descriptor
+
+    def written_s(self) -> float:
+        """When something was written into it last. Raises OSError."""
+        return os.fstat(self._descriptor).st_mtime
 
     def read(self) -> outbox_lines.Kept:
         """What stands in it. Raises UnreadableError, NewerError or OSError."""
@@ -194,12 +200,12 @@ def waiting(directory: Path) -> Iterator[Waiting]:
         yield found
 
 
-def number_of_dead(directory: Path) -> int:
-    """How many outboxes of dead processes there are."""
+def number_of_waiting(directory: Path, now_s: float) -> int:
+    """How many outboxes of dead processes have not been written for ten minutes."""
     number = 0
     for path in files(directory):
         with dead(path) as file:
-            number += file is not None
+            number += file is not None and now_s - file.written_s() > _LONG_S
     return number
 
 
