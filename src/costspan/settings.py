@@ -133,11 +133,7 @@ SETTINGS: Final = (
         OTEL_COSTSPAN_LEDGER, _ledger, "auto",
         "The SQLite ledger: a path, `on` (the default path), `off`, or `auto`: on where no OTLP endpoint is configured.",
     ),
-    Setting(
-        OTEL_COSTSPAN_OUTBOX, _ledger, "auto",
-        "Where calls that leave by OTLP are kept until they are delivered: the path of a directory, `on` (the default one), `off`, or "
-        "`auto`: on, unless the ledger is `off`.",
-    ),
+    Setting(OTEL_COSTSPAN_OUTBOX, _ledger, "auto", "Where calls that leave by OTLP are kept until they are delivered: the path of a directory, `on` (the default one), `off`, or `auto`: on, unless the ledger is `off`."),
     Setting(OTEL_COSTSPAN_PRICES, _path, "", "A YAML file with your own prices (docs/pricing.md)."),
     Setting(
         OTEL_COSTSPAN_ASK_USAGE, _one_of("known", "always", "never"), "known",

@@ -103,6 +103,7 @@ class Stage(NamedTuple):
             "OTEL_SERVICE_NAME": case,
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{self.wire.address}",
             "OTEL_COSTSPAN_LEDGER": str(self.ledger(case)),
+            "OTEL_COSTSPAN_OUTBOX": str(self.folder / "outbox"),
             **more,
         }
         return Agent(environment, self.folder / f"{case}.log", clock)

@@ -235,10 +235,8 @@ def _points_refused() -> Alert:
 
 
 def _own_faults() -> Iterator[Alert]:
-    per = "sum by (job, instance)"
-    cost, retired, written, lost = (
-        f"{per} ({each.prometheus})" for each in (COST_USD, RETIRED_USD, LEDGER_WRITTEN_USD, LEDGER_LOST_USD)
-    )
+    compared = (COST_USD, RETIRED_USD, LEDGER_WRITTEN_USD, LEDGER_LOST_USD)
+    cost, retired, written, lost = (f"sum by (job, instance) ({each.prometheus})" for each in compared)
     difference = f"abs({cost} + ({retired} or {cost} * 0) - ({written} + ({lost} or {written} * 0)))"
     yield Alert(
         "LlmLedgerMismatch",
@@ -292,14 +290,10 @@ def _calendar(policy: Policy) -> Iterator[Alert]:
         "The process and budgets.yaml disagree about the time zone: day and month figures are shifted.",
     )
     if any(changes(zone(policy.time_zone))):
-        yield _clock_ends()
-
-
-def _clock_ends() -> Alert:
-    return Alert(
-        "LlmBudgetClockEnds",
-        f"{LOCAL_TIME.name} > {round(TABLE_END.timestamp()) - _CLOCK_WARNING_S}",
-        WARNING,
-        "The clock changes that the budget rules know end in half a year",
-        "Compile the rules again with a newer costspan: after that day budgets show nothing.",
-    )
+        yield Alert(
+            "LlmBudgetClockEnds",
+            f"{LOCAL_TIME.name} > {round(TABLE_END.timestamp()) - _CLOCK_WARNING_S}",
+            WARNING,
+            "The clock changes that the budget rules know end in half a year",
+            "Compile the rules again with a newer costspan: after that day budgets show nothing.",
+        )
