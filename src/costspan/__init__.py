@@ -1,7 +1,8 @@
 """Costspan puts a price on every LLM call, without a change in the program that makes it.
 
 The public names: `instrument` starts it in code, where no launcher does; `attribution` says who calls are for, `carry`
-takes that along to where context does not reach, `current` tells it, `flush` delivers what has finished so far.
+takes that along to where context does not reach, `current` tells it, `session_run` tells what a session costs, `usage` asks
+the ledger, `flush` delivers what has finished so far.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from costspan.asking import usage
     from costspan.instrumentor import CostspanInstrumentor, flush, instrument
     from costspan.scope import attribution, carry, current, environment
     from costspan.scope.run import session_run
@@ -23,10 +25,12 @@ __all__ = [
     "flush",
     "instrument",
     "session_run",
+    "usage",
 ]
 
 _HOMES = {
-    "attribution": "scope", "carry": "scope", "current": "scope", "environment": "scope", "session_run": "scope.run",
+    "attribution": "scope", "carry": "scope", "current": "scope", "environment": "scope",
+    "session_run": "scope.run", "usage": "asking",
     "CostspanInstrumentor": "instrumentor", "flush": "instrumentor", "instrument": "instrumentor",
 }  # fmt: skip
 

@@ -235,6 +235,11 @@ class _Ends:
             pipeline.deliver()
 
 
+def settings_in_force() -> Settings:
+    """Those that costspan was installed with; where it is not, those of the environment."""
+    return Settings.read(os.environ) if _setup is None else _setup.settings
+
+
 def participants() -> list[Participant]:
     """What is told of a fork, in this order. Without a client library: only what this module and the exits keep."""
     parts = pipeline.participants() if pipeline is not None else []

@@ -436,7 +436,10 @@ def test_functions_are_short() -> None:
 # --- what nothing uses ------------------------------------------------------------------------------------------
 
 #: Called by name from outside: by OpenTelemetry's base class of instrumentors, and by click's of groups.
-CALLED_FROM_OUTSIDE: Final = {"instrumentation_dependencies", "_uninstrument", "list_commands", "get_command"}
+CALLED_FROM_OUTSIDE: Final = {
+    "instrumentation_dependencies", "_uninstrument", "list_commands", "get_command",
+    "daily", "last_used",  # of `costspan.usage()`: for programs (docs/usage-in-code.md)
+}  # fmt: skip
 WORD: Final = re.compile(r"\w+")
 LONGEST_REFERENCE: Final = 80
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from costspan.facts.attribution_words import WORDS
@@ -11,6 +13,8 @@ from costspan.facts.money import PROVIDER, Cost
 from costspan.facts.usage import Usage
 from costspan.ledger.store import Store
 from costspan.pricing import Explanation, Prices
+from costspan.report import words
+from costspan.report.period import Period
 
 _COLUMNS: Final = (
     "id", "started_ns", "day", "period", "client", "provider", "host", "operation", "request_model", "response_model",
@@ -21,6 +25,7 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM calls"  # noqa: S608 - own names
 _NS: Final = 1_000_000_000
+_LATEST: Final = 2**63 - 1
 #: More records than these are not listed for one id.
 MOST: Final = 20
 
@@ -49,6 +54,37 @@ def find(store: Store, word: str) -> list[Record]:
 def last(store: Store) -> list[Record]:
     """The newest record that has usage; none in an empty ledger."""
     return _records(store, "units IS NOT NULL ORDER BY n DESC", ())[:1]
+
+
+def page(
+    store: Store, filters: Iterable[words.Filter], period: Period, limit: int, after: str | None = None
+) -> tuple[list[Record], str | None]:
+    """Some records that filters and a period choose, the newest first, and what to go on after; None at the end.
+
+    Raises ValueError for an `after` that is none of these.
+    """
+    store.define("FOLDED", words.folded, 1)
+    condition = words.conditions(filters, period)
+    place = (_LATEST, _LATEST) if after is None else _place(after)
+    found = store.select(
+        f"SELECT n, {', '.join(_COLUMNS)} FROM calls WHERE {condition.sql} AND (started_ns, n) < (?, ?)"  # noqa: S608
+        " ORDER BY started_ns DESC, n DESC LIMIT ?",
+        (*condition.values, *place, limit + 1),
+    )
+    records = [dict(zip(_COLUMNS, row[1:], strict=True)) for row in found[:limit]]
+    return records, f"{records[-1]['started_ns']}-{found[limit - 1][0]}" if len(found) > limit else None
+
+
+def _place(after: str) -> tuple[int, int]:
+    told = re.fullmatch(r"(-?\d{1,19})-(\d{1,19})", after)
+    if told is None or int(told[1]) > _LATEST or int(told[2]) > _LATEST:
+        raise ValueError(f"{after!r} is no place in a list of calls: expected what came as `next` with the page before")
+    return int(told[1]), int(told[2])
+
+
+def units_of(record: Record) -> dict[str, int]:
+    """The counts of a record by kind; none where nothing was reported."""
+    return json.loads(record["units"] or "{}")
 
 
 def price_again(record: Record, prices: Prices) -> Again:

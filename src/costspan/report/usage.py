@@ -169,6 +169,17 @@ def ask(store: Store, question: Question, now_s: float) -> Report:
     return report
 
 
+def last_used_ns(store: Store, filters: Iterable[words.Filter]) -> int | None:
+    """When the last of the calls began, in nanoseconds since the epoch; None of none."""
+    store.define("FOLDED", words.folded, 1)
+    condition = words.conditions(filters, period.ALL)
+    found = store.select(
+        f"SELECT started_ns FROM calls WHERE {condition.sql} ORDER BY started_ns DESC LIMIT 1",  # noqa: S608
+        condition.values,
+    )
+    return found[0][0] if found else None
+
+
 def _rows(store: Store, question: Question) -> tuple[Rows, Totals]:
     table = f"temp.usage_rows_{next(_tables)}"
     names = ", ".join(f"SUM({name})" for name in _SUM_NAMES)

@@ -1,0 +1,244 @@
+"""What a program asks the ledger: the queries of the command line, with answers as plain values."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone, tzinfo
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+from costspan.facts.money import usd
+from costspan.ledger.faults import NoLedger
+from costspan.ledger.intake import read
+from costspan.ledger.store import Store
+from costspan.report import record
+from costspan.report.period import parse
+from costspan.report.usage import Question, Report, Totals, ask, last_used_ns
+from costspan.report.words import TIMES, Filter, groups
+
+_NS: Final = 1_000_000_000
+_DAY: Final = TIMES[0]
+_MOST_AT_ONCE: Final = 1_000
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True, slots=True)
+class UsageTotals:
+    """Sums over calls; amounts exact, in USD. `cost_usd` is what has a price, the next two are parts of it.
+
+    `lost_calls` and `lost_usd` are what the ledger could not take in the period, whoever it was for: told for a whole
+    period only, 0 in rows and days.
+    """
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    cost_usd: Decimal
+    estimated_usd: Decimal
+    incomplete_usd: Decimal
+    unpriced_calls: int
+    unpriced_tokens: int
+    lost_calls: int = 0
+    lost_usd: Decimal = Decimal(0)
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether more was spent than `cost_usd` says: calls without a price, with a price for a part, or lost."""
+        return bool(self.unpriced_calls or self.incomplete_usd or self.lost_calls)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """One group: `words` has a value for each word asked by, None where nobody said."""
+
+    words: Mapping[str, str | None]
+    totals: UsageTotals
+
+
+@dataclass(frozen=True, slots=True)
+class UsageDay:
+    """One calendar day in the zone that was asked for."""
+
+    day: date
+    totals: UsageTotals
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """One call as the ledger has it. None is not known. `units` are the counts by kind, `started_at` is in UTC."""
+
+    id: str
+    started_at: datetime | None
+    session: str | None
+    task_type: str | None
+    source: str | None
+    team: str | None
+    account: str | None
+    provider: str | None
+    host: str | None
+    client: str | None
+    operation: str | None
+    request_model: str | None
+    response_model: str | None
+    response_id: str | None
+    outcome: str | None
+    error_type: str | None
+    http_status: int | None
+    is_stream: bool | None
+    duration_s: float | None
+    first_chunk_s: float | None
+    units: Mapping[str, int]
+    cost_usd: Decimal | None
+    quality: str | None
+    price_version: str | None
+    unpriced_reason: str | None
+    trace_id: str | None
+    span_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsagePage:
+    """Some records, the newest first. `next` goes on after them: the `after` of the next question; None at the end."""
+
+    records: tuple[UsageRecord, ...]
+    next: str | None
+
+    def __iter__(self) -> Iterator[UsageRecord]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+class UsageQuery:
+    """Questions about the calls that some filters choose; each method reads the ledger as it stands then.
+
+    `refresh` is called before each question. All methods raise LedgerError for a ledger that cannot be read, and
+    ValueError with what was expected for a mistaken word, period or number. One that does not exist yet has no calls.
+    May be shared by threads.
+    """
+
+    def __init__(self, path: Path, filters: tuple[Filter, ...], zone: tzinfo, refresh: Callable[[], object]) -> None:
+        self.path = path
+        self._filters = filters
+        self._zone = zone
+        self._refresh = refresh
+
+    def total(self, period: str = "all") -> UsageTotals:
+        """The sums of a period, in the words of the command line: `this-month`, `7d`, `2026-11`, `2026-11-03..2026-11-10`."""
+        found = self._ask((), period, lambda report: _totals(report.total, report))
+        return found or _totals(Totals())
+
+    def this_month(self) -> UsageTotals:
+        """The sums of the calendar month so far."""
+        return self.total("this-month")
+
+    def within(self, month_usd: Decimal | float | str) -> bool:
+        """Whether the calendar month has cost at most so many USD so far; what has no price cannot be counted."""
+        limit = _amount(month_usd)
+        return self.this_month().cost_usd <= limit
+
+    def last_used(self) -> datetime | None:
+        """When the last call began, in UTC; None where there is none."""
+        found = self._read(lambda store: last_used_ns(store, self._filters))
+        return None if found is None else _moment(found)
+
+    def by(self, *words: str, period: str = "all", top: int | None = None) -> tuple[UsageRow, ...]:
+        """The sums of each group, the dearest first (in the order of time, where the first word is one): of all
+        groups, or of the first `top`.
+        """
+        asked = groups(words)
+        if top is not None and top < 1:
+            raise ValueError(f"top={top!r}: expected a number from 1 on")
+        found = self._ask(asked, period, lambda report: tuple(
+            UsageRow(MappingProxyType(dict(zip(asked, row.key, strict=True))), _totals(row.totals))
+            for row in report.rows.first(top)
+        ))  # fmt: skip
+        return found or ()
+
+    def daily(self, period: str = "30d") -> tuple[UsageDay, ...]:
+        """The sums of each calendar day of the period so far, days without a call included; of `all`, from the first
+        record on.
+        """
+        return self._ask((_DAY,), period, self._days) or ()
+
+    def _days(self, report: Report) -> tuple[UsageDay, ...]:
+        found = {date.fromisoformat(row.key[0]): _totals(row.totals) for row in report.rows if row.key[0] is not None}
+        if report.start_ns is not None:
+            first = datetime.fromtimestamp(report.start_ns // _NS, self._zone).date()
+            for number in range(report.days):
+                found.setdefault(first + timedelta(days=number), _totals(Totals()))
+        return tuple(UsageDay(day, totals) for day, totals in sorted(found.items()))
+
+    def records(self, period: str = "all", *, limit: int = 100, after: str | None = None) -> UsagePage:
+        """Up to `limit` (at most 1,000) calls of a period, the newest first; `after` is the `next` of the page before."""
+        if not 1 <= limit <= _MOST_AT_ONCE:
+            raise ValueError(f"limit={limit!r}: expected a number from 1 to {_MOST_AT_ONCE}")
+        asked = parse(period, self._zone, time.time())
+        found = self._read(lambda store: record.page(store, self._filters, asked, limit, after))
+        records, following = found or ((), None)
+        return UsagePage(tuple(map(_record, records)), following)
+
+    def _ask(self, asked: tuple[str, ...], period: str, answer: Callable[[Report], _R]) -> _R | None:
+        now_s = time.time()
+        question = Question(asked, self._filters, parse(period, self._zone, now_s), self._zone)
+        return self._read(lambda store: answer(ask(store, question, now_s)))
+
+    def _read(self, answer: Callable[[Store], _R]) -> _R | None:
+        self._refresh()
+        try:
+            with read(self.path) as store:
+                return answer(store)
+        except NoLedger:
+            return None
+
+
+def _totals(sums: Totals, report: Report | None = None) -> UsageTotals:
+    return UsageTotals(
+        calls=sums.requests,
+        input_tokens=sums.input_tokens,
+        output_tokens=sums.output_tokens,
+        cache_read_tokens=sums.cache_read_tokens,
+        cache_write_tokens=sums.cache_write_tokens,
+        reasoning_tokens=sums.reasoning_tokens,
+        cost_usd=usd(sums.nano_usd),
+        estimated_usd=usd(sums.estimated_nano_usd),
+        incomplete_usd=usd(sums.incomplete_nano_usd),
+        unpriced_calls=sums.unpriced_requests,
+        unpriced_tokens=sums.unpriced_tokens,
+        lost_calls=report.lost_records if report else 0,
+        lost_usd=usd(report.lost_nano_usd if report else 0),
+    )
+
+
+def _record(found: record.Record) -> UsageRecord:
+    taken: dict[str, Any] = {name: found.get(name) for name in UsageRecord.__slots__}
+    nano_usd, started_ns, is_stream = found["cost_nano_usd"], found["started_ns"], found["is_stream"]
+    taken["started_at"] = None if started_ns is None else _moment(started_ns)
+    taken["is_stream"] = None if is_stream is None else bool(is_stream)
+    taken["cost_usd"] = None if nano_usd is None else usd(nano_usd)
+    taken["units"] = MappingProxyType(record.units_of(found))
+    return UsageRecord(**taken)
+
+
+def _moment(at_ns: int) -> datetime:
+    whole_s, rest_ns = divmod(at_ns, _NS)
+    return datetime.fromtimestamp(whole_s, timezone.utc) + timedelta(microseconds=rest_ns // 1_000)
+
+
+def _amount(said: Decimal | float | str) -> Decimal:
+    """An amount in USD that a program says; a float by its shortest decimal text."""
+    try:
+        amount = Decimal(str(said))
+    except ArithmeticError:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0 or isinstance(said, bool):
+        raise ValueError(f"month_usd={said!r}: expected an amount in USD, from 0 on")
+    return amount
