@@ -38,6 +38,8 @@ TESTS = (
     "test_ollama_replay",
     "test_mistral",
     "test_mistral_replay",
+    "test_cohere",
+    "test_cohere_replay",
 )
 TOOLS = ("pytest>=9", "pytest-asyncio>=1", "pytest-randomly>=5", "pytest-xdist>=3", "hypothesis")
 

@@ -190,9 +190,9 @@ def test_a_python_without_costspan_says_so_when_it_imports_a_client(
     way: str, tmp_path: Path, bare_python: Path
 ) -> None:
     """Whatever starts it; once for each library; and `usage` says so afterwards."""
-    for module in ("openai", "cohere"):
+    for module in ("openai", "replicate"):
         (tmp_path / f"{module}.py").write_text("")
-    (tmp_path / "agent.py").write_text("import cohere, openai\nimport openai, sys\nprint(sys.argv[1:])")
+    (tmp_path / "agent.py").write_text("import replicate, openai\nimport openai, sys\nprint(sys.argv[1:])")
     if way == "beside a folder named costspan":
         (tmp_path / "costspan").mkdir()
     command = [str(bare_python), "agent.py", "sk-secret"]
@@ -200,7 +200,7 @@ def test_a_python_without_costspan_says_so_when_it_imports_a_client(
         command = ["sh", "-c", 'exec "$0" "$@"', *command]
     ended = start([COSTSPAN, "run", *command], tmp_path)
     assert (ended.returncode, ended.stdout) == (0, "['sk-secret']\n")
-    for name in ("openai", "cohere"):
+    for name in ("openai", "replicate"):
         sentence = f"costspan: {bare_python} has no costspan, so its calls with {name} are not counted"
         assert ended.stderr.count(sentence) == 1
         assert "calls of agent.py" in usage(tmp_path)

@@ -207,6 +207,14 @@ def _pieces(extra: dict[str, Any]) -> dict[str, int]:
     return {unit: number for unit, number in said.items() if number is not None}
 
 
+def _allowed(expected: dict[str, Any], name: str) -> list[Any]:
+    """The numbers that an exchange allows for; of what Cohere bills, that, and none of the tokens that the model saw."""
+    extra: dict[str, Any] = expected["extra"]
+    if "billed_input" in extra and name in {"input_total", "output_total", "cache_read"}:
+        return [extra.get(f"billed_{name.removesuffix('_total')}", 0)]
+    return [expected["usage"][name] or 0, *expected["alternatives"].get(name, [])]
+
+
 def differences(call: Call, exchange: dict[str, Any]) -> list[str]:
     """What of a call is not as its exchange reports it: tokens, model, outcome."""
     expected = exchange["expected"]
@@ -214,7 +222,7 @@ def differences(call: Call, exchange: dict[str, Any]) -> list[str]:
     found: list[str] = []
     if expected["usage_present"]:
         for name, unit in _UNITS.items():
-            allowed = [expected["usage"][name] or 0, *expected["alternatives"].get(name, [])]
+            allowed = _allowed(expected, name)
             if counts.get(unit, 0) not in allowed and (exchange["id"], name) not in _EXPLAINED:
                 found.append(f"{name}: {allowed} expected, {counts.get(unit)} counted")
         if call.usage is not None and not call.usage.complete:

@@ -17,6 +17,7 @@ WAITED_FOR = {
     "ollama": "ollama._client",
     "mistralai": "mistralai.client.basesdk",
     "litellm": "litellm.main",
+    "cohere": "cohere.core.http_client",
 }
 
 #: Where other versions and variants of a library have that module; the first that is imported counts.
@@ -43,7 +44,6 @@ SERVICES = {"bedrock": ("bedrock-runtime", "bedrock-agent-runtime")}
 NOT_WATCHED = {
     "google.generativeai": "google-generativeai",
     "vertexai.generative_models": "google-cloud-aiplatform",
-    "cohere": "cohere",
     "huggingface_hub.inference._client": "huggingface_hub",
     "azure.ai.inference": "azure-ai-inference",
     "xai_sdk": "xai-sdk",

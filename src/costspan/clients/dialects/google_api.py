@@ -15,7 +15,7 @@ from typing import Any, Final
 from costspan.calls.engine import ObservedCall
 from costspan.calls.messages import NOTHING, fields
 from costspan.calls.points import PatchedClient, Point, Request
-from costspan.clients.dialects import speakeasy
+from costspan.clients.dialects import http_bodies, speakeasy
 
 _CLASS: Final = "BaseApiClient"
 _INTERACTIONS: Final = "google.genai._gaos.basesdk"
@@ -37,8 +37,8 @@ class GoogleApiClient(PatchedClient):
             "async_request_streamed": self.generated_async(self._ask_stream),
         }
         of_interactions = {
-            "BaseSDK.do_request": self.whole(self._ask_interaction, speakeasy.take_response),
-            "AsyncBaseSDK.do_request_async": self.whole_async(self._ask_interaction, speakeasy.take_response),
+            "BaseSDK.do_request": self.whole(self._ask_interaction, http_bodies.take),
+            "AsyncBaseSDK.do_request_async": self.whole_async(self._ask_interaction, http_bodies.take),
         }
         return (
             *(

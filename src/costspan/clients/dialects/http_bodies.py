@@ -15,8 +15,10 @@ from costspan import guard
 from costspan.calls.engine import ObservedCall, ObservedStream
 from costspan.calls.messages import compacted, fields, parsed
 from costspan.clients.dialects import framing, http_wires
+from costspan.facts.call import Answer
 
-_REPORTS: Final = re.compile(rb'"usage"\s*:\s*\{')
+_FIRST_REFUSAL: Final = 400
+_REPORTS: Final = re.compile(rb'"(?:usage|meta)"\s*:\s*\{')  # `meta`: Cohere
 _ENCODINGS: Final = frozenset({"", "identity"})
 #: Who is asked for usage says in every event that it is none yet.
 _NO_USAGE: Final = re.compile(rb',\s*"usage"\s*:\s*null')
@@ -25,6 +27,17 @@ _EVENT_END: Final = re.compile(rb"(\r?\n\r?\n|\r\r)")
 _LARGE: Final = 64 * 1024
 #: Where usage is looked for in a large event: providers put it behind what it is about.
 _END: Final = 256 * 1024
+
+
+def take(observed: ObservedCall, response: Any) -> Any:
+    """Look at an HTTP response that a library has not looked at yet: a refusal, or a body as `follow` has it."""
+    observed.headers = response.headers
+    if response.status_code >= _FIRST_REFUSAL:  # the library raises it further up, out of our sight
+        observed.call.http_status = response.status_code
+        observed.answered(Answer(error=str(response.status_code)))
+    else:
+        follow(observed, response)
+    return response
 
 
 def follow(observed: ObservedCall, response: Any, *, is_asked: bool = False) -> None:

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from costspan.calls.engine import ObservedCall
 from costspan.calls.messages import NOTHING, asked, fields, text
 from costspan.calls.points import PatchedClient, Point, Request
 from costspan.clients.dialects import http_bodies
-from costspan.facts.call import Answer
 
-_FIRST_REFUSAL: Final = 400
 #: Where a request names the model, or the agent whose model answers.
 _MODEL: Final = ("model", "agent", "agent_id")
 
@@ -27,8 +24,8 @@ class SpeakeasyClient(PatchedClient):
     def points(self) -> tuple[Point, ...]:
         """The method of each module in which a version or a variant of the library has the class."""
         wrappers = {
-            "do_request": self.whole(self._ask, take_response),
-            "do_request_async": self.whole_async(self._ask, take_response),
+            "do_request": self.whole(self._ask, http_bodies.take),
+            "do_request_async": self.whole_async(self._ask, http_bodies.take),
         }
         return tuple(
             Point(module, f"BaseSDK.{name}", wrapper, ("request",))
@@ -50,17 +47,6 @@ def request_of(patched: PatchedClient, sent: Any) -> Request | None:
     body = fields(asked(getattr(sent, "_content", b""))) if endpoint.method == "post" else NOTHING
     model = next((name for key in _MODEL if (name := text(body.get(key)))), None)
     return Request(endpoint, server, body, model, bool(body.get("stream")))
-
-
-def take_response(observed: ObservedCall, response: Any) -> Any:
-    """An HTTP response, whose body has been read or is still to come."""
-    observed.headers = response.headers
-    if response.status_code >= _FIRST_REFUSAL:
-        observed.call.http_status = response.status_code
-        observed.answered(Answer(error=str(response.status_code)))
-    else:
-        http_bodies.follow(observed, response)
-    return response
 
 
 #: What this dialect watches a library with.
