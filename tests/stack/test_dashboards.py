@@ -15,6 +15,7 @@ from grafana.source.signals import EACH_LABEL
 
 from costspan import names
 from costspan.alerting.series import FOREIGN_LABELS, FOREIGN_METRICS, RECORDED
+from costspan.budgets.policy import load
 from costspan.names import METRICS, prometheus_label
 from dashboard_page import grafanas_code
 from panel_queries import Query, filters, queries
@@ -110,6 +111,17 @@ def test_grafana_finds_the_dashboards_where_compose_puts_them() -> None:
     links = re.findall(r"/d/([\w-]+)", json.dumps(FILES))
     assert {*links} <= {dashboard["uid"] for dashboard in FILES.values()}
     assert {f"costspan-{name}" for name in FILES} == {dashboard["uid"] for dashboard in FILES.values()}
+
+
+def test_no_dashboard_knows_a_budgets_file() -> None:
+    """Names, owners and time zone come from series and preferences: the same files for everybody who compiles budgets."""
+    policies = [load(path) for path in sorted((ROOT / "examples" / "budgets").glob("*.yaml"))]
+    named = {word for policy in policies for budget in policy.budgets for word in (budget.name, budget.owner) if word}
+    assert "all-per-day" in named
+    for name, dashboard in FILES.items():
+        texts = set(re.findall(r"[\w-]+", json.dumps(dashboard)))
+        assert not named & texts, name
+        assert dashboard["timezone"] == ""
 
 
 # -- the words of the queries ----------------------------------------------------------------------------------
