@@ -170,6 +170,27 @@ def test_a_foreign_label_is_dropped_and_no_money_with_it(stack: Stack) -> None:
     assert "secret" not in said
 
 
+def test_the_host_of_a_program_is_found_by_its_job_and_a_new_version_makes_no_new_series(stack: Stack) -> None:
+    """As the runbooks ask: `target_info`, by the resource's attributes. Of those only the environment is on the money."""
+    job = new_job()
+    host = {
+        "service.instance.id": "i-1",
+        "host.name": "host-7",
+        "process.pid": "4711",
+        "service.version": "2",
+        "deployment.environment.name": "test",
+    }
+    with program(collector(stack), job, **host) as sender:
+        sender.count(COST_USD, 1.25)
+    arrives(stack, f'sum(llm_cost_usd_total{{job="{job}"}})', 1.25)
+    (found,) = stack.query(f'last_over_time(target_info{{job="{job}"}}[1d])')
+    assert {"host_name": "host-7", "process_pid": "4711", "service_version": "2"}.items() <= found["metric"].items()
+    (money,) = stack.query(f'llm_cost_usd_total{{job="{job}"}}')
+    known = {names.prometheus_label(label) for label in COST_USD.labels}
+    assert set(money["metric"]) - known == {"__name__", "job", "instance", "deployment_environment_name"}
+    assert money["metric"]["instance"] == found["metric"]["instance"] == "i-1"
+
+
 def test_a_foreign_metric_is_dropped(stack: Stack) -> None:
     """What is not ours cannot spoil a request that carries money."""
     job = new_job()
