@@ -40,6 +40,7 @@ TESTS = (
     "test_mistral_replay",
     "test_cohere",
     "test_cohere_replay",
+    "test_voyage",
 )
 TOOLS = ("pytest>=9", "pytest-asyncio>=1", "pytest-randomly>=5", "pytest-xdist>=3", "hypothesis")
 

@@ -18,6 +18,7 @@ WAITED_FOR = {
     "mistralai": "mistralai.client.basesdk",
     "litellm": "litellm.main",
     "cohere": "cohere.core.http_client",
+    "voyageai": "voyageai.api_resources.api_requestor",
 }
 
 #: Where other versions and variants of a library have that module; the first that is imported counts.
@@ -47,7 +48,6 @@ NOT_WATCHED = {
     "huggingface_hub.inference._client": "huggingface_hub",
     "azure.ai.inference": "azure-ai-inference",
     "xai_sdk": "xai-sdk",
-    "voyageai": "voyageai",
     "openrouter": "openrouter",
     "claude_agent_sdk": "claude-agent-sdk",
     "replicate": "replicate",
