@@ -54,7 +54,10 @@ class _Exchange(BaseHTTPRequestHandler):
             )
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        length = int(self.headers.get("content-length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionAbortedError  # a caller that was killed while it sent
         route = ROUTES.get(self.path)
         if route is None:
             served = ", ".join(ROUTES)
