@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import decimal
 import gc
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, ClassVar, Final, cast
 
 import anthropic
@@ -302,10 +306,61 @@ def test_a_forked_child_counts_for_its_own_copy(watched: Watched, client: openai
             assert counted(run.usage) == (2, 0, 2 * ONE)
 
         assert in_child(child) == 0
+        assert counted(run.usage) == (2, 1, 2 * ONE)
         for _ in stream:
             pass
-    assert run.usage.open_calls == 0
+    assert counted(run.usage) == (3, 0, 3 * ONE)
     assert len(watched.calls()) == 2
+
+
+PROCESSES = """
+import concurrent.futures, gc, multiprocessing, os, sys
+import costspan
+from openai import OpenAI
+
+def ask(times):
+    with OpenAI(base_url=sys.argv[2], api_key="k") as client:
+        for _ in range(times):
+            client.chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": "hi"}])
+
+def nested(times):
+    child = multiprocessing.get_context(sys.argv[1]).Process(target=ask, args=(times,))
+    child.start()
+    child.join()
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        pool.submit(ask, 1).result()
+        with costspan.attribution() as run:
+            pool.submit(ask, 2).result()
+            with costspan.attribution(team="search") as inner:
+                child = context.Process(target=nested, args=(4,))
+                child.start()
+                child.join()
+                ask(1)
+        pool.submit(ask, 8).result()
+    print(run.usage.calls, inner.usage.calls, run.usage.cost_usd, run.usage.open_calls)
+    path = run.outlet()
+    del run
+    gc.collect()
+    print(os.path.exists(path), os.path.exists(inner.outlet()))
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_child_processes_count_for_the_run_that_they_carry(method: str, provider: Provider, tmp_path: Path) -> None:
+    """Started in it, given by it to a pool that was there before, and children of children; nothing is left behind."""
+    script = tmp_path / "processes.py"
+    script.write_text(PROCESSES)
+    ran = subprocess.run(
+        [sys.executable, "-m", "costspan", "run", sys.executable, str(script), method, f"{provider.url}/v1"],
+        env={**os.environ, "OTEL_COSTSPAN_LEDGER": str(tmp_path / "ledger.db"), "TMPDIR": str(tmp_path)},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines() == [f"7 5 {7 * ONE} 0", "False True"]
+    assert list(tmp_path.glob("costspan-run-*")) == []
 
 
 class Interrupting(dict[str, int]):

@@ -171,7 +171,7 @@ class Pipeline:
             Participant("fork.calls", engine.forget_all),
             *forking(self.outputs),
             *([] if claims is None else [Participant("fork.claims", claims.forget)]),
-            Participant("fork.runs", scope.begin_anew),
+            Participant("fork.runs", scope.begin_anew, scope.before_fork),
             Participant("fork.pending", self.recorder.pending.clear),
             Participant("fork.prices", self.recorder.prices.forget),
             Participant("fork.sdk", lambda: disown(*self._own_providers())),

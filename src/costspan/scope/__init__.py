@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from costspan.scope.run import begin_anew
 from costspan.scope.session import (
     attribution,
+    before_fork,
     begin_in_runs,
     current,
     defaults,
@@ -28,6 +29,7 @@ __all__ = [
     "SPAN_FILLS",
     "add_resolver",
     "attribution",
+    "before_fork",
     "begin_anew",
     "begin_in_runs",
     "carry",

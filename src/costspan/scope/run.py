@@ -14,22 +14,29 @@ from dataclasses import dataclass
 from decimal import Decimal
 from time import monotonic
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from costspan.facts import usage as units
 from costspan.facts.attribution_words import SESSION
 from costspan.facts.call import ERROR, Call
 from costspan.facts.money import ESTIMATED, INCOMPLETE, Cost, usd
+from costspan.facts.recent import Recent
 from costspan.guard import guarded_positional
+from costspan.scope.outlet import made_for, tell, told_since
 from costspan.scope.words import word
 
 #: Finished calls wait to be added up until somebody asks, or until there are so many of them.
 _MOST_WAITING: Final = 64
+#: Runs of other processes that a process keeps in mind.
+_MOST_ELSEWHERE: Final = 1_000
 
 Reference: TypeAlias = "weakref.ref[Run]"
 #: The runs that are alive in this process.
 RUNS: Final[set[Reference]] = set()
 _sessions: Final[weakref.WeakValueDictionary[str, Run]] = weakref.WeakValueDictionary()
+#: Runs by the file that other processes tell them by, and those of other processes that were met last.
+_by_outlet: Final[weakref.WeakValueDictionary[str, Run]] = weakref.WeakValueDictionary()
+_elsewhere: Final[Recent[str, Run]] = Recent(_MOST_ELSEWHERE)
 # Two threads that ask for one session at once get one run. No call takes this lock.
 _one_session = threading.Lock()
 
@@ -75,7 +82,8 @@ class RunUsage:
 class _Sums:
     """The sums of a run. Money in nano-USD."""
 
-    __slots__ = ("calls", "counts", "estimated", "failed", "incomplete", "nano_usd", "unpriced")
+    NUMBERS: ClassVar = ("calls", "failed", "unpriced", "incomplete", "nano_usd", "estimated")
+    __slots__ = (*NUMBERS, "counts")
 
     def __init__(self) -> None:
         self.calls = self.failed = self.unpriced = self.incomplete = self.nano_usd = self.estimated = 0
@@ -95,23 +103,31 @@ class _Sums:
         elif price is not None:
             self.unpriced += 1
 
+    def as_list(self) -> list[Any]:
+        """The sums for another process."""
+        return [*(getattr(self, name) for name in self.NUMBERS), self.counts]
+
+    def add_list(self, told: list[Any]) -> None:
+        """Add the sums of another process."""
+        for name, number in zip(self.NUMBERS, told, strict=False):
+            setattr(self, name, getattr(self, name) + number)
+        for unit, count in told[-1].items():
+            self.counts[unit] = self.counts.get(unit, 0) + count
+
 
 class Run:
     """One scope while it is entered, and after: `usage` tells what its calls came to so far."""
 
     __slots__ = (
-        "__weakref__",
-        "_ended_s",
-        "_is_adding",
-        "_lock",
-        "_open",
-        "_started_s",
-        "_sums",
-        "_waiting",
-        "reference",
-    )
+        "__weakref__", "_ended_s", "_is_adding", "_is_elsewhere", "_lock", "_open", "_outlet", "_read_to", "_started_s",
+        "_sums", "_waiting", "reference",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, outlet: str | None = None) -> None:
+        """`outlet` is the file by which a run of another process is told."""
+        self._outlet = outlet
+        self._is_elsewhere = outlet is not None
+        self._read_to = 0
         self._started_s = monotonic()
         self._ended_s: float | None = None
         self._open: list[None] = []  # one for each call under way: it grows and shrinks in one step, without a lock
@@ -129,6 +145,7 @@ class Run:
         open_calls = len(self._open)  # first: a call is added before it is open no longer
         with self._lock:
             self._add_up()
+            self._hear_children()
             sums = self._sums
             tokens = {unit: count for unit, count in sums.counts.items() if unit not in units.PIECES}
             pieces = {unit: count for unit, count in sums.counts.items() if unit in units.PIECES}
@@ -148,6 +165,10 @@ class Run:
 
     def add(self, call: Call) -> None:
         """Add a finished call. Waits for nobody until many wait to be added."""
+        if self._is_elsewhere and self._outlet is not None:
+            own = _Sums()
+            own.add(call)
+            tell(self._outlet, own.as_list())
         self._waiting.append(call)
         if len(self._waiting) >= _MOST_WAITING:
             self._add_up()
@@ -161,6 +182,25 @@ class Run:
         self._lock = threading.RLock()
         self._is_adding = False
         self._open = []
+        self._is_elsewhere = True
+
+    def outlet(self) -> str | None:
+        """The file by which other processes tell this run what their calls came to; None where none can be made."""
+        if self._outlet is None and not self._is_elsewhere:
+            with self._lock:
+                self._outlet = self._outlet or made_for(self)
+                if self._outlet is not None:
+                    _by_outlet[self._outlet] = self
+        return self._outlet
+
+    def _hear_children(self) -> None:
+        if self._outlet is None or self._is_elsewhere or self._is_adding:
+            return
+        heard = told_since(self._outlet, self._read_to)
+        if heard is not None:
+            told, self._read_to = heard
+            for sums in told:
+                self._sums.add_list(sums)
 
     def _add_up(self) -> None:
         with self._lock:
@@ -178,6 +218,14 @@ class Run:
 def alive(runs: Iterable[Reference]) -> tuple[Reference, ...]:
     """Those that somebody still holds."""
     return tuple([reference for reference in runs if reference() is not None])
+
+
+def of_outlet(path: str) -> Run:
+    """The run that is told by this file: this process's own, or one that stands for it here."""
+    run = _by_outlet.get(path) or _elsewhere.get(path)
+    if run is None:
+        _by_outlet[path] = run = _elsewhere.keep(path, Run(path))
+    return run
 
 
 def session_run(name: object) -> Run:

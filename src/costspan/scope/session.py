@@ -19,7 +19,7 @@ from costspan.facts.call import Call
 from costspan.guard import guarded, guarded_positional, tell_once
 from costspan.scope.decorate import bound
 from costspan.scope.layer import KEY, PROCESS, Layer, layer_in, placed
-from costspan.scope.run import Reference, Run, alive, counting
+from costspan.scope.run import RUNS, Reference, Run, alive, counting, of_outlet
 from costspan.scope.words import Word, attribution_in_order, attribution_of
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ class Attributed:
         return bound(function, self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpacked, (tuple(self._said), self._is_exact)
+        outlets = [run.outlet() for reference in self._runs if (run := reference()) is not None]
+        return _unpacked, (tuple(self._said), self._is_exact, *filter(None, outlets))
 
     def again(self) -> Attributed:
         """The same attribution for one more run, so that runs at the same time do not close each other's scope."""
@@ -139,8 +140,9 @@ class Turns:
         self._around = None
 
 
-def _unpacked(words: tuple[str | None, ...], is_exact: bool) -> Attributed:  # noqa: FBT001  # pickle passes places only
-    return Attributed(Attribution(*words), is_exact=is_exact)
+def _unpacked(words: tuple[str | None, ...], is_exact: bool, *outlets: str) -> Attributed:  # noqa: FBT001
+    runs = tuple([of_outlet(path).reference for path in outlets])
+    return Attributed(Attribution(*words), is_exact=is_exact, runs=runs)
 
 
 def attribution(
@@ -187,6 +189,16 @@ def carried_along() -> Attributed | None:
     """The same, where there is more to take along than what holds for the whole process."""
     whose = carried()
     return whose if whose.is_more_than(PROCESS.defaults) else None
+
+
+def before_fork(_: float) -> None:
+    """Have the runs that a child will carry told of its calls: those of the thread that forks."""
+    if not RUNS:
+        return
+    layer = layer_in(get_current())
+    for run in (reference() for reference in (layer.runs if layer is not None else ())):
+        if run is not None:
+            run.outlet()
 
 
 @guarded_positional("scope.run")
