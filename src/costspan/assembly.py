@@ -66,7 +66,8 @@ def watch(name: str, pipeline: Pipeline, settings: Settings) -> None:
     client = described(name)
     if client.name in patching.patched:
         return
-    patching.install(dialects.patched(client, pipeline.recorder, Options(settings.hosts, settings.ask_usage)))
+    options = Options(settings.hosts, settings.ask_usage, unwatched.used)
+    patching.install(dialects.patched(client, pipeline.recorder, options))
     if client.name in patching.degraded:
         unwatched.degraded(client.name, patching.degraded[client.name])
 

@@ -1,8 +1,11 @@
-"""Saying that calls are not counted, by the library's name: on the log, and for `costspan usage` in another process."""
+"""Saying that calls are not counted, by the library's name: on the log, in `costspan.degraded`, and for `costspan usage` elsewhere."""
 
 from __future__ import annotations
 
+from importlib import metadata
+
 from costspan import guard
+from costspan.calls import patching
 from costspan.clients.libraries import NOT_WATCHED, REMARKS, WAITED_FOR
 from costspan.ledger import notes
 
@@ -10,7 +13,17 @@ from costspan.ledger import notes
 @guard.guarded("unwatched")
 def imported(module: str) -> None:
     """A program imports a library that calls LLMs and is not watched."""
-    _tell(NOT_WATCHED[module], REMARKS.get(NOT_WATCHED[module], ""))
+    library = NOT_WATCHED[module]
+    remark, version = REMARKS.get(library, ""), version_of(library)
+    patching.unwatched[library] = version
+    told = f" ({remark})" if remark else ""
+    is_first = guard.tell_once(
+        f"unwatched:{library}",
+        "costspan: %s is imported and not watched: calls made with it are not counted%s. Watched are %s: docs/clients.md",
+        f"{library} {version}".strip(), told, ", ".join(WAITED_FOR),
+    )  # fmt: skip
+    if is_first:
+        notes.leave(notes.UNWATCHED, library, library=library, version=version, remark=remark)
 
 
 @guard.guarded("unwatched")
@@ -19,12 +32,21 @@ def degraded(client: str, reason: str) -> None:
     notes.leave(notes.UNWATCHED, client, library=client, remark=reason)
 
 
-def _tell(library: str, remark: str) -> None:
-    remark = f" ({remark})" if remark else ""
+@guard.guarded("unwatched")
+def used(client: str, route: str) -> None:
+    """A program asks for something by a library that is watched, in a way that is not."""
+    patching.unwatched[f"{client} {route}"] = ""
     is_first = guard.tell_once(
-        f"unwatched:{library}",
-        "costspan: %s is imported and not watched: calls made with it are not counted%s. Watched are %s: docs/clients.md",
-        library, remark, ", ".join(WAITED_FOR),
+        f"unwatched:{client}:{route}",
+        "costspan: %s of %s was called, which is not watched: its calls are not counted: docs/clients.md", route, client,
     )  # fmt: skip
     if is_first:
-        notes.leave(notes.UNWATCHED, library, library=library, remark=remark.strip(" ()"))
+        notes.leave(notes.UNWATCHED, f"{client}.{route}", library=client, route=route)
+
+
+def version_of(library: str) -> str:
+    """The version of a distribution that is installed here, or nothing."""
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return ""

@@ -12,7 +12,7 @@ from answers import CHAT_USAGE, CUT, MESSAGE_USAGE, WORDS, chat_chunks, completi
 from answers import message as message_of
 from asker import Replies
 from costspan import attribution
-from costspan.calls import inmost
+from costspan.calls import inmost, patching
 from costspan.clients import litellm_body
 from costspan.facts.call import ABANDONED, ERROR, OK, Call
 from costspan.facts.money import Cost, Unpriced
@@ -262,6 +262,18 @@ def test_what_the_rust_core_asks_for_is_counted(provider: Provider) -> None:
 def _logged() -> None:
     """Wait until LiteLLM's thread has told everybody."""
     litellm.utils.executor.submit(lambda: None).result(20)
+
+
+def test_a_function_that_is_not_counted_is_named(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Videos are charged for."""
+    monkeypatch.setattr(patching, "unwatched", {})
+    video = {"id": "video_1", "object": "video", "status": "queued", "model": "sora-2", "created_at": 1, "progress": 0}
+    provider.replies.append(whole(video))
+    with Watched() as watched:
+        litellm.video_generation(model="openai/sora-2", prompt="rain", api_base=provider.url, api_key="local")
+        _logged()
+        assert not watched.calls()
+    assert patching.unwatched == {"litellm create_video": ""}
 
 
 @_MODES

@@ -1,22 +1,30 @@
 """Where calls are not counted, or not here, a word says so by name: on the log, in `usage`, `explain` and `doctor`."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import json
+import re
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Generator
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from costspan import names, unwatched
+from costspan.calls import patching
 from costspan.cli import notices, watching
 from costspan.cli.findings import NOTE, WRONG
 from costspan.clients.libraries import NOT_WATCHED, REMARKS, SERVICES, WAITED_FOR
 from costspan.emit import reach
 from costspan.ledger import notes
+from costspan.metrics import health
 from costspan.report.period import Period
 from launching import APP, BIN, COSTSPAN, INSTRUMENT, start
 from otlp_receiver import over_http
@@ -82,15 +90,61 @@ def test_every_library_that_is_not_watched_is_named_when_it_is_imported(tmp_path
     told = json.loads(usage(tmp_path, "--json"))["notices"]
     doctor = " ".join(start([COSTSPAN, "doctor"], tmp_path).stdout.split())
     for name in NOT_WATCHED.values():
-        assert (
-            ended.stderr.count(f"costspan: {name} is imported and not watched: calls made with it are not counted") == 1
-        )
-        assert f"Not counted: calls made with {name}, which is not watched" in report
-        assert any(f"calls made with {name}," in sentence for sentence in told)
-        assert f"calls made with {name}," in doctor
+        version = re.escape(unwatched.version_of(name))  # of the one that is installed here, if it is
+        named = rf"{re.escape(name)}{version and f' {version}'}"
+        said = rf"costspan: {named} is imported and not watched: calls made with it are not counted"
+        assert len(re.findall(said, ended.stderr)) == 1
+        assert re.search(rf"Not counted: calls made with {named}, which is not watched", report)
+        assert any(re.search(rf"calls made with {named},", sentence) for sentence in told)
+        assert re.search(rf"calls made with {named},", doctor)
     assert "agent.py" in report
     assert not [word for word in NEVER if word in report]
     assert len(told) == len(NOT_WATCHED)
+
+
+def test_a_library_that_is_not_watched_is_named_with_its_version(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On the log, in the note for `usage`, and in the gauge of what does not work as intended."""
+    notes_lie_at(tmp_path, monkeypatch)
+    monkeypatch.setitem(NOT_WATCHED, "reading", "click")
+    monkeypatch.setattr(patching, "unwatched", {})
+    unwatched.imported("reading")
+    version = metadata.version("click")
+    note = json.loads((tmp_path / "not-watched.click").read_text())
+    assert (note["library"], note["version"]) == ("click", version)
+    assert patching.unwatched == {"click": version}
+    labels = [labels for _, labels in health._degraded()]
+    assert {names.CLIENT: "click", names.PLACE: "not watched"} in labels
+
+
+def test_a_function_of_a_watched_library_that_is_not_counted_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once on the log; by `usage` with the program that called it; and in the gauge."""
+    place = tmp_path / ".local" / "share" / "costspan" / "notes"
+    notes_lie_at(place, monkeypatch)
+    monkeypatch.setattr(patching, "unwatched", {})
+    for _ in range(2):
+        unwatched.used("litellm", "video_generation")
+    assert caplog.text.count("video_generation of litellm was called, which is not watched") == 1
+    told = notices.of({"HOME": str(tmp_path)}, time.time(), last_ns=None, ledger=tmp_path / "ledger.db")
+    assert [sentence.partition(". ")[0] for sentence in told] == [
+        "Not counted: calls of litellm's video_generation, which is not watched"
+    ]
+    assert patching.unwatched == {"litellm video_generation": ""}
+
+
+def test_a_host_of_which_nobody_said_whose_prices_count_is_named(app: str, address: str) -> None:
+    """Once on the log, at the foot of `usage`, and by `doctor`."""
+    home = Path(app).parent
+    environ = {**client_environment(address), "OTEL_COSTSPAN_HOSTS": ""}
+    ended = start([COSTSPAN, "run", "python", app], home, **environ)
+    said = "nobody said whose prices count at 127.0.0.1:"
+    assert ended.stderr.count(f"costspan: calls are unpriced: {said}") == 1
+    assert f"Without a price: {said}" in usage(home)
+    doctor = " ".join(start([COSTSPAN, "doctor"], home).stdout.split())
+    assert f"hosts calls are unpriced: {said}" in doctor
 
 
 def test_of_aws_only_a_client_that_calls_models_is_met(tmp_path: Path) -> None:

@@ -273,7 +273,7 @@ def _own_faults() -> Iterator[Alert]:
         f"max by (job, {prometheus_label(CLIENT)}, {prometheus_label(PLACE)}) (last_over_time({DEGRADED.prometheus}[15m])) > 0",
         WARNING,
         f"Calls of {_value(CLIENT)} are not watched as intended ({_JOB})",
-        f"The library has changed where costspan looks ({_value(PLACE)}): some calls may not be counted.",
+        f"The library has changed where costspan looks, or costspan does not know it ({_value(PLACE)}): some calls may not be counted.",
     )
 
 

@@ -21,6 +21,8 @@ from costspan.calls.points import PatchedClient, Point
 #: What is watched now: (module, class, method) by client name; and why what could not be watched could not.
 patched: Final[dict[str, list[tuple[str, str, str]]]] = {}
 degraded: Final[dict[str, str]] = {}
+#: Libraries, and functions of libraries, that a program uses and nobody watches; with their versions.
+unwatched: Final[dict[str, str]] = {}
 
 _active: Final[dict[str, PatchedClient]] = {}
 #: What gives functions back that were not exchanged as attributes.

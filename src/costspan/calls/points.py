@@ -70,6 +70,8 @@ class Options(NamedTuple):
 
     own_hosts: tuple[tuple[str, str], ...] = ()
     ask_usage: str = "known"
+    #: Told that a function of a client library was used which costs and is not watched.
+    missed: Callable[[str, str], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class PatchedClient:
         self.recorder = recorder
         self.is_active = True
         self.servers = Servers(client.provider, options.own_hosts)
+        self.missed = options.missed
 
     def points(self) -> tuple[Point, ...]:
         """Where the library is watched. Called once, when it has been imported."""

@@ -18,17 +18,22 @@ import click
 from costspan import guard
 from costspan.cli import destinations, left, notices, options, watching
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
+from costspan.ledger.faults import LedgerError
 from costspan.ledger.inspection import Inspection, examine, has_room
 from costspan.ledger.place import NoHome, NotAFile, check, path_of
+from costspan.ledger.store import Store
 from costspan.pricing import Prices
 from costspan.pricing.overrides import OverrideError
-from costspan.report import Page
+from costspan.report import Page, Question, ask
 from costspan.report.amounts import number, short_usd
+from costspan.report.period import Period
 from costspan.sdk import private_names
 from costspan.settings import AUTO, OFF, SETTINGS, Settings, has_otlp_endpoint
 
 #: Prices change every few weeks: an older table is told.
 _OLD_DAYS: Final = 60
+_LATELY_DAYS: Final = 30
+_NS_PER_S: Final = 1_000_000_000
 _DAY_S: Final = 86_400
 _PRIVATE: Final = 0o077
 
@@ -69,6 +74,7 @@ def _findings(environ: Mapping[str, str], ledger: Path | None) -> Iterator[Findi
         ("prices", lambda: prices(set_, time.time())),
         ("ledger", lambda: where_and_how(ledger, set_, environ)),
         ("not counted", lambda: left_behind(ledger, set_, environ, time.time())),
+        ("hosts", lambda: hosts(ledger, set_, environ, time.time())),
         ("labels", lambda: labels(environ, time.time())),
         ("outbox", lambda: left.doctor(set_, environ, time.time())),
         ("telemetry", lambda: destinations.telemetry(environ)),
@@ -143,6 +149,16 @@ def left_behind(chosen: Path | None, set_: Settings, environ: Mapping[str, str],
         path = chosen or path_of(set_.ledger, environ)
         for sentence in notices.of(environ, now_s, last_ns=examine(path).last_ns, ledger=path):
             yield Finding("not counted", NOTE, sentence.removesuffix("."))
+
+
+def hosts(chosen: Path | None, set_: Settings, environ: Mapping[str, str], now_s: float) -> Iterator[Finding]:
+    """Hosts that were called lately, of which nobody said whose prices count there."""
+    lately = Period("lately", int((now_s - _LATELY_DAYS * _DAY_S) * _NS_PER_S), None)
+    with contextlib.suppress(NoHome, NotAFile, LedgerError):  # these are told of the ledger
+        with Store.read(chosen or path_of(set_.ledger, environ)) as store:
+            sentences = ask(store, Question(period=lately), now_s).unknown_sellers
+        for sentence in sentences:
+            yield Finding("hosts", NOTE, f"calls are unpriced: {sentence}")
 
 
 def labels(environ: Mapping[str, str], now_s: float) -> Iterator[Finding]:

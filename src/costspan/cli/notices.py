@@ -70,13 +70,20 @@ def _libraries(found: list[dict[str, Any]]) -> Iterator[str]:
         if library not in _KNOWN:
             continue
         if note["kind"] == notes.UNWATCHED:
-            remark = f" ({note['remark']})" if note.get("remark") else ""
-            yield f"Not counted: calls made with {library}, which is not watched{remark}. {_who(note)} imported it."
+            yield f"Not counted: {_unwatched(note)}."
         elif note["kind"] == notes.ELSEWHERE:
             yield (
                 f"Not counted: calls of {_who(note)} with {library}: it ran on {note.get('python')}, which has no costspan. "
                 "Install costspan there, e.g. uv add costspan, or uv run --with costspan."
             )
+
+
+def _unwatched(note: dict[str, Any]) -> str:
+    if note.get("route"):
+        return f"calls of {note['library']}'s {note['route']}, which is not watched. {_who(note)} made them"
+    named = f"{note['library']} {note.get('version') or ''}".strip()
+    remark = f" ({note['remark']})" if note.get("remark") else ""
+    return f"calls made with {named}, which is not watched{remark}. {_who(note)} imported it"
 
 
 def _started(later: list[dict[str, Any]], found: list[dict[str, Any]]) -> Iterator[str]:

@@ -88,14 +88,15 @@ def http_clients(settings: Settings) -> Iterator[Finding]:
 def not_watched(known: Mapping[str, str] = NOT_WATCHED) -> Iterator[Finding]:
     """Installed libraries that call LLMs and are not watched, and what hides costspan from a program started here."""
     here = set(_distributions())
-    found = [name for name in known.values() if name.lower().replace("_", "-") in here]
+    found = [name for name in dict.fromkeys(known.values()) if name.lower().replace("_", "-") in here]
     if found:
+        named = ", ".join(f"{name} {_version(name) or ''}".strip() for name in found)
         remarks = [f"{name}: {REMARKS[name]}" for name in found if name in REMARKS]
         more = f" ({'; '.join(remarks)})" if remarks else ""
         yield Finding(
             "clients",
             NOTE,
-            f"installed and not watched: {', '.join(found)}: calls made with them are not counted{more}",
+            f"installed and not watched: {named}: calls made with them are not counted{more}",
         )
     for hiding in (Path("costspan", "__init__.py"), Path("costspan.py")):
         if hiding.is_file():

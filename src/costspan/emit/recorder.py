@@ -16,7 +16,7 @@ from costspan.emit.outputs import BOOKED, FINISHED, Output, taking
 from costspan.emit.spans import Spans
 from costspan.facts.attribution import NOBODY
 from costspan.facts.call import ERROR, Call
-from costspan.facts.money import FAULT, NO_USAGE, Unpriced
+from costspan.facts.money import FAULT, NO_USAGE, UNKNOWN_SELLER, Unpriced
 from costspan.facts.periods import Periods
 from costspan.metrics.ratelimits import RateLimits
 from costspan.metrics.totals import Totals
@@ -142,7 +142,9 @@ class CallRecorder:
         else:
             address = call.host if call.port is None else call.address
             started_s = call.started_ns / _NS_PER_S
-            call.price = self.prices.price(call.provider, address, call.request_model, answer, started_s)
+            call.price = price = self.prices.price(call.provider, address, call.request_model, answer, started_s)
+            if isinstance(price, Unpriced) and price.reason == UNKNOWN_SELLER:
+                guard.tell_once(f"seller:{address}", "costspan: calls are unpriced: %s", price.detail)
         return True
 
     def _is_to_be_booked(self, observed: ObservedCall) -> bool:

@@ -55,7 +55,8 @@ def observe_health(meter: Meter, ledger: LedgerHealth | None, outbox: OutboxHeal
 
 
 def _degraded() -> list[tuple[float, dict[str, str]]]:
-    clients = [{names.CLIENT: client, names.PLACE: "patching"} for client in dict(patching.degraded)]
+    places = {"patching": patching.degraded, "not watched": patching.unwatched}
+    clients = [{names.CLIENT: client, names.PLACE: place} for place, found in places.items() for client in dict(found)]
     return [(1, labels) for labels in (*clients, *({names.PLACE: part} for part in dict(guard.degraded)))]
 
 

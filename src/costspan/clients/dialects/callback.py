@@ -33,6 +33,12 @@ _FUNCTIONS: Final = {
 }
 _NEEDED: Final = ("completion", "acompletion")
 _CELL: Final = "original_function"
+#: Functions that are charged for and not counted, by the names by which callbacks are told of them, without an `a` before.
+_UNCOUNTED: Final = frozenset({
+    "create_batch", "create_fine_tuning_job", "create_interaction", "create_video", "decisions", "extraction", "generate_content",
+    "generate_content_stream", "image_variation", "ingest", "query", "realtime", "responses_websocket", "run_thread",
+    "run_thread_stream", "search", "systemone", "video_edit", "video_extension", "video_generation", "video_remix",
+})  # fmt: skip
 _MOCKS: Final = ("mock_response", "mock_tool_calls", "mock_timeout")
 _LOGGED: Final = "litellm_logging_obj"
 
@@ -96,10 +102,13 @@ class LiteLlm(PatchedClient):
         given = {**dict(zip(("result", "start_time", "end_time", "cache_hit"), args, strict=False)), **kwargs}
         if not self.is_active or given.get("cache_hit") or hasattr(logged, OURS) or given.get("result") is None:
             return
-        name = str(logged.call_type)
-        endpoint = self._named(name) or self._named(name.removeprefix("a"))
+        name = str(logged.call_type).strip("_")
+        plain = name.removeprefix("a")
+        endpoint = self._named(name) or self._named(plain)
         setattr(logged, OURS, True)
         if endpoint is None:
+            if self.missed is not None and not _UNCOUNTED.isdisjoint((name, plain)):
+                self.missed(self.client.name, name if name in _UNCOUNTED else plain)
             return
         observed = self._begun(Request(endpoint, self.servers.at("")), logged)
         took_ns = time_ns() - int(logged.start_time.timestamp() * 1e9)
