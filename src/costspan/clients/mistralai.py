@@ -40,8 +40,7 @@ CLIENT = Client(
         ),
         # Of Vertex AI, whose paths name the model.
         *estimates.usual(
-            Endpoint("/{}:rawPredict", "chat", openai_body.chat),
-            Endpoint("/{}:streamRawPredict", "chat", openai_body.chat),
+            *(Endpoint(f"/{{}}:{way}", "chat", openai_body.chat) for way in ("rawPredict", "streamRawPredict"))
         ),
     ),
     dialect="speakeasy",
