@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
+import gc
 import gzip
 import json
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
+import requests
 
 import ways
 from answers import CUT, Reply, chat_chunks, completion, error, events, whole
@@ -119,7 +123,8 @@ def test_a_refusal_is_an_error_that_costs_nothing(ask: Callable[..., list[Call]]
 def test_an_answer_that_does_not_come_is_an_error(ask: Callable[..., list[Call]]) -> None:
     """The caller gets the library's own exception."""
     (call,) = ask(posting(_CHAT, CHAT), Reply(pieces=[CUT]))
-    assert (call.outcome, call.usage) == (ERROR, None)
+    assert call.outcome == ERROR
+    assert call.usage is None or not call.usage.complete
 
 
 @_EACH
@@ -198,6 +203,50 @@ def test_a_whole_answer_that_is_read_as_it_comes_is_booked(
         assert (call.outcome, counts(call)) == (OK, OPENAI_USAGE)
 
 
+def test_a_body_is_read_on_where_it_was_left(provider: Provider) -> None:
+    """With requests, a program may iterate over a response once more."""
+    with Watched() as watched, requests.Session() as session:
+        response = session.post(provider.url + _CHAT, json=CHAT, stream=True)
+        first = next(response.iter_content(100))
+        assert not watched.calls()
+        assert json.loads(first + response.content) == completion()
+        call = watched.call()
+    assert (call.outcome, counts(call)) == (OK, OPENAI_USAGE)
+
+
+def test_a_stream_of_which_the_last_line_is_left_has_its_usage(provider: Provider) -> None:
+    """All of it came in one piece, of which aiohttp gives lines: what these say is known as soon as they are read."""
+    said = events(chat_chunks())
+    reply = Reply(b"".join(said.pieces or ()), kind=said.kind)
+
+    async def way(a: HttpAsker) -> None:
+        await a.along(_CHAT, STREAM, "lines", 2 * len(chat_chunks()) - 1)
+
+    provider.replies.append(reply)
+    with Watched() as watched:
+        KINDS["aiohttp"]("aiohttp", provider.url, "async").run(way)
+        call = watched.call()
+    assert (call.outcome, counts(call)) == (OK, OPENAI_USAGE)
+
+
+@pytest.mark.parametrize("end", ["release", "close", "drop"])
+def test_a_stream_of_aiohttp_that_is_left_in_a_session_is_an_estimate(provider: Provider, end: str) -> None:
+    """While its session lives on, which holds the connection."""
+
+    async def program() -> None:
+        async with aiohttp.ClientSession(base_url=provider.url) as session:
+            response = await session.post(_CHAT, json=STREAM)
+            await response.content.readline()
+            if end != "drop":
+                getattr(response, end)()
+            del response
+            gc.collect()
+            assert watched.call().outcome == ABANDONED
+
+    with Watched() as watched:
+        asyncio.run(program())
+
+
 @_EACH
 @pytest.mark.parametrize("is_closed", [True, False])
 @pytest.mark.parametrize("most", [0, 3])
@@ -237,7 +286,7 @@ def test_the_request_is_sent_as_it_is(provider: Provider, ask: Callable[..., lis
 @_EACH_READ
 def test_a_body_is_read_no_further_than_the_program_reads_it(ask: Callable[..., list[Call]], read: str) -> None:
     """The provider waits before it says the rest: so does the program, which has what came before."""
-    if not read.startswith("iter"):
+    if not read.startswith(("iter", "lines")):
         pytest.skip("it reads to the end")
     first, *rest = chat_chunks(usage=None)
     rest_is_due = threading.Event()

@@ -93,6 +93,96 @@ class HttpxAsker(HttpAsker):
         await self.of.aclose() if self.is_async else self.of.close()
 
 
-KINDS: dict[str, type[HttpAsker]] = {"httpx": HttpxAsker, "httpx2": HttpxAsker}
+class RequestsAsker(HttpAsker):
+    """A program that uses requests."""
+
+    READS = ("iter_lines", "iter_text", "iter_content", "json", "content")
+
+    def __init__(self, library: str, url: str, mode: str) -> None:
+        super().__init__(library, url, mode)
+        self.of = self.library.Session()
+        self.of.trust_env = False
+
+    async def post(self, path: str, body: Any, method: str = "POST", **more: Any) -> None:
+        sent = {"data": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
+        response = self.of.request(method, self.url + path, **sent, **more)
+        self.look(type(response))
+        self.look((response.status_code, response.content))
+
+    async def along(self, path: str, body: Any, read: str, most: int = -1, *, is_closed: bool = True) -> None:
+        response = self.of.post(self.url + path, json=body, stream=True)
+        self.look((type(response), type(response.raw)))
+        if read == "content":
+            self.look(response.content)
+        elif read == "json":
+            self.look(response.json())
+        elif most:
+            source = response.iter_lines() if read == "iter_lines" else response.iter_content(7, read == "iter_text")
+            self.look(type(source))
+            await self.pieces(source, most)
+        if is_closed:
+            response.close()
+
+    async def close(self) -> None:
+        self.of.close()
+
+
+class AiohttpAsker(HttpAsker):
+    """A program that uses aiohttp."""
+
+    READS = ("lines", "iter_any", "iter_chunked", "iter_chunks", "readexactly", "text", "read")
+
+    async def _opened(self) -> Any:
+        if self.of is None:
+            self.of = self.library.ClientSession()
+        return self.of
+
+    async def post(self, path: str, body: Any, method: str = "POST", **more: Any) -> None:
+        sent = {"data": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
+        async with (await self._opened()).request(method, self.url + path, **sent, **more) as response:
+            self.look(type(response))
+            self.look((response.status, await response.read()))
+
+    async def along(self, path: str, body: Any, read: str, most: int = -1, *, is_closed: bool = True) -> None:
+        response = await (await self._opened()).post(self.url + path, json=body)
+        content = response.content
+        self.look((type(response), type(content)))
+        if read in {"read", "text"}:
+            self.look(await getattr(response, read)())
+        elif read == "readexactly":
+            self.look(await content.readexactly(9))
+            self.look(await content.read())
+        elif most:
+            await self.pieces(_pieces(content, read), most)
+        if is_closed:
+            response.close()
+
+    async def close(self) -> None:
+        if self.of is not None:
+            await self.of.close()
+
+
+async def _pieces(content: Any, read: str) -> AsyncIterator[bytes]:
+    if read == "lines":
+        async for line in content:
+            yield line
+    elif read == "iter_chunks":
+        async for piece, _ in content.iter_chunks():
+            yield piece
+    else:
+        async for piece in content.iter_any() if read == "iter_any" else content.iter_chunked(7):
+            yield piece
+
+
+KINDS: dict[str, type[HttpAsker]] = {
+    "httpx": HttpxAsker, "httpx2": HttpxAsker, "requests": RequestsAsker, "aiohttp": AiohttpAsker,
+}  # fmt: skip
 #: Each library, with the ways that it works in.
-LIBRARIES = [("httpx", "sync"), ("httpx", "async"), ("httpx2", "sync"), ("httpx2", "async")]
+LIBRARIES = [
+    ("httpx", "sync"),
+    ("httpx", "async"),
+    ("httpx2", "sync"),
+    ("httpx2", "async"),
+    ("requests", "sync"),
+    ("aiohttp", "async"),
+]

@@ -197,7 +197,7 @@ class ObservedCall:
     def _note_error(self, error: BaseException) -> None:
         call = self.call
         call.error_type = call.error_type or foreign.text(type(error).__qualname__)
-        for name in ("status_code", "code"):  # `code` is text with some libraries, a method with others
+        for name in ("status_code", "status", "code"):  # `code` is text with some libraries, a method with others
             status = getattr(error, name, None)
             if type(status) is int and status in _STATUSES:  # others have -1 or 0 where there was none
                 call.http_status = status

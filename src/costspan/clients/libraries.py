@@ -36,6 +36,8 @@ OTHER_MODULES = {
 HTTP_CLIENTS = {
     "httpx": "httpx._client",
     "httpx2": "httpx2._client",
+    "requests": "requests.sessions",
+    "aiohttp": "aiohttp.client",
 }
 
 #: Those whose library calls much else besides LLMs: it is not watched before the first client of one of these services.

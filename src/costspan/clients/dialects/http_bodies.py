@@ -45,12 +45,17 @@ def follow(observed: ObservedCall, response: Any, *, is_asked: bool = False) -> 
     if observed.endpoint.request_usage is not None:
         observed.answered(None)
         return
-    tap = Tap(ObservedStream.following(observed), response.headers.get("content-type", ""), is_asked=is_asked)
+    tap = of(observed, response.headers, is_asked=is_asked)
     if hasattr(response, "_content"):
         tap.take_decoded(response.content)
         tap.end_decoded()
     else:
         _read_along(tap, response)
+
+
+def of(observed: ObservedCall, headers: Any, *, is_asked: bool = False) -> Tap:
+    """What takes a body that begins with these headers."""
+    return Tap(ObservedStream.following(observed), headers.get("content-type", ""), is_asked=is_asked)
 
 
 def _read_along(tap: Tap, response: Any) -> None:
