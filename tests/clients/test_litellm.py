@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from stack.processes import until
 
 import asker
 from answers import CHAT_USAGE, CUT, MESSAGE_USAGE, WORDS, chat_chunks, completion, error, events, message_events, whole
@@ -184,9 +185,12 @@ def test_an_answer_from_a_cache_is_no_call(provider: Provider, mode: str) -> Non
     pytest.importorskip("orjson")
     caching: Any = pytest.importorskip("litellm.caching.caching")
 
+    hits: list[bool] = []
+
     async def way(a: Asker) -> None:
         for _ in range(6):
-            await a.get(a.ask(model=_CLAUDE, messages=_MESSAGES, caching=True))
+            answer = await a.get(a.ask(model=_CLAUDE, messages=_MESSAGES, caching=True))
+            hits.append(bool(answer._hidden_params.get("cache_hit")))
 
     provider.replies.extend([whole(message_of())] * 6)
     litellm.cache = caching.Cache()
@@ -197,7 +201,8 @@ def test_an_answer_from_a_cache_is_no_call(provider: Provider, mode: str) -> Non
     finally:
         litellm.cache = None
     assert {kind.__name__ for kind, _ in seen} == {"ModelResponse"}
-    assert len(calls) == len(provider.asked) < len(seen)  # an asynchronous cache is filled after the answer was given
+    # Not as many as the provider was asked: on a new event loop LiteLLM may send a request again, which is one call.
+    assert len(calls) == hits.count(False) < len(seen)  # an asynchronous cache is filled after the answer was given
     assert {str(counts(call)) for call in calls} == {str(counts(calls[0]))}
 
 
@@ -253,15 +258,10 @@ def test_what_the_rust_core_asks_for_is_counted(provider: Provider) -> None:
     with Watched() as watched:
         given = {"api_base": provider.url, "api_key": "local"}
         answer = litellm.ocr(model="mistral/mistral-ocr-latest", document=document, **given)
-        _logged()
+        until(watched.calls, "callbacks are told")  # by a thread of LiteLLM's
         call = watched.call()
     assert answer.usage_info.pages_processed == 1
     assert (call.client, call.operation, counts(call)) == ("litellm", "ocr", {"pages": 1})
-
-
-def _logged() -> None:
-    """Wait until LiteLLM's thread has told everybody."""
-    litellm.utils.executor.submit(lambda: None).result(20)
 
 
 def test_a_function_that_is_not_counted_is_named(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +271,7 @@ def test_a_function_that_is_not_counted_is_named(provider: Provider, monkeypatch
     provider.replies.append(whole(video))
     with Watched() as watched:
         litellm.video_generation(model="openai/sora-2", prompt="rain", api_base=provider.url, api_key="local")
-        _logged()
+        until(lambda: patching.unwatched, "callbacks are told")
         assert not watched.calls()
     assert patching.unwatched == {"litellm create_video": ""}
 
