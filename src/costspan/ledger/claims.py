@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from costspan import guard
-from costspan.ledger.private import PRIVATE
+from costspan.ledger.private import PLAIN, PRIVATE
 
 try:
     import fcntl
@@ -29,7 +29,6 @@ _WIDTH: Final = 16
 _MOST: Final = 65_536
 _PATIENCE_S: Final = 0.1
 _PAUSE_S: Final = 0.001
-_PLAIN: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class Claims:
@@ -90,7 +89,7 @@ class Claims:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         give_up_s = time.monotonic() + _PATIENCE_S
         while True:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _PLAIN, PRIVATE)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | PLAIN, PRIVATE)
             if _is_locked(descriptor) and _is_at(self._path, descriptor):
                 return descriptor
             os.close(descriptor)

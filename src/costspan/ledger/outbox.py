@@ -24,7 +24,7 @@ from costspan import guard
 from costspan.facts.money import Cost
 from costspan.ledger import outbox_lines
 from costspan.ledger.outbox_lines import NewerError, UnreadableError
-from costspan.ledger.private import PRIVATE
+from costspan.ledger.private import PLAIN, PRIVATE
 
 try:
     import fcntl
@@ -43,8 +43,6 @@ MOST_DAYS: Final = 30
 _DAY_S: Final = 86_400
 #: Who comes next delivers within this, if anybody does.
 _LONG_S: Final = 600
-# A link is not followed, and a pipe that somebody put there is not waited for.
-_PLAIN: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class OwnFile:
@@ -62,7 +60,7 @@ class OwnFile:
         path = self.path or self._directory / f"{os.getpid()}-{secrets.token_hex(8)}{_ENDING}"
         content = outbox_lines.head(head)
         new = path.with_suffix(f"{_ENDING}{_NEW}")
-        descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | _PLAIN, PRIVATE)
+        descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | PLAIN, PRIVATE)
         try:
             _require(_lock(descriptor), self._directory)
             size = _write(descriptor, content + lines)
@@ -215,7 +213,7 @@ def dead(path: Path) -> Generator[DeadFile | None]:
     or it is not the user's.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | _PLAIN)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | PLAIN)
     except OSError:  # it has gone, or is not to be had
         yield None
         return

@@ -11,6 +11,8 @@ from typing import Final
 from costspan.ledger.place import check
 
 PRIVATE: Final = 0o600
+#: For files that nobody else is to have put there: a link is not followed, and a pipe is not waited for.
+PLAIN: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _COMPANIONS: Final = ("", "-wal", "-shm")
 
 

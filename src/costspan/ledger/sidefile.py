@@ -17,7 +17,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias
 
-from costspan.ledger.private import PRIVATE
+from costspan.ledger.private import PLAIN, PRIVATE
 from costspan.ledger.rows import KIND_COLUMNS, RECORD_COLUMNS, Row
 
 try:
@@ -33,8 +33,6 @@ _MARK: Final = ".spill-"
 _MOST_BYTES: Final = 4 * 2**20
 _MOST_BYTES_IN_ALL: Final = 256 * 2**20
 _HEAD: Final = {"costspan": "records", "kind": list(KIND_COLUMNS), "record": list(RECORD_COLUMNS)}
-# A link is not followed, and a pipe that somebody put there is not waited for.
-_PLAIN: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class Found(NamedTuple):
@@ -80,13 +78,13 @@ class SideFile:
     def _begun(self) -> Path:
         path = Path(f"{self._ledger}{_MARK}{os.getpid()}-{secrets.token_hex(4)}")
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _PLAIN, PRIVATE))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | PLAIN, PRIVATE))
         return path
 
     def _add(self, path: Path, lines: bytes) -> bool:
         """False where the file is full, gone, or being taken in."""
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | _PLAIN)
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | PLAIN)
         except FileNotFoundError:
             return False
         try:
@@ -131,7 +129,7 @@ def opened(path: Path) -> Generator[Found | None]:
 
     Raises UnreadableError or NewerError, and OSError.
     """
-    descriptor = os.open(path, os.O_RDONLY | _PLAIN)
+    descriptor = os.open(path, os.O_RDONLY | PLAIN)
     try:
         status = os.fstat(descriptor)
         # In a directory that all may write into, anybody can put a file beside the ledger.
