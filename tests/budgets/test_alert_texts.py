@@ -77,7 +77,7 @@ TOLD = [
         "LlmBudgetThreshold", "tokens", "Budget tokens (all calls): 80 % of 1000 tokens a day is spent", "all calls",
         ("90% of 1000 tokens a day is spent in 19700101. Spent: 900 of 1000 tokens. At this pace: 2160 tokens at the end of"
         f" the day.\n{DEAREST}unknown / unknown / unknown / gpt-5: 900 tokens.{REST}"),
-        "https://grafana.example/d/costspan-budgets",
+        "https://grafana.example/d/costspan-budgets?var-budget=tokens",
     ),
     (
         "LlmBudgetThreshold", "nothing", "Budget nothing (provider forbidden): 100 % of 0 USD a month is spent",

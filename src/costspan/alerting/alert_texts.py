@@ -98,7 +98,9 @@ def page(budget: Budget) -> str:
     ]
     if budget.each:
         chosen.append(f"var-{budget.each}={{{{ $labels.{each_label(budget)} | urlquery }}}}")
-    return f"{USAGE_PAGE}?{'&'.join(chosen)}" if chosen else BUDGETS_PAGE
+    if not chosen:
+        return f"{BUDGETS_PAGE}?var-budget={quote(budget.name, safe='')}"
+    return f"{USAGE_PAGE}?{'&'.join(chosen)}"
 
 
 def scope_matchers(budget: Budget) -> list[str]:
