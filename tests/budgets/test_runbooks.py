@@ -207,6 +207,10 @@ STORIES: dict[str, Story] = {
         [{"job": "night-batch"}, COLLECTOR], fires=85, ended=50, over=200,
     ),
     "LlmTelemetryStopped": Story(silent() | INFO, [{"job": "night-batch"}, PROCESS, HOST], fires=85, ended=50, over=170),
+    "LlmPipelineDown": Story(
+        of("up", "1x10 0x10 1x40", COLLECTOR) | of("up", "1x60", GATEWAY) | of("up", "0x60", {"job": "node"}) | silent(),
+        [COLLECTOR, {"job": "night-batch"}], fires=70, ended=100,
+    ),
     "LlmPipelineLoss": Story(
         of("otelcol_exporter_send_failed_metric_points_total", "0x10 5x40", COLLECTOR, exporter="otlp_http/prometheus")
         | of("otelcol_exporter_send_failed_metric_points_total", "4x50", GATEWAY, exporter="otlp_http/prometheus")

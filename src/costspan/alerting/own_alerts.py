@@ -6,25 +6,19 @@ from typing import TYPE_CHECKING, Final
 
 from costspan.alerting.calendar import TABLE_END, changes
 from costspan.alerting.literals import as_template, differs, equals, matches, one_of, selector
+from costspan.alerting.pipeline_alerts import pipeline_alerts
 from costspan.alerting.rule import CRITICAL, INFO, WARNING, Alert, group
 from costspan.alerting.rules import GROUPS
 from costspan.alerting.series import (
-    COLLECTOR_FILTERED,
-    COLLECTOR_LOSSES,
-    COLLECTOR_QUEUE_CAPACITY,
-    COLLECTOR_QUEUE_SIZE,
-    COLLECTOR_STRANGERS,
     CURRENT_WEEKDAY,
     ELAPSED,
     EVERY_LABEL,
     LOCAL_TIME,
-    NOTIFICATION_LOSSES,
-    PROMETHEUS_LOSSES,
     SPEND_WINDOW,
     WEEKDAY_LABEL,
     WINDOW_LABEL,
 )
-from costspan.alerting.spend import growth, indented, scraped_growth
+from costspan.alerting.spend import growth, indented, summed
 from costspan.budgets.periods import DAY
 from costspan.facts.money import ESTIMATED, INCOMPLETE
 from costspan.facts.periods import zone
@@ -42,10 +36,8 @@ from costspan.names import (
     LEDGER_WRITTEN_USD,
     OUTBOX_WAITING,
     PLACE,
-    POINTS_REFUSED,
     PROVIDER,
     QUALITY,
-    REFUSED_REASON,
     REQUEST_MODEL,
     REQUESTS,
     RETIRED_USD,
@@ -72,28 +64,18 @@ _LAST_DAY: Final = equals(WINDOW_LABEL, "1d")
 # series may still be that of the week before.
 _WEEKEND: Final = "66h"
 _JOB: Final = "{{ $labels.job }}"
-_WHERE: Final = f"{_JOB} ({{{{ $labels.instance }}}})"
 
 
 def meter_rules(policy: Policy) -> Content:
     """The rule file of the meter."""
-    alerts = [*_prices(), *_shares(), *_counters(), *_arrival(), *_pipeline(), *_own_faults(), *_calendar(policy)]
+    alerts = [*_prices(), *_shares(), *_counters(), *_arrival(), *pipeline_alerts(), *_own_faults(), *_calendar(policy)]
     return {"groups": [group(GROUPS[2], [alert.rule(policy) for alert in alerts])]}
 
 
 def _grown(metric: Metric, window: str, *by: str, chosen: str = "") -> str:
     """PromQL: by how much a counter grew in the window, first samples included."""
     labels = ", ".join(word if word in {"job", "instance"} else prometheus_label(word) for word in by)
-    return _sum(growth(metric.prometheus + chosen, window), labels)
-
-
-def _sum(expression: str, labels: str = "") -> str:
-    return f"sum by ({labels}) (\n{indented(expression)}\n)" if labels else f"sum (\n{indented(expression)}\n)"
-
-
-def _counted_elsewhere(*counters: str) -> str:
-    """PromQL: any of these counters of services has grown in the last 10 minutes."""
-    return "\nor\n".join(f"{_sum(scraped_growth(counter, '10m'), 'job, instance')} > 0" for counter in counters)
+    return summed(growth(metric.prometheus + chosen, window), labels)
 
 
 def _value(attribute: str) -> str:
@@ -182,58 +164,6 @@ def _arrival() -> Iterator[Alert]:
     )
 
 
-def _pipeline() -> Iterator[Alert]:
-    yield Alert(
-        "LlmPipelineLoss",
-        _counted_elsewhere(*COLLECTOR_LOSSES, *PROMETHEUS_LOSSES),
-        CRITICAL,
-        f"{_WHERE} loses telemetry",
-        "About {{ $value | humanize }} points were refused or thrown away in the last 10 minutes.",
-    )
-    yield _points_refused()
-    yield Alert(
-        "LlmWrongToken",
-        _counted_elsewhere(*COLLECTOR_STRANGERS),
-        WARNING,
-        f"{_WHERE} refuses somebody who has no token, or a wrong one",
-        "About {{ $value | humanize }} requests in the last 10 minutes. If it is one of ours, its spend is not seen.",
-    )
-    yield Alert(
-        "LlmNotificationsFailed",
-        _counted_elsewhere(*NOTIFICATION_LOSSES),
-        CRITICAL,
-        f"{_WHERE} cannot send notifications: budgets may be crossed unheard",
-        "About {{ $value | humanize }} in the last 10 minutes failed for good.",
-    )
-    yield Alert(
-        "LlmPipelineQueueFull",
-        f"{COLLECTOR_QUEUE_SIZE} / {COLLECTOR_QUEUE_CAPACITY} >= 0.8",
-        WARNING,
-        "The queue of {{ $labels.exporter }} in the Collector is {{ $value | humanizePercentage }} full",
-        "The store behind it does not take what arrives. When the queue is full, programs have to wait.",
-        held="5m",
-    )
-
-
-def _points_refused() -> Alert:
-    """By the name of the sender, as the Collectors of this repository tell it; of other Collectors only their counters."""
-    reason = prometheus_label(REFUSED_REASON)
-    named = f"count by (job, {reason}) (max_over_time({POINTS_REFUSED.prometheus}[10m]))"
-    sender = f"{_JOB} sends points that cannot be counted ({{{{ $labels.{reason} }}}}): its spend is not seen in full"
-    unnamed = f"{_WHERE} takes points of LLM calls away: somebody sends what cannot be counted"
-    why = (
-        f"{{{{ $value }}}} processes of {_JOB} in the last 10 minutes. delta: unset OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE "
-        "there; time: its clock is more than 45 days behind; value, kind: it is broken, or not costspan."
-    )
-    return Alert(
-        "LlmPointsRefused",
-        f"{named}\nor on () (\n{indented(_counted_elsewhere(*COLLECTOR_FILTERED))}\n)",
-        WARNING,
-        f"{{{{ if $labels.{reason} }}}}{sender}{{{{ else }}}}{unnamed}{{{{ end }}}}",
-        f"{{{{ if $labels.{reason} }}}}{why}{{{{ else }}}}About {{{{ $value | humanize }}}} points in the last 10 minutes.{{{{ end }}}}",
-    )
-
-
 def _own_faults() -> Iterator[Alert]:
     compared = (COST_USD, RETIRED_USD, LEDGER_WRITTEN_USD, LEDGER_LOST_USD)
     cost, retired, written, lost = (f"sum by (job, instance) ({each.prometheus})" for each in compared)
@@ -284,7 +214,7 @@ def _calendar(policy: Policy) -> Iterator[Alert]:
     late = f"{selector(ELAPSED.name, **{EVERY_LABEL: DAY.name})} >= 0.03125"
     yield Alert(
         "LlmTimeZoneMismatch",
-        f"{_sum(astray, 'job')} / ({_grown(DAY_COST_USD, '30m', 'job')} > 0) > 0.5\nand on () {late}",
+        f"{summed(astray, 'job')} / ({_grown(DAY_COST_USD, '30m', 'job')} > 0) > 0.5\nand on () {late}",
         WARNING,
         f"{_JOB} counts its calls under another day than it is in {as_template(policy.time_zone)}",
         "The process and budgets.yaml disagree about the time zone: day and month figures are shifted.",

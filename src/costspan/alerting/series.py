@@ -124,11 +124,14 @@ NOTIFICATION_LOSSES: Final = (
     "prometheus_notifications_errors_total",
     "prometheus_notifications_dropped_total",
 )
+#: Prometheus' own: whether it reached what it scrapes; and the jobs of the Collectors (prometheus/prometheus.yml).
+REACHED: Final = "up"
+PIPELINE_JOBS: Final = "collector|costspan-.*"
 #: What others count, with the label matchers that choose of it.
 FOREIGN_COUNTERS: Final = (
     *COLLECTOR_LOSSES, *PROMETHEUS_LOSSES, *COLLECTOR_FILTERED, *COLLECTOR_STRANGERS, *NOTIFICATION_LOSSES,
 )  # fmt: skip
 FOREIGN_METRICS: Final = (
     *(counter.partition("{")[0] for counter in FOREIGN_COUNTERS), COLLECTOR_QUEUE_SIZE, COLLECTOR_QUEUE_CAPACITY,
-    POINTS_REFUSED.prometheus,
+    POINTS_REFUSED.prometheus, REACHED,
 )  # fmt: skip

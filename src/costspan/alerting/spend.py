@@ -40,6 +40,11 @@ def indented(expression: str) -> str:
     return "  " + expression.replace("\n", "\n  ")
 
 
+def summed(expression: str, labels: str = "") -> str:
+    """PromQL: the sum of an expression, by these labels if any, on lines of its own."""
+    return f"sum by ({labels}) (\n{indented(expression)}\n)" if labels else f"sum (\n{indented(expression)}\n)"
+
+
 def total(expression: str, *more: str) -> str:
     """PromQL: the sum of an expression by the labels that budgets know, and by `more`."""
     return f"sum by ({', '.join([*DIMENSION_LABELS, *more])}) (\n{indented(expression)}\n)"
