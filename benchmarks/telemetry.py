@@ -50,7 +50,7 @@ class Points(MetricExporter):
         self.batches: list[MetricsData] = []
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> MetricExportResult:
-        self.batches = [*self.batches[-3:], metrics_data]
+        self.batches = [*self.batches, metrics_data]
         return MetricExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
@@ -66,7 +66,7 @@ class PointsByOtlp(OTLPMetricExporter):
     batches: Sequence[MetricsData] = ()
 
     def export(self, metrics_data: MetricsData, timeout_millis: float | None = 10_000, **_: Any) -> MetricExportResult:
-        self.batches = [*self.batches[-3:], metrics_data]
+        self.batches = [*self.batches, metrics_data]
         return MetricExportResult.SUCCESS
 
 
@@ -137,12 +137,13 @@ class Telemetry:
         self.logger_provider.force_flush()
 
     def collect(self) -> None:
-        """Collect the metrics and hand them to the exporter."""
+        """Collect the metrics and hand them to the exporter, in as many messages as they leave in."""
+        self.points.batches = []
         self.reader.force_flush()
 
     def data_points(self) -> Iterator[tuple[str, Any]]:
         """(metric name, data point) of the last collection."""
-        for batch in self.points.batches[-1:]:
+        for batch in self.points.batches:
             for resource in batch.resource_metrics:
                 for scope in resource.scope_metrics:
                     for metric in scope.metrics:

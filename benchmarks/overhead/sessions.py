@@ -52,7 +52,7 @@ def main_in_worker(switch: str | None, sessions: int) -> None:
     for number, kind in zip(range(1, sessions + 1), itertools.cycle(KINDS), strict=False):
         call(f"session-{number:08d}-4f1c-9d2e", kind)
         expected[kind] += INPUT
-        if number % COLLECT_EVERY == 0 or number == FIRST:
+        if number % COLLECT_EVERY == 0 or number in (FIRST, sessions):
             _collect(telemetry, drain)
         if number in (FIRST, 100_000, sessions):
             gc.collect()
@@ -116,7 +116,6 @@ def _tagged_call(switch: str | None, completions: Any) -> Call:
 def _collect(telemetry: Telemetry, drain: Callable[[], object]) -> None:
     drain()
     telemetry.flush()
-    telemetry.points.batches.clear()
     telemetry.collect()
 
 

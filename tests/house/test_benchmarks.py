@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,8 @@ from benchmarks.contenders import CONTENDERS, ENVIRONMENTS
 from benchmarks.correctness.provider import Bill, Manner, Provider
 from benchmarks.correctness.verdict import judge
 from benchmarks.correctness.ways import PROMPT, WAYS
+
+from places import ROOT
 
 WHOLE = Bill("gpt-4o", 1_000, 600, 200)
 CUT = Bill("gpt-4o", 1_000, 0, 50)
@@ -87,6 +92,16 @@ def test_every_contender_has_its_environments() -> None:
         assert contender.environment in ENVIRONMENTS
         if "correctness" in contender.takes_part_in:
             assert f"{contender.environment}+litellm" in ENVIRONMENTS
+
+
+def test_the_totals_of_many_sessions_are_found() -> None:
+    """They leave in messages of their own, before those of the sessions."""
+    command = [sys.executable, "-m", "benchmarks.overhead.sessions", "--worker", "costspan", "--sessions", "1200"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=True
+    )  # a command of ours
+    answer = json.loads(done.stdout.partition("RESULT ")[2])
+    assert (answer["totals_right"], answer["input_tokens_found"]) == (True, 1.0)
 
 
 def test_a_repeated_measurement_replaces_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
