@@ -183,7 +183,7 @@ def test_without_a_home_there_is_no_ledger_and_all_else(
         Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)
         assert isinstance(watched.call().price, Cost)
         assert watched.total(names.REQUESTS) == 1
-        assert {point.attributes[names.PLACE] for point in watched.points(names.DEGRADED)} == {"ledger"}
+        assert {point.attributes[names.PLACE] for point in watched.points(names.DEGRADED)} == {"ledger", "outbox"}
     assert "costspan: ledger: off in this process" in caplog.text
     assert "set OTEL_COSTSPAN_LEDGER to a path" in caplog.text
 

@@ -25,9 +25,11 @@ _WHO: Final = ("session", "task_type", "source", "team", "account")
 MISTAKEN: Final[dict[str, tuple[str, ...]]] = {
     "enabled": ("maybe", "2", "on off"),
     "ledger": ("~nosuch/x", "~nosuch"),
+    "outbox": ("~nosuch/x",),
     "prices": ("~nosuch/prices.yaml",),
     "ask_usage": ("sometimes", "true"),
     "hosts": ("my.host", "a=b=c", "=openai", "a=", "a=b,c"),
+    "http_clients": ("maybe", "httpx"),
     "time_zone": ("Mars/Olympus", "../../etc/passwd", "Europe", "x" * 10_000),
     "spans": ("maybe",),
     "events": ("never",),
@@ -177,7 +179,9 @@ def test_whatever_is_mistaken_calls_are_counted(
         assert isinstance(watched.call().price, Cost) or name == "hosts"  # whose prices count here is said by hosts
         assert len(watched.spans()) == len(watched.events()) == 1
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert len([sentence for sentence in told if name in sentence.lower()]) == 1
+    # Where the hosts are mistaken, nobody has said whose prices count here, and that is told, too.
+    of_setting = [sentence for sentence in told if name in sentence.lower() and "whose prices count" not in sentence]
+    assert len(of_setting) == 1
 
 
 def test_the_words_of_the_attribution_are_settings_too(provider: Provider) -> None:

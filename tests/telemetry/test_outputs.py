@@ -42,7 +42,7 @@ def test_every_output_stands_in_the_list(tmp_path: Path) -> None:
         assert tuple((output.name, output.when) for output in outputs) == EVERY
         assert {output.name for output in outputs if output.after_fork} == HOLDING
         resting = [place for place, _, before, _ in parts.participants() if before]
-        assert resting == ["fork.dispatcher", "fork.outbox", "fork.ledger"]
+        assert resting == ["fork.dispatcher", "fork.outbox", "fork.ledger", "fork.runs"]
 
 
 @pytest.mark.parametrize("when", [FINISHED, BOOKED, QUEUED])
