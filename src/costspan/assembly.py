@@ -23,7 +23,7 @@ from costspan.emit.pipeline import Ledger, Pipeline
 from costspan.emit.reach import silent_here
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
-from costspan.ledger import notes, outbox
+from costspan.ledger import locks, notes
 from costspan.ledger.claims import Claims
 from costspan.ledger.opener import LazyLedger
 from costspan.ledger.place import NoHome, NotAFile, check, outbox_of, path_of
@@ -106,7 +106,7 @@ def _claims(settings: Settings) -> Claims | None:
 def _outbox(settings: Settings) -> Path | None:
     """Where telemetry is kept until it is delivered; not where it goes nowhere, nor where nothing is to be on the disk."""
     is_wanted = settings.outbox != OFF and not (settings.outbox == AUTO and settings.ledger == OFF)
-    if not is_wanted or not outbox.IS_POSSIBLE:
+    if not is_wanted or not locks.ARE_POSSIBLE:
         return None
     try:
         return outbox_of(settings.outbox, os.environ)

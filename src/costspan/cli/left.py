@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
-from costspan.ledger import outbox
+from costspan.ledger import locks, outbox
 from costspan.ledger.place import NoHome, outbox_of
 from costspan.report.amounts import number, short_usd
 from costspan.settings import AUTO, OFF, Settings
@@ -33,7 +33,7 @@ def doctor(set_: Settings, environ: Mapping[str, str], now_s: float) -> Iterator
         yield Finding(
             _TOPIC, NOTE, "what a program has not delivered when it ends is lost: the outbox is off (docs/settings.md)"
         )
-    elif not outbox.IS_POSSIBLE:
+    elif not locks.ARE_POSSIBLE:
         yield Finding(_TOPIC, NOTE, "what a program has not delivered when it ends is lost: this system has no flock")
     elif place is None:
         yield Finding(

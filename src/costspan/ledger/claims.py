@@ -17,12 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from costspan import guard
+from costspan.ledger import locks
 from costspan.ledger.private import PLAIN, PRIVATE
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 _WIDTH: Final = 16
 #: So many answers stand in a file; then it becomes the old one, which is still asked, and a new one is begun.
@@ -90,7 +86,7 @@ class Claims:
         give_up_s = time.monotonic() + _PATIENCE_S
         while True:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | PLAIN, PRIVATE)
-            if _is_locked(descriptor) and _is_at(self._path, descriptor):
+            if locks.take(descriptor) and _is_at(self._path, descriptor):
                 return descriptor
             os.close(descriptor)
             if time.monotonic() >= give_up_s:
@@ -109,16 +105,6 @@ class Claims:
         os.lseek(descriptor, self._read, os.SEEK_SET)
         self._seen |= _digests(os.read(descriptor, max(0, whole - self._read)))
         self._read = whole
-
-
-def _is_locked(descriptor: int) -> bool:
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -22,17 +22,9 @@ from typing import Any, Final, NamedTuple
 
 from costspan import guard
 from costspan.facts.money import Cost
-from costspan.ledger import outbox_lines
+from costspan.ledger import locks, outbox_lines
 from costspan.ledger.outbox_lines import NewerError, UnreadableError
 from costspan.ledger.private import PLAIN, PRIVATE
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
-#: Without locks nobody can say whether a process lives.
-IS_POSSIBLE: Final = fcntl is not None
 
 _ENDING: Final = ".outbox"
 _NEW: Final = ".new"
@@ -254,14 +246,7 @@ def bytes_in(directory: Path) -> int:
 
 
 def _lock(descriptor: int) -> bool:
-    """Whether this process alone has the file now, and it has not been removed."""
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return os.fstat(descriptor).st_nlink > 0
+    return locks.ARE_POSSIBLE and locks.take_if_there(descriptor)
 
 
 def _require(is_locked: bool, directory: Path) -> None:  # noqa: FBT001

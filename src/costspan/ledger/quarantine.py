@@ -9,12 +9,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
-from costspan.ledger import faults
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from costspan.ledger import faults, locks
 
 _COMPANIONS: Final = ("", "-wal", "-shm")
 
@@ -60,9 +55,9 @@ def _free_name(path: Path) -> Path:
 @contextlib.contextmanager
 def _alone(path: Path) -> Generator[None]:
     """Of several processes that find the file corrupt, one at a time looks and moves."""
-    if fcntl is None:
+    if not locks.ARE_POSSIBLE:
         yield
         return
     with Path(f"{path}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        locks.wait(lock.fileno())
         yield

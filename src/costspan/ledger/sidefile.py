@@ -17,13 +17,9 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias
 
+from costspan.ledger import locks
 from costspan.ledger.private import PLAIN, PRIVATE
 from costspan.ledger.rows import KIND_COLUMNS, RECORD_COLUMNS, Row
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 #: What many calls share, and what is the call's own.
 Pair: TypeAlias = tuple[Row, Row]
@@ -89,7 +85,7 @@ class SideFile:
             return False
         try:
             size = os.fstat(descriptor).st_size
-            if size > _MOST_BYTES or not _lock(descriptor):
+            if size > _MOST_BYTES or not locks.take_if_there(descriptor):
                 return False
             try:
                 _write(descriptor, lines if size else json.dumps(_HEAD).encode() + b"\n" + lines)
@@ -113,16 +109,6 @@ def _size(path: Path) -> int:
     return 0
 
 
-def _lock(descriptor: int) -> bool:
-    """Whether this process alone has the file now: nobody writes into it, takes it in, or has removed it."""
-    if fcntl is not None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-    return os.fstat(descriptor).st_nlink > 0
-
-
 @contextlib.contextmanager
 def opened(path: Path) -> Generator[Found | None]:
     """What a side file holds, which is this process's alone meanwhile; None where it is not to be had now.
@@ -134,7 +120,7 @@ def opened(path: Path) -> Generator[Found | None]:
         status = os.fstat(descriptor)
         # In a directory that all may write into, anybody can put a file beside the ledger.
         is_own = not hasattr(os, "geteuid") or status.st_uid in {os.geteuid(), path.parent.stat().st_uid}
-        if not stat.S_ISREG(status.st_mode) or not is_own or not _lock(descriptor):
+        if not stat.S_ISREG(status.st_mode) or not is_own or not locks.take_if_there(descriptor):
             yield None
         else:
             with os.fdopen(descriptor, "rb", closefd=False) as file:
