@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from costspan.alerting.calendar import TABLE_END, changes
 from costspan.alerting.literals import as_template, differs, equals, matches, one_of, selector
 from costspan.alerting.pipeline_alerts import pipeline_alerts
-from costspan.alerting.rule import CRITICAL, INFO, WARNING, Alert, group
+from costspan.alerting.rule import CRITICAL, INFO, JOB, WARNING, Alert, group
 from costspan.alerting.rules import GROUPS
 from costspan.alerting.series import (
     CURRENT_WEEKDAY,
@@ -63,7 +63,6 @@ _LAST_DAY: Final = equals(WINDOW_LABEL, "1d")
 # A process that slept from Friday to Monday tells Friday's spend again. Not more: from the third day on, a weekday's
 # series may still be that of the week before.
 _WEEKEND: Final = "66h"
-_JOB: Final = "{{ $labels.job }}"
 
 
 def meter_rules(policy: Policy) -> Content:
@@ -131,7 +130,7 @@ def _counters() -> Iterator[Alert]:
         "LlmMeterBroken",
         f"sum by (job) (resets({COST_USD.prometheus}[1h])) > 10",
         CRITICAL,
-        f"The cost counters of {_JOB} go backwards: processes share one identity, spend is counted wrong",
+        f"The cost counters of {JOB} go backwards: processes share one identity, spend is counted wrong",
         "{{ $value }} falls in the last hour. A label that tells processes apart was lost on the way: instance or costspan_process.",
     )
     overflow = '{otel_metric_overflow="true"}'
@@ -139,7 +138,7 @@ def _counters() -> Iterator[Alert]:
         "LlmLabelOverflow",
         f"{_grown(FOLDED, '1h', 'job')} > 0\nor sum by (job) (last_over_time({REQUESTS.prometheus}{overflow}[1h])) > 0",
         WARNING,
-        f"{_JOB} has more label values than fit: calls are counted without their labels",
+        f"{JOB} has more label values than fit: calls are counted without their labels",
         "Totals are right, but budgets of single models, teams or task types miss what is counted under `other`.",
     )
 
@@ -159,7 +158,7 @@ def _arrival() -> Iterator[Alert]:
         f"group by (job) (last_over_time({REQUESTS.prometheus}[30m] offset 30m))\n"
         f"unless on (job) group by (job) (last_over_time({REQUESTS.prometheus}[30m]))",
         INFO,
-        f"{_JOB} has sent no telemetry for 30 minutes",
+        f"{JOB} has sent no telemetry for 30 minutes",
         "Normal for a job that has ended; otherwise its spend is not seen.",
     )
 
@@ -172,7 +171,7 @@ def _own_faults() -> Iterator[Alert]:
         "LlmLedgerMismatch",
         f"{difference} > 0.01\nand {difference} > 0.001 * {cost}",
         CRITICAL,
-        f"Ledger and counters of {_JOB} differ by {{{{ $value | humanize }}}} USD",
+        f"Ledger and counters of {JOB} differ by {{{{ $value | humanize }}}} USD",
         "Both count the same calls in the same process: one of them is wrong.",
         held="1h",
     )
@@ -180,14 +179,14 @@ def _own_faults() -> Iterator[Alert]:
         "LlmLedgerLoss",
         f"{_grown(LEDGER_LOST, '1h', 'job', 'instance')} > 0",
         CRITICAL,
-        f"The ledger of {_JOB} could not take {{{{ $value }}}} records",
+        f"The ledger of {JOB} could not take {{{{ $value }}}} records",
         "Their number and cost are counted, the records themselves are gone.",
     )
     yield Alert(
         "LlmOutboxWaiting",
         f"max by (job, instance) (last_over_time({OUTBOX_WAITING.prometheus}[15m])) > 0",
         WARNING,
-        f"On a machine of {_JOB} {{{{ $value }}}} ended programs have not delivered all that they spent",
+        f"On a machine of {JOB} {{{{ $value }}}} ended programs have not delivered all that they spent",
         "It lies in their outboxes there, and nobody takes it: budgets lack it until it is delivered.",
         held="30m",
     )
@@ -195,14 +194,14 @@ def _own_faults() -> Iterator[Alert]:
         "LlmMeterFault",
         f"{_grown(ERRORS, '1h', 'job', PLACE)} > 0",
         WARNING,
-        f"costspan stopped a fault of its own in {_value(PLACE)} ({_JOB})",
+        f"costspan stopped a fault of its own in {_value(PLACE)} ({JOB})",
         "{{ $value }} faults in the last hour. The program was not harmed; a call may be missing.",
     )
     yield Alert(
         "LlmClientDegraded",
         f"max by (job, {prometheus_label(CLIENT)}, {prometheus_label(PLACE)}) (last_over_time({DEGRADED.prometheus}[15m])) > 0",
         WARNING,
-        f"Calls of {_value(CLIENT)} are not watched as intended ({_JOB})",
+        f"Calls of {_value(CLIENT)} are not watched as intended ({JOB})",
         f"The library has changed where costspan looks, or costspan does not know it ({_value(PLACE)}): some calls may not be counted.",
     )
 
@@ -216,7 +215,7 @@ def _calendar(policy: Policy) -> Iterator[Alert]:
         "LlmTimeZoneMismatch",
         f"{summed(astray, 'job')} / ({_grown(DAY_COST_USD, '30m', 'job')} > 0) > 0.5\nand on () {late}",
         WARNING,
-        f"{_JOB} counts its calls under another day than it is in {as_template(policy.time_zone)}",
+        f"{JOB} counts its calls under another day than it is in {as_template(policy.time_zone)}",
         "The process and budgets.yaml disagree about the time zone: day and month figures are shifted.",
     )
     if any(changes(zone(policy.time_zone))):

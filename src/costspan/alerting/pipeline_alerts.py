@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from costspan.alerting.literals import matches, selector
-from costspan.alerting.rule import CRITICAL, WARNING, Alert
+from costspan.alerting.rule import CRITICAL, JOB, WARNING, Alert
 from costspan.alerting.series import (
     COLLECTOR_FILTERED,
     COLLECTOR_LOSSES,
@@ -23,8 +23,7 @@ from costspan.names import POINTS_REFUSED, REFUSED_REASON, prometheus_label
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_JOB: Final = "{{ $labels.job }}"
-_WHERE: Final = f"{_JOB} ({{{{ $labels.instance }}}})"
+_WHERE: Final = f"{JOB} ({{{{ $labels.instance }}}})"
 
 
 def _counted_elsewhere(*counters: str) -> str:
@@ -78,10 +77,10 @@ def _points_refused() -> Alert:
     """By the name of the sender, as the Collectors of this repository tell it; of other Collectors only their counters."""
     reason = prometheus_label(REFUSED_REASON)
     named = f"count by (job, {reason}) (max_over_time({POINTS_REFUSED.prometheus}[10m]))"
-    sender = f"{_JOB} sends points that cannot be counted ({{{{ $labels.{reason} }}}}): its spend is not seen in full"
+    sender = f"{JOB} sends points that cannot be counted ({{{{ $labels.{reason} }}}}): its spend is not seen in full"
     unnamed = f"{_WHERE} takes points of LLM calls away: somebody sends what cannot be counted"
     why = (
-        f"{{{{ $value }}}} processes of {_JOB} in the last 10 minutes. delta: unset OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE "
+        f"{{{{ $value }}}} processes of {JOB} in the last 10 minutes. delta: unset OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE "
         "there; time: its clock is more than 45 days behind; value, kind: it is broken, or not costspan."
     )
     return Alert(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 CRITICAL: Final = "critical"
 WARNING: Final = "warning"
 INFO: Final = "info"
+#: In a text: the program, by its `service.name`.
+JOB: Final = "{{ $labels.job }}"
 
 #: Components: what spends, and what measures it. Routes go by them.
 BUDGET_COMPONENT: Final = "llm-budget"
