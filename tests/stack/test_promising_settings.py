@@ -26,6 +26,7 @@ from stack.compose import ROOT
 
 from costspan.alerting.periods import PERIOD_RULES
 from costspan.alerting.routes import IDENTITY
+from costspan.ledger import outbox
 from costspan.names import COST_USD
 from promtools import program
 from stack_clients import needing_programs, new_job, post, request
@@ -178,6 +179,8 @@ def prometheus_takes_whatever_the_collector_lets_pass(files: Files) -> None:
     # A point may wait in the Collector's queue after it was let pass: as long as the months that budgets read.
     assert window_s >= seconds(oldest) + 14 * 86_400
     assert window_s >= MONTH_S
+    # What a dead process left is sent with its own time, and waits for so long to be.
+    assert seconds(oldest) >= outbox.MOST_DAYS * 86_400
 
 
 def the_collector_says_later_before_it_is_killed(files: Files) -> None:
