@@ -66,21 +66,37 @@ def test_agents_read_what_people_read() -> None:
     assert (ROOT / "AGENTS.md").resolve() == ROOT / "CONTRIBUTING.md"
 
 
-def test_everything_that_is_imported_is_installed_without_an_extra() -> None:
-    """`pip install costspan` gives whatever a page shows: each import of the package is a dependency of its own."""
-    core = {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() for line in PROJECT["project"]["dependencies"]}
-    modules = {"yaml": "pyyaml", "opentelemetry": "opentelemetry-api", "packaging": "opentelemetry-instrumentation"}
+MODULES: Final = {"yaml": "pyyaml", "opentelemetry": "opentelemetry-api", "packaging": "opentelemetry-instrumentation"}
+#: Rooms that need an extra, and which.
+EXTRAS: Final = {"serve": ("serve",)}
+
+
+def foreign(room: str) -> set[str]:
+    """The distributions of what a room imports from outside."""
     imported = {
         name.partition(".")[0]
-        for path in (ROOT / "src" / "costspan").rglob("*.py")
+        for path in (ROOT / "src" / "costspan" / room).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         for name in (
             [alias.name for alias in node.names] if isinstance(node, ast.Import)
             else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         )
     }  # fmt: skip
-    foreign = imported - sys.stdlib_module_names - {"costspan"}
-    assert {modules.get(name, name) for name in foreign} <= core
+    return {MODULES.get(name, name) for name in imported - sys.stdlib_module_names - {"costspan"}}
+
+
+def distributions(lines: list[str]) -> set[str]:
+    return {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() for line in lines}
+
+
+def test_everything_that_is_imported_is_installed_without_an_extra() -> None:
+    """`pip install costspan` gives whatever a page shows: each import is a dependency, or of the extra of its room."""
+    core = distributions(PROJECT["project"]["dependencies"])
+    extras = PROJECT["project"]["optional-dependencies"]
+    rooms = [path.name for path in (ROOT / "src" / "costspan").iterdir() if path.is_dir() and path.name not in EXTRAS]
+    assert set[str]().union(*map(foreign, rooms)) <= core
+    for room, names in EXTRAS.items():
+        assert foreign(room) <= core.union(*(distributions(extras[name]) for name in names))
 
 
 def test_a_watched_process_loads_nothing_of_the_command_line() -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Final, NamedTuple, TypeAlias
 
 _NS: Final = 1_000_000_000
+_FARTHEST: Final = 9_223_372_036 * _NS
 #: What the error for a mistaken period names.
 EXPECTED: Final = (
     "today, yesterday, this-week, last-week, this-month, last-month, a year (2026), month (2026-11), week (2026-W47), "
@@ -75,7 +76,8 @@ def _moment(text: str, now: datetime) -> _Span:
 
 
 def _ns(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp()) * _NS
+    """Within what the ledger can hold: years before 1678 and after 2261 are beyond every call."""
+    return None if moment is None else min(max(int(moment.timestamp()) * _NS, -_FARTHEST), _FARTHEST)
 
 
 def _named(word: str, now: datetime) -> _Span | None:

@@ -16,8 +16,8 @@ from costspan.ledger.faults import NoLedger
 from costspan.ledger.intake import read
 from costspan.ledger.store import Store
 from costspan.report import record
-from costspan.report.period import parse
-from costspan.report.usage import Question, Report, Totals, ask, last_used_ns
+from costspan.report.period import Period, parse
+from costspan.report.usage import Question, Report, Totals, ask, first_used_ns, last_used_ns
 from costspan.report.words import TIMES, Filter, groups
 
 _NS: Final = 1_000_000_000
@@ -60,6 +60,28 @@ class UsageRow:
 
     words: Mapping[str, str | None]
     totals: UsageTotals
+
+
+@dataclass(frozen=True, slots=True)
+class UnpricedModel:
+    """Calls of one model that have no price, and why."""
+
+    provider: str | None
+    model: str | None
+    reason: str
+    calls: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSummary:
+    """The sums of groups and of all calls, as they stood at one moment; `groups` is how many groups there are."""
+
+    rows: tuple[UsageRow, ...]
+    groups: int
+    total: UsageTotals
+    days: int
+    unpriced: tuple[UnpricedModel, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +153,7 @@ class UsageQuery:
         self._zone = zone
         self._refresh = refresh
 
-    def total(self, period: str = "all") -> UsageTotals:
+    def total(self, period: str | Period = "all") -> UsageTotals:
         """The sums of a period, in the words of the command line: `this-month`, `7d`, `2026-11`, `2026-11-03..2026-11-10`."""
         found = self._ask((), period, lambda report: _totals(report.total, report))
         return found or _totals(Totals())
@@ -150,20 +172,26 @@ class UsageQuery:
         found = self._read(lambda store: last_used_ns(store, self._filters))
         return None if found is None else _moment(found)
 
-    def by(self, *words: str, period: str = "all", top: int | None = None) -> tuple[UsageRow, ...]:
+    def first_used(self) -> datetime | None:
+        """When the first call began, in UTC; None where there is none."""
+        found = self._read(lambda store: first_used_ns(store, self._filters))
+        return None if found is None else _moment(found)
+
+    def by(self, *words: str, period: str | Period = "all", top: int | None = None) -> tuple[UsageRow, ...]:
         """The sums of each group, the dearest first (in the order of time, where the first word is one): of all
         groups, or of the first `top`.
         """
+        return self.summary(*words, period=period, top=top).rows
+
+    def summary(self, *words: str, period: str | Period = "all", top: int | None = None) -> UsageSummary:
+        """What `by` and `total` say, of one moment, with the models that have no price."""
         asked = groups(words)
         if top is not None and top < 1:
             raise ValueError(f"top={top!r}: expected a number from 1 on")
-        found = self._ask(asked, period, lambda report: tuple(
-            UsageRow(MappingProxyType(dict(zip(asked, row.key, strict=True))), _totals(row.totals))
-            for row in report.rows.first(top)
-        ))  # fmt: skip
-        return found or ()
+        found = self._ask(asked, period, lambda report: _summary(asked, report, top))
+        return found or UsageSummary((), 0, _totals(Totals()), 0, ())
 
-    def daily(self, period: str = "30d") -> tuple[UsageDay, ...]:
+    def daily(self, period: str | Period = "30d") -> tuple[UsageDay, ...]:
         """The sums of each calendar day of the period so far, days without a call included; of `all`, from the first
         record on.
         """
@@ -177,19 +205,22 @@ class UsageQuery:
                 found.setdefault(first + timedelta(days=number), _totals(Totals()))
         return tuple(UsageDay(day, totals) for day, totals in sorted(found.items()))
 
-    def records(self, period: str = "all", *, limit: int = 100, after: str | None = None) -> UsagePage:
+    def records(self, period: str | Period = "all", *, limit: int = 100, after: str | None = None) -> UsagePage:
         """Up to `limit` (at most 1,000) calls of a period, the newest first; `after` is the `next` of the page before."""
         if not 1 <= limit <= _MOST_AT_ONCE:
             raise ValueError(f"limit={limit!r}: expected a number from 1 to {_MOST_AT_ONCE}")
-        asked = parse(period, self._zone, time.time())
+        asked = self._period(period, time.time())
         found = self._read(lambda store: record.page(store, self._filters, asked, limit, after))
         records, following = found or ((), None)
         return UsagePage(tuple(map(_record, records)), following)
 
-    def _ask(self, asked: tuple[str, ...], period: str, answer: Callable[[Report], _R]) -> _R | None:
+    def _ask(self, asked: tuple[str, ...], period: str | Period, answer: Callable[[Report], _R]) -> _R | None:
         now_s = time.time()
-        question = Question(asked, self._filters, parse(period, self._zone, now_s), self._zone)
+        question = Question(asked, self._filters, self._period(period, now_s), self._zone)
         return self._read(lambda store: answer(ask(store, question, now_s)))
+
+    def _period(self, said: str | Period, now_s: float) -> Period:
+        return said if isinstance(said, Period) else parse(said, self._zone, now_s)
 
     def _read(self, answer: Callable[[Store], _R]) -> _R | None:
         self._refresh()
@@ -198,6 +229,19 @@ class UsageQuery:
                 return answer(store)
         except NoLedger:
             return None
+
+
+def _summary(asked: tuple[str, ...], report: Report, top: int | None) -> UsageSummary:
+    return UsageSummary(
+        tuple(
+            UsageRow(MappingProxyType(dict(zip(asked, row.key, strict=True))), _totals(row.totals))
+            for row in report.rows.first(top)
+        ),
+        len(report.rows),
+        _totals(report.total, report),
+        report.days,
+        tuple(UnpricedModel(*one) for one in report.unpriced),
+    )
 
 
 def _totals(sums: Totals, report: Report | None = None) -> UsageTotals:

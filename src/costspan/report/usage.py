@@ -171,10 +171,19 @@ def ask(store: Store, question: Question, now_s: float) -> Report:
 
 def last_used_ns(store: Store, filters: Iterable[words.Filter]) -> int | None:
     """When the last of the calls began, in nanoseconds since the epoch; None of none."""
+    return _used_ns(store, filters, "DESC")
+
+
+def first_used_ns(store: Store, filters: Iterable[words.Filter]) -> int | None:
+    """When the first of the calls began, in nanoseconds since the epoch; None of none."""
+    return _used_ns(store, filters, "ASC")
+
+
+def _used_ns(store: Store, filters: Iterable[words.Filter], order: str) -> int | None:
     store.define("FOLDED", words.folded, 1)
     condition = words.conditions(filters, period.ALL)
     found = store.select(
-        f"SELECT started_ns FROM calls WHERE {condition.sql} ORDER BY started_ns DESC LIMIT 1",  # noqa: S608
+        f"SELECT started_ns FROM calls WHERE {condition.sql} ORDER BY started_ns {order} LIMIT 1",  # noqa: S608
         condition.values,
     )
     return found[0][0] if found else None

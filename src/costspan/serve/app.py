@@ -1,0 +1,97 @@
+"""The application: routes of the table, the page, what is shipped with it, and the door in front of all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import timezone, tzinfo
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+from starlette.routing import Route as Way
+from starlette.staticfiles import StaticFiles
+
+from costspan.ledger.faults import LedgerError
+from costspan.serve import openapi, shapes
+from costspan.serve.asked import Asked, Served
+from costspan.serve.door import Door, log
+from costspan.serve.page import page
+from costspan.serve.problems import RequestError
+from costspan.serve.routes import JSON, ROUTES, Route
+
+STATIC: Final = Path(__file__).with_name("static")
+_BUSY: Final = "the ledger cannot be read at the moment; the log of the server says why"
+
+
+def build(
+    ledger: Path,
+    *,
+    time_zone: tzinfo = timezone.utc,
+    overrides: Path | None = None,
+    budgets: Path | None = None,
+    names: Collection[str] = (),
+) -> Starlette:
+    """The application over a ledger. `overrides` are the user's own prices, `names` those by which the server may be
+    called besides `localhost` and addresses.
+    """
+    routes: list[BaseRoute] = [Way(route.path, _endpoint(route), methods=[route.method]) for route in ROUTES]
+    routes += [
+        Way(openapi.PATH, _document),
+        Way("/", page),
+        Mount("/static", StaticFiles(directory=STATIC), name="static"),
+    ]
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            RequestError: _refused, HTTPException: _not_found, LedgerError: _unreadable, Exception: _fault,
+        },
+    )  # fmt: skip
+    app.state.served = Served(ledger, time_zone, overrides, budgets)
+    app.add_middleware(Door, names=names)
+    return app
+
+
+def as_json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer in JSON. Every sign beyond ASCII is escaped: names that strangers chose stay text."""
+    return Response(json.dumps(shapes.plain(value)), status, headers, JSON)
+
+
+def _endpoint(route: Route) -> Any:
+    async def endpoint(request: Request) -> Response:
+        asked = Asked.of(request, route.parameters)
+        # Reading a file takes time: in a thread, with a connection of its own.
+        return as_json(await run_in_threadpool(route.work, asked))
+
+    return endpoint
+
+
+async def _document(request: Request) -> Response:
+    del request
+    return as_json(openapi.document())
+
+
+async def _refused(_: Request, refused: Exception) -> Response:
+    assert isinstance(refused, RequestError)  # noqa: S101 - it is registered for that
+    return refused.response()
+
+
+async def _not_found(request: Request, fault: Exception) -> Response:
+    assert isinstance(fault, HTTPException)  # noqa: S101 - the same
+    del request
+    return RequestError(fault.status_code, str(fault.detail), headers=fault.headers).response()
+
+
+async def _unreadable(_: Request, fault: Exception) -> Response:
+    log.warning("%s", fault)
+    return RequestError(503, _BUSY, headers={"Retry-After": "1"}).response()
+
+
+async def _fault(_: Request, fault: Exception) -> Response:
+    del fault  # the server logs it
+    return RequestError(500, "a fault of costspan; the log of the server has it").response()

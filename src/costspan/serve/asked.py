@@ -1,0 +1,103 @@
+"""A request as it was understood: who asks, which calls, when; and what the server answers from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timezone, tzinfo
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.requests import Request
+
+from costspan.pricing import Prices
+from costspan.report.period import Period
+from costspan.report.query import UsageQuery
+from costspan.report.words import SIGNS, Filter
+from costspan.serve import parameters
+from costspan.serve.parameters import Parameter
+from costspan.serve.problems import RequestError
+
+_IS: Final = SIGNS[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: a name for the log, and the words that bound what is seen: none for whoever sees all."""
+
+    name: str
+    bounds: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether every call may be shown."""
+        return not self.bounds
+
+
+#: Whoever asks a server that wants no token.
+ANYBODY: Final = Caller("anybody")
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the server answers from. `time_zone` is the one of questions that name none."""
+
+    ledger: Path
+    time_zone: tzinfo = timezone.utc
+    overrides: Path | None = None
+    budgets: Path | None = None
+
+    @cached_property
+    def prices(self) -> Prices:
+        """The prices in force, read once. Raises OverrideError for a file of the user's own with mistakes."""
+        return Prices.load(self.overrides)
+
+
+class Asked:
+    """One request. Raises RequestError for values that are none, and for calls that the caller may not see."""
+
+    def __init__(
+        self, served: Served, caller: Caller, given: Sequence[tuple[str, str]], known: Sequence[Parameter]
+    ) -> None:
+        self.served = served
+        self.caller = caller
+        self.values: dict[str, Any] = parameters.read(given, known)
+        self.time_zone: tzinfo = self.values.get(parameters.TIME_ZONE.name) or served.time_zone
+        self.filters = _bounded(parameters.filters(self.values), caller)
+
+    @classmethod
+    def of(cls, request: Request, known: Sequence[Parameter]) -> Asked:
+        """The request as it was understood, with the parameters that its route knows."""
+        caller = request.scope.get("caller", ANYBODY)
+        return cls(request.app.state.served, caller, request.query_params.multi_items(), known)
+
+    @property
+    def query(self) -> UsageQuery:
+        """The question about the calls that are meant and may be seen."""
+        return UsageQuery(self.served.ledger, self.filters, self.time_zone, _nothing)
+
+    def period(self, default: str = "all") -> Period:
+        """When. For whoever does not see all, time without a beginning begins with their own first call."""
+        asked = parameters.asked_period(self.values, self.time_zone, default)
+        if asked.start_ns is not None or self.caller.sees_all:
+            return asked
+        first = self.query.first_used()
+        return asked if first is None else asked._replace(start_ns=int(first.timestamp()) * 1_000_000_000)
+
+
+def _nothing() -> None:
+    """The calls of other programs are in the ledger, or beside it; this one makes none."""
+
+
+def _bounded(filters: tuple[Filter, ...], caller: Caller) -> tuple[Filter, ...]:
+    """The filters, with those of the caller in the place of the same words: values of one word are alternatives."""
+    for one in filters:
+        own = caller.bounds.get(one.word)
+        if own is not None and one.value != own:
+            expected = f"the {one.word} of your token, or none"
+            raise RequestError(
+                403, f"{one.word} is not yours to see: expected {expected}", field=one.word, expected=expected
+            )
+    rest = [one for one in filters if one.word not in caller.bounds]
+    return (*rest, *(Filter(word, _IS, own) for word, own in caller.bounds.items()))

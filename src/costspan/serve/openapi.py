@@ -1,0 +1,77 @@
+"""The OpenAPI document, made of the table of routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any, Final
+
+from costspan.serve import problems, shapes
+from costspan.serve.parameters import Parameter
+from costspan.serve.routes import JSON, ROUTES, Route
+
+PATH: Final = "/openapi.json"
+_PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
+#: What every route may answer instead.
+_REFUSALS: Final[Mapping[int, str]] = {
+    400: "A parameter is mistaken: `field` names it.",
+    401: "The server wants a token.",
+    403: "The token does not reach that far.",
+    421: "The name by which the server was called is none of its own.",
+    429: "Too many requests.",
+    503: "The ledger cannot be read now.",
+}
+
+
+def document() -> dict[str, Any]:
+    """The document, OpenAPI 3.1."""
+    named: dict[str, Any] = {"Problem": problems.SCHEMA}
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, named)
+    paths[PATH] = {"get": _plain("openapi", "This document.", {"type": "object"})}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Costspan",
+            "version": version("costspan"),
+            "description": "What LLM calls used and cost, from the ledger. Amounts are exact decimal text in USD.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{}, {"bearer": []}, {"basic": []}],
+        "paths": paths,
+        "components": {
+            "schemas": named,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "basic": {"type": "http", "scheme": "basic", "description": "For browsers: the password is the token."},
+            },
+        },
+    }
+
+
+def _operation(route: Route, named: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **_plain(_id(route), route.summary, shapes.schema(route.answer, named)),
+        "parameters": [_parameter(each) for each in route.parameters],
+    }
+
+
+def _id(route: Route) -> str:
+    return "_".join([route.method.lower(), *route.path.strip("/").split("/")[1:]])
+
+
+def _plain(name: str, summary: str, schema: dict[str, Any]) -> dict[str, Any]:
+    answers: dict[str, Any] = {"200": {"description": "The answer.", "content": {JSON: {"schema": schema}}}}
+    for status, said in _REFUSALS.items():
+        answers[str(status)] = {"description": said, "content": {problems.MEDIA_TYPE: {"schema": _PROBLEM}}}
+    return {"operationId": name, "summary": summary, "responses": answers}
+
+
+def _parameter(one: Parameter) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "array", "items": dict(one.schema)} if one.is_many else dict(one.schema)
+    if one.default is not None:
+        schema["default"] = one.read(one.default)
+    told = {"name": one.name, "in": "query", "description": one.description, "schema": schema}
+    return {**told, "style": "form", "explode": True} if one.is_many else told
