@@ -41,6 +41,8 @@ TESTS = (
     "test_cohere",
     "test_cohere_replay",
     "test_voyage",
+    "test_huggingface",
+    "test_huggingface_replay",
 )
 TOOLS = ("pytest>=9", "pytest-asyncio>=1", "pytest-randomly>=5", "pytest-xdist>=3", "hypothesis")
 

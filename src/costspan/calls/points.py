@@ -12,7 +12,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
 
 from costspan import guard
 from costspan.calls import streams
@@ -118,6 +118,9 @@ _NOTHING_CAME: Final = object()
 class PatchedClient:
     """One client library, watched on behalf of a recorder. A dialect derives from it and names its `points`."""
 
+    #: What a call is that was asked for as a stream.
+    stream_kind: ClassVar[type[ObservedStream]] = ObservedStream
+
     def __init__(self, client: Client, recorder: Recorder, options: Options = Options()) -> None:  # noqa: B008  # a constant
         self.client = client
         self.recorder = recorder
@@ -131,7 +134,7 @@ class PatchedClient:
 
     def begin(self, request: Request) -> ObservedCall:
         """A call begins here and now: within its span, until `left`."""
-        kind = ObservedStream if request.is_stream else ObservedCall
+        kind = self.stream_kind if request.is_stream else ObservedCall
         observed = begin(
             self.recorder,
             request.endpoint,

@@ -19,6 +19,7 @@ WAITED_FOR = {
     "litellm": "litellm.main",
     "cohere": "cohere.core.http_client",
     "voyageai": "voyageai.api_resources.api_requestor",
+    "huggingface": "huggingface_hub.inference._client",
 }
 
 #: Where other versions and variants of a library have that module; the first that is imported counts.
@@ -30,6 +31,7 @@ OTHER_MODULES = {
         "mistralai_azure.basesdk",
         "mistralai_gcp.basesdk",
     ),
+    "huggingface": ("huggingface_hub.inference._generated._async_client",),  # without the other
 }
 
 #: HTTP libraries, in the same form: watched only where the user says so (OTEL_COSTSPAN_HTTP_CLIENTS).
@@ -47,7 +49,6 @@ SERVICES = {"bedrock": ("bedrock-runtime", "bedrock-agent-runtime")}
 NOT_WATCHED = {
     "google.generativeai": "google-generativeai",
     "vertexai.generative_models": "google-cloud-aiplatform",
-    "huggingface_hub.inference._client": "huggingface_hub",
     "azure.ai.inference": "azure-ai-inference",
     "xai_sdk": "xai-sdk",
     "openrouter": "openrouter",
