@@ -25,6 +25,7 @@ from costspan.cli.commands import costspan
 from costspan.pricing.overrides import read_overrides
 from costspan.settings import SETTINGS
 from places import ROOT
+from promtools import promtool
 from provider import Provider
 from watching import Watched
 
@@ -140,6 +141,9 @@ def test_yaml_on_a_page_is_accepted(block: Block, tmp_path: Path) -> None:
     """Budgets and prices are read by the readers of such files, which refuse every mistake."""
     file = tmp_path / "shown.yaml"
     file.write_text(block.text)
+    if block.text.startswith("scrape_configs:"):
+        promtool("check", "config", "--syntax-only", file)
+        return
     readers: dict[str, Callable[[Path], object]] = {"budgets": policy.load, "prices": read_overrides}
     (reader,) = [read for key, read in readers.items() if re.search(rf"^{key}:", block.text, re.MULTILINE)]
     reader(file)

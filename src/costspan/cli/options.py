@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import datetime, timezone, tzinfo
+from datetime import tzinfo
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from costspan.ledger.place import NoHome, default_path
 from costspan.ledger.store import Store
 from costspan.pricing import Prices
 from costspan.pricing.overrides import OverrideError
+from costspan.report.period import moment_s
 from costspan.settings import OTEL_COSTSPAN_LEDGER, OTEL_COSTSPAN_PRICES, OTEL_COSTSPAN_TIME_ZONE
 
 
@@ -32,11 +33,9 @@ def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> fl
     if value is None:
         return None
     try:
-        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        return moment_s(value)
     except ValueError as fault:
-        sentence = f"{value!r} is no time: expected a date or time such as 2026-11-03 or 2026-11-03T14:30"
-        raise click.BadParameter(sentence, ctx, param) from fault
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+        raise click.BadParameter(str(fault), ctx, param) from fault
 
 
 ledger: Final = click.option(

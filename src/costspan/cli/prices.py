@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from costspan.pricing.overrides import OverrideError
 from costspan.pricing.prices import quantity_of
 from costspan.report import Page, bill
 from costspan.report.amounts import number
+from costspan.report.bill import is_meant
 from costspan.report.table import Column, Table
 from costspan.settings import Settings
 
@@ -42,7 +42,7 @@ def show(models: tuple[str, ...], provider: str | None, at_s: float | None, *, i
     """
     table = options.load_prices(None)
     moment_s = time.time() if at_s is None else at_s
-    listed = [one for one in table.models(moment_s) if _is_meant(one, models, provider)]
+    listed = [one for one in table.models(moment_s) if is_meant(one, models, provider)]
     if is_json:
         click.echo(json.dumps({"price_version": table.version, "models": [_listed(one) for one in listed]}, indent=2))
         return
@@ -120,13 +120,6 @@ def check(file: Path) -> None:
         click.echo(f"{file.name}:{rule.line}: takes no effect: {rule.why}")
     word = f"sound, but {number(len(idle), 'rule')} without effect" if idle else "sound"
     click.echo(f"{file}: {word}. The prices in force are then {loaded.version}.")
-
-
-def _is_meant(one: Listed, patterns: Sequence[str], provider: str | None) -> bool:
-    if provider is not None and one.provider != provider:
-        return False
-    names = (one.model.lower(), f"{one.provider}/{one.model}".lower())
-    return not patterns or any(fnmatch.fnmatchcase(name, pattern.lower()) for pattern in patterns for name in names)
 
 
 def _listed(one: Listed) -> dict[str, Any]:

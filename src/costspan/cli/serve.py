@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from costspan.budgets.policy import PolicyError, load
 from costspan.cli import options
 
 _MOST_PORT = 65_535
@@ -19,8 +20,18 @@ _MOST_PORT = 65_535
 @options.ledger
 @options.time_zone
 @options.prices
+@click.option(
+    "--budgets", type=click.Path(path_type=Path, dir_okay=False), help="A budgets.yaml: how its budgets stand."
+)
 def serve(
-    host: str, port: int, ledger: Path | None, time_zone: tzinfo, overrides: Path | None, *, is_to_open: bool
+    host: str,
+    port: int,
+    ledger: Path | None,
+    time_zone: tzinfo,
+    overrides: Path | None,
+    budgets: Path | None,
+    *,
+    is_to_open: bool,
 ) -> None:
     """Answer over HTTP what was used and what it cost, until Ctrl+C.
 
@@ -38,7 +49,8 @@ def serve(
         )
     path = options.ledger_path(ledger)
     options.load_prices(overrides)
-    built = app.build(path, time_zone=time_zone, overrides=overrides)
+    _check(budgets)
+    built = app.build(path, time_zone=time_zone, overrides=overrides, budgets=budgets)
     try:
         sock = listening.bound(host, port)
     except OSError as fault:
@@ -52,3 +64,12 @@ def serve(
 
     with sock:
         listening.run(built, sock, began)
+
+
+def _check(budgets: Path | None) -> None:
+    """End the command with every mistake of a budgets.yaml."""
+    try:
+        if budgets is not None:
+            load(budgets)
+    except PolicyError as fault:
+        raise click.ClickException(str(fault)) from fault

@@ -68,9 +68,13 @@ class _Lines:
 def _cell(name: str | None, *, is_terminal: bool) -> str | None:
     if not name:
         return name
-    shown = harmless(name) if is_terminal else name
-    # A spreadsheet looks at what follows the spaces.
-    return f"'{shown}" if shown.lstrip(" ")[:1] in _FORMULA else shown
+    return no_formula(harmless(name) if is_terminal else name)
+
+
+def no_formula(name: str) -> str:
+    """The name, with an apostrophe before one that a spreadsheet would take for a formula."""
+    # It looks at what follows the spaces.
+    return f"'{name}" if name.lstrip(" ")[:1] in _FORMULA else name
 
 
 def _frame(report: Report) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import fnmatch
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
 from costspan.facts.money import PICO_PER_USD, Cost
-from costspan.pricing import Explanation
+from costspan.pricing import Explanation, Listed
 from costspan.pricing.prices import quantity_of
 from costspan.report.amounts import usd
 from costspan.report.table import Column, Table
 
 # How many units a rate is told for.
 _PER: Final = {"million tokens": 1_000_000, "million characters": 1_000_000, "hour": 3_600_000, "1": 1}
+
+
+def is_meant(one: Listed, patterns: Collection[str], provider: str | None = None) -> bool:
+    """Whether a model of the price table is one of those asked for, by names that may have stars; all, without any."""
+    if provider is not None and one.provider != provider:
+        return False
+    names = (one.model.lower(), f"{one.provider}/{one.model}".lower())
+    return not patterns or any(fnmatch.fnmatchcase(name, pattern.lower()) for pattern in patterns for name in names)
 
 
 def as_object(explanation: Explanation) -> dict[str, Any]:

@@ -47,6 +47,16 @@ def parse(text: str, zone: tzinfo, now_s: float) -> Period:
     return _period(word, start, end)
 
 
+def moment_s(text: str) -> float:
+    """Seconds since the epoch of a date or time in ISO 8601, UTC unless it names an offset. Raises ValueError."""
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        expected = "expected a date or time such as 2026-11-03 or 2026-11-03T14:30"
+        raise ValueError(f"{text!r} is no time: {expected}") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+
+
 def between(since: str | None, until: str | None, zone: tzinfo, now_s: float) -> Period:
     """The period from the beginning of one stretch of time to the end of another: a day is included. `until=7d` ends
     where the last seven days begin. Raises ValueError with a sentence.

@@ -4,139 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+from costspan.facts.attribution_words import WORDS
 from costspan.facts.money import usd
 from costspan.ledger.faults import NoLedger
 from costspan.ledger.intake import read
 from costspan.ledger.store import Store
 from costspan.report import record
-from costspan.report.period import Period, parse
-from costspan.report.usage import Question, Report, Totals, ask, first_used_ns, last_used_ns
+from costspan.report.period import ALL, Period, parse
+from costspan.report.usage import Question, Report, Totals, ask, first_used_ns, last_used_ns, losses, without_word
+from costspan.report.values import (
+    UnpricedModel,
+    UsageDay,
+    UsagePage,
+    UsageRecord,
+    UsageRow,
+    UsageSummary,
+    UsageTotals,
+)
 from costspan.report.words import TIMES, Filter, groups
 
 _NS: Final = 1_000_000_000
 _DAY: Final = TIMES[0]
 _MOST_AT_ONCE: Final = 1_000
 _R = TypeVar("_R")
-
-
-@dataclass(frozen=True, slots=True)
-class UsageTotals:
-    """Sums over calls; amounts exact, in USD. `cost_usd` is what has a price, the next two are parts of it.
-
-    `lost_calls` and `lost_usd` are what the ledger could not take in the period, whoever it was for: told for a whole
-    period only, 0 in rows and days.
-    """
-
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_write_tokens: int
-    reasoning_tokens: int
-    cost_usd: Decimal
-    estimated_usd: Decimal
-    incomplete_usd: Decimal
-    unpriced_calls: int
-    unpriced_tokens: int
-    lost_calls: int = 0
-    lost_usd: Decimal = Decimal(0)
-
-    @property
-    def is_lower_bound(self) -> bool:
-        """Whether more was spent than `cost_usd` says: calls without a price, with a price for a part, or lost."""
-        return bool(self.unpriced_calls or self.incomplete_usd or self.lost_calls)
-
-
-@dataclass(frozen=True, slots=True)
-class UsageRow:
-    """One group: `words` has a value for each word asked by, None where nobody said."""
-
-    words: Mapping[str, str | None]
-    totals: UsageTotals
-
-
-@dataclass(frozen=True, slots=True)
-class UnpricedModel:
-    """Calls of one model that have no price, and why."""
-
-    provider: str | None
-    model: str | None
-    reason: str
-    calls: int
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class UsageSummary:
-    """The sums of groups and of all calls, as they stood at one moment; `groups` is how many groups there are."""
-
-    rows: tuple[UsageRow, ...]
-    groups: int
-    total: UsageTotals
-    days: int
-    unpriced: tuple[UnpricedModel, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class UsageDay:
-    """One calendar day in the zone that was asked for."""
-
-    day: date
-    totals: UsageTotals
-
-
-@dataclass(frozen=True, slots=True)
-class UsageRecord:
-    """One call as the ledger has it. None is not known. `units` are the counts by kind, `started_at` is in UTC."""
-
-    id: str
-    started_at: datetime | None
-    session: str | None
-    task_type: str | None
-    source: str | None
-    team: str | None
-    account: str | None
-    provider: str | None
-    host: str | None
-    client: str | None
-    operation: str | None
-    request_model: str | None
-    response_model: str | None
-    response_id: str | None
-    outcome: str | None
-    error_type: str | None
-    http_status: int | None
-    is_stream: bool | None
-    duration_s: float | None
-    first_chunk_s: float | None
-    units: Mapping[str, int]
-    cost_usd: Decimal | None
-    quality: str | None
-    price_version: str | None
-    unpriced_reason: str | None
-    trace_id: str | None
-    span_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class UsagePage:
-    """Some records, the newest first. `next` goes on after them: the `after` of the next question; None at the end."""
-
-    records: tuple[UsageRecord, ...]
-    next: str | None
-
-    def __iter__(self) -> Iterator[UsageRecord]:
-        return iter(self.records)
-
-    def __len__(self) -> int:
-        return len(self.records)
 
 
 class UsageQuery:
@@ -213,6 +109,27 @@ class UsageQuery:
         found = self._read(lambda store: record.page(store, self._filters, asked, limit, after))
         records, following = found or ((), None)
         return UsagePage(tuple(map(_record, records)), following)
+
+    def each(self, period: str | Period = "all") -> Iterator[UsageRecord]:
+        """All calls of a period, the newest first, in constant memory; the ledger is let go of between some and the next."""
+        asked, after = self._period(period, time.time()), None
+        while True:
+            some = self.records(asked, limit=_MOST_AT_ONCE, after=after)
+            yield from some
+            if some.next is None:
+                return
+            after = some.next
+
+    def lost(self) -> tuple[int, Decimal]:
+        """How many calls the ledger could not take in all time, whoever they were for, and what they cost in USD."""
+        calls, nano_usd = self._read(lambda store: losses(store, ALL)) or (0, 0)
+        return calls, usd(nano_usd)
+
+    def unattributed(self, period: str | Period = "all") -> Mapping[str, int]:
+        """For each word of the attribution, how many calls of a period have none."""
+        asked = self._period(period, time.time())
+        found = self._read(lambda store: without_word(store, self._filters, asked))
+        return MappingProxyType(found or dict.fromkeys(WORDS, 0))
 
     def _ask(self, asked: tuple[str, ...], period: str | Period, answer: Callable[[Report], _R]) -> _R | None:
         now_s = time.time()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone, tzinfo
 from typing import Final, NamedTuple
 
+from costspan.facts.attribution_words import WORDS
 from costspan.facts.money import UNKNOWN_SELLER
 from costspan.ledger.columns import COLUMNS
 from costspan.ledger.faults import LedgerError
@@ -165,7 +166,7 @@ def ask(store: Store, question: Question, now_s: float) -> Report:
         if report.total.unpriced_requests:
             report.unpriced = _unpriced(store, question)
             report.unknown_sellers = _unknown_sellers(store, question)
-        report.lost_records, report.lost_nano_usd = _losses(store, question.period)
+        report.lost_records, report.lost_nano_usd = losses(store, question.period)
     return report
 
 
@@ -187,6 +188,15 @@ def _used_ns(store: Store, filters: Iterable[words.Filter], order: str) -> int |
         condition.values,
     )
     return found[0][0] if found else None
+
+
+def without_word(store: Store, filters: Iterable[words.Filter], asked: period.Period) -> dict[str, int]:
+    """For each word of the attribution, how many of the calls have none."""
+    store.define("FOLDED", words.folded, 1)
+    condition = words.conditions(filters, asked)
+    sums = ", ".join(f"COUNT(*) - COUNT({COLUMNS[word]})" for word in WORDS)
+    (found,) = store.select(f"SELECT {sums} FROM calls WHERE {condition.sql}", condition.values)  # noqa: S608
+    return dict(zip(WORDS, found, strict=True))
 
 
 def _rows(store: Store, question: Question) -> tuple[Rows, Totals]:
@@ -265,7 +275,8 @@ def _unknown_sellers(store: Store, question: Question) -> list[str]:
     return [detail for (detail,) in found]
 
 
-def _losses(store: Store, asked: period.Period) -> tuple[int, int]:
+def losses(store: Store, asked: period.Period) -> tuple[int, int]:
+    """How many records the ledger could not take in a period, and their cost in nano-USD."""
     found = store.select(
         "SELECT COALESCE(SUM(records), 0), COALESCE(SUM(nano_usd), 0) FROM losses"
         " WHERE noted_ns >= COALESCE(?, noted_ns) AND noted_ns < COALESCE(?, noted_ns + 1)",

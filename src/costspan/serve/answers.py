@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from decimal import Decimal
+from typing import Final
 
 from costspan.report.period import Period
-from costspan.report.query import UnpricedModel, UsageRow, UsageTotals
+from costspan.report.values import UnpricedModel, UsageDay, UsagePage, UsageRow, UsageTotals
 from costspan.serve import parameters
 from costspan.serve.asked import Asked
+from costspan.serve.parameters import Parameter, whole
+from costspan.serve.problems import RequestError, mistaken
 
-_NS = 1_000_000_000
+_NS: Final = 1_000_000_000
+_DAY_NS: Final = 86_400 * _NS
+_MOST_DAYS: Final = 3_700
+_MOST_RECORDS: Final = 1_000
+LIMIT: Final = Parameter(
+    "limit", "So many records at most.", whole(1, _MOST_RECORDS),
+    {"type": "integer", "minimum": 1, "maximum": _MOST_RECORDS}, default="100",
+)  # fmt: skip
+AFTER: Final = Parameter("after", "Go on after a page: its `next`.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +61,19 @@ class Summary:
     unpriced: tuple[UnpricedModel, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Daily:
+    """The sums of each calendar day of the period so far, days without a call included."""
+
+    period: AskedPeriod
+    days: tuple[UsageDay, ...]
+
+
 def tokens(asked: Asked) -> Tokens:
     """`GET /v1/usage/tokens`."""
     query = asked.query
     all_time, this_month = query.total(), query.this_month()
-    return Tokens(_own(this_month, asked), _own(all_time, asked), query.last_used(), str(asked.time_zone))
+    return Tokens(own(this_month, asked), own(all_time, asked), query.last_used(), str(asked.time_zone))
 
 
 def summary(asked: Asked) -> Summary:
@@ -63,9 +83,30 @@ def summary(asked: Asked) -> Summary:
     found = asked.query.summary(*by or ("total",), period=period, top=asked.values[parameters.TOP.name])
     rows = found.rows if by else ()
     return Summary(
-        told(period, asked.time_zone), by, rows, found.groups if by else 0, _own(found.total, asked), found.days,
+        told(period, asked.time_zone), by, rows, found.groups if by else 0, own(found.total, asked), found.days,
         found.unpriced,
     )  # fmt: skip
+
+
+def daily(asked: Asked) -> Daily:
+    """`GET /v1/usage/daily`."""
+    period = asked.period("30d")
+    end_ns = min(period.end_ns or time.time_ns(), time.time_ns())
+    if period.start_ns is not None and end_ns - period.start_ns > _MOST_DAYS * _DAY_NS:
+        expected = f"a period of at most {_MOST_DAYS:,} days"
+        name = next(each.name for each in (parameters.FROM, parameters.PERIOD) if each.name in asked.values)
+        raise RequestError(400, f"{name} is too far back: expected {expected}", field=name, expected=expected)
+    return Daily(told(period, asked.time_zone), asked.query.daily(period))
+
+
+def records(asked: Asked) -> UsagePage:
+    """`GET /v1/usage/records`."""
+    period, values = asked.period(), asked.values
+    after = values.get(AFTER.name)
+    try:
+        return asked.query.records(period, limit=values[LIMIT.name], after=after)
+    except ValueError:
+        raise mistaken(AFTER.name, str(after), "what came as `next` with the page before") from None
 
 
 def told(period: Period, zone: tzinfo) -> AskedPeriod:
@@ -77,6 +118,6 @@ def _moment(at_ns: int | None, zone: tzinfo) -> datetime | None:
     return None if at_ns is None else datetime.fromtimestamp(at_ns // _NS, zone)
 
 
-def _own(totals: UsageTotals, asked: Asked) -> UsageTotals:
+def own(totals: UsageTotals, asked: Asked) -> UsageTotals:
     """The totals without what the ledger lost, where that is not for all eyes: nobody knows whose it was."""
     return totals if asked.caller.sees_all else replace(totals, lost_calls=0, lost_usd=Decimal(0))

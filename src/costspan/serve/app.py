@@ -17,8 +17,9 @@ from starlette.routing import BaseRoute, Mount
 from starlette.routing import Route as Way
 from starlette.staticfiles import StaticFiles
 
+from costspan.budgets.policy import PolicyError
 from costspan.ledger.faults import LedgerError
-from costspan.serve import openapi, shapes
+from costspan.serve import bodies, openapi, shapes
 from costspan.serve.asked import Asked, Served
 from costspan.serve.door import Door, log
 from costspan.serve.page import page
@@ -26,7 +27,8 @@ from costspan.serve.problems import RequestError
 from costspan.serve.routes import JSON, ROUTES, Route
 
 STATIC: Final = Path(__file__).with_name("static")
-_BUSY: Final = "the ledger cannot be read at the moment; the log of the server says why"
+_MOST_BYTES: Final = 1_000_000
+_BUSY: Final = "what the answer is made of cannot be read at the moment; the log of the server says why"
 
 
 def build(
@@ -49,7 +51,8 @@ def build(
     app = Starlette(
         routes=routes,
         exception_handlers={
-            RequestError: _refused, HTTPException: _not_found, LedgerError: _unreadable, Exception: _fault,
+            RequestError: _refused, HTTPException: _not_found, LedgerError: _unreadable, PolicyError: _unreadable,
+            Exception: _fault,
         },
     )  # fmt: skip
     app.state.served = Served(ledger, time_zone, overrides, budgets)
@@ -65,8 +68,11 @@ def as_json(value: Any, status: int = 200, headers: Mapping[str, str] | None = N
 def _endpoint(route: Route) -> Any:
     async def endpoint(request: Request) -> Response:
         asked = Asked.of(request, route.parameters)
+        if route.body is not None:
+            asked.body = bodies.understood(route.body, bodies.parsed(await bodies.read_json(request, _MOST_BYTES)))
         # Reading a file takes time: in a thread, with a connection of its own.
-        return as_json(await run_in_threadpool(route.work, asked))
+        answer = await run_in_threadpool(route.work, asked)
+        return answer if isinstance(answer, Response) else as_json(answer)
 
     return endpoint
 

@@ -16,6 +16,7 @@ from costspan.report.period import Period
 from costspan.report.query import UsageQuery
 from costspan.report.words import SIGNS, Filter
 from costspan.serve import parameters
+from costspan.serve.label_limits import LabelLimits
 from costspan.serve.parameters import Parameter
 from costspan.serve.problems import RequestError
 
@@ -47,6 +48,7 @@ class Served:
     time_zone: tzinfo = timezone.utc
     overrides: Path | None = None
     budgets: Path | None = None
+    limits: LabelLimits = field(default_factory=LabelLimits)
 
     @cached_property
     def prices(self) -> Prices:
@@ -61,6 +63,8 @@ class Asked:
         self, served: Served, caller: Caller, given: Sequence[tuple[str, str]], known: Sequence[Parameter]
     ) -> None:
         self.served = served
+        #: What the body says, where the route takes one.
+        self.body: Any = None
         self.caller = caller
         self.values: dict[str, Any] = parameters.read(given, known)
         self.time_zone: tzinfo = self.values.get(parameters.TIME_ZONE.name) or served.time_zone

@@ -17,10 +17,14 @@ _REFUSALS: Final[Mapping[int, str]] = {
     400: "A parameter is mistaken: `field` names it.",
     401: "The server wants a token.",
     403: "The token does not reach that far.",
+    404: "Nothing is there: an unknown path, or a server without budgets.",
     421: "The name by which the server was called is none of its own.",
     429: "Too many requests.",
+    501: "A form that needs an extra of the server.",
     503: "The ledger cannot be read now.",
 }
+#: What a route may answer that takes a body.
+_OF_BODIES: Final[Mapping[int, str]] = {413: "The body is too long.", 415: "The body is not what it should be."}
 
 
 def document() -> dict[str, Any]:
@@ -52,21 +56,33 @@ def document() -> dict[str, Any]:
 
 
 def _operation(route: Route, named: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **_plain(_id(route), route.summary, shapes.schema(route.answer, named)),
+    schema = shapes.schema(route.answer, named) if route.answer else {"type": "string"}
+    told: dict[str, Any] = {
+        **_plain(_id(route), route.summary, schema, route.media),
         "parameters": [_parameter(each) for each in route.parameters],
     }
+    if route.body is not None:
+        content = {JSON: {"schema": shapes.schema(route.body, named, is_told=False)}}
+        told["requestBody"] = {"required": True, "content": content}
+        told["responses"] |= _refused(_OF_BODIES)
+    return told
 
 
 def _id(route: Route) -> str:
-    return "_".join([route.method.lower(), *route.path.strip("/").split("/")[1:]])
+    return "_".join([route.method.lower(), *route.path.removeprefix("/v1").strip("/").split("/")])
 
 
-def _plain(name: str, summary: str, schema: dict[str, Any]) -> dict[str, Any]:
-    answers: dict[str, Any] = {"200": {"description": "The answer.", "content": {JSON: {"schema": schema}}}}
-    for status, said in _REFUSALS.items():
-        answers[str(status)] = {"description": said, "content": {problems.MEDIA_TYPE: {"schema": _PROBLEM}}}
+def _plain(name: str, summary: str, schema: dict[str, Any], media: tuple[str, ...] = (JSON,)) -> dict[str, Any]:
+    content = {kind: {"schema": schema} for kind in media}
+    answers = {"200": {"description": "The answer.", "content": content}, **_refused(_REFUSALS)}
     return {"operationId": name, "summary": summary, "responses": answers}
+
+
+def _refused(refusals: Mapping[int, str]) -> dict[str, Any]:
+    return {
+        str(status): {"description": said, "content": {problems.MEDIA_TYPE: {"schema": _PROBLEM}}}
+        for status, said in refusals.items()
+    }
 
 
 def _parameter(one: Parameter) -> dict[str, Any]:

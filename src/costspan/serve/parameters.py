@@ -126,8 +126,8 @@ def read(given: Sequence[tuple[str, str]], known: Sequence[Parameter]) -> dict[s
 def _read(parameter: Parameter, text: str) -> Any:
     try:
         return parameter.read(text)
-    except ValueError as expected:
-        raise mistaken(parameter.name, text, str(expected)) from None
+    except (ValueError, OverflowError) as fault:
+        raise mistaken(parameter.name, text, str(fault).rpartition("expected ")[2]) from None
 
 
 def filters(values: Mapping[str, Any]) -> tuple[Filter, ...]:

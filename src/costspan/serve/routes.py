@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from costspan.serve import answers
+from costspan.serve import answers, exports, exposition, prices, standing, stats
 from costspan.serve.asked import Asked
 from costspan.serve.parameters import BY, CHOICE, FILTERS, TIME_ZONE, TOP, Parameter
 
@@ -13,14 +13,18 @@ JSON: Final = "application/json"
 
 
 class Route(NamedTuple):
-    """One route. `work` answers a request in a thread of its own, with a value of the class `answer`."""
+    """One route. `work` answers a request in a thread of its own: with a value of the class `answer`, or where there is none with
+    a response of one of the types `media`. `body` is the class of what a request has to bring.
+    """
 
     path: str
     summary: str
     work: Callable[[Asked], Any]
-    answer: type
+    answer: type | None = None
     parameters: tuple[Parameter, ...] = ()
     method: str = "GET"
+    body: type | None = None
+    media: tuple[str, ...] = (JSON,)
 
 
 ROUTES: Final = (
@@ -28,4 +32,17 @@ ROUTES: Final = (
           (*FILTERS, TIME_ZONE)),
     Route("/v1/usage/summary", "The sums of each group (by default of each model), and of all.", answers.summary,
           answers.Summary, (BY, TOP, *CHOICE)),
+    Route("/v1/usage/daily", "The sums of each calendar day, by default of the last 30.", answers.daily, answers.Daily, CHOICE),
+    Route("/v1/usage/records", "Calls, the newest first, in pages.", answers.records, answers.UsagePage,
+          (answers.LIMIT, answers.AFTER, *CHOICE)),
+    Route("/v1/stats", "Averages, how calls ended, how sure the amounts are, what has no attribution.", stats.stats, stats.Stats,
+          CHOICE),
+    Route("/v1/models", "Models of the price table and their rates.", prices.models, prices.ModelPrices, prices.CHOICE),
+    Route("/v1/cost", "What a call would cost, and why; nothing is booked.", prices.cost, prices.CostAnswer, method="POST",
+          body=prices.CostQuestion),
+    Route("/v1/budgets", "How the budgets of the server's budgets.yaml stand.", standing.budgets, standing.Budgets),
+    Route("/v1/export", "All calls that were chosen, as a file.", exports.export, None, (exports.FORM, *CHOICE),
+          media=(exports.CSV, exports.LINES, exports.PARQUET)),
+    Route("/metrics", "The sums of this month and the one before, for Prometheus.", exposition.metrics, None, (*FILTERS, TIME_ZONE),
+          media=(exposition.MEDIA_TYPE,)),
 )  # fmt: skip

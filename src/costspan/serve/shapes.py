@@ -36,6 +36,12 @@ def members(of: type) -> Mapping[str, Any]:
     return found
 
 
+def required(of: type[Any]) -> list[str]:
+    """The fields that whoever makes a value has to say."""
+    missing = dataclasses.MISSING
+    return [each.name for each in dataclasses.fields(of) if each.default is missing and each.default_factory is missing]
+
+
 def plain(value: Any) -> Any:
     """The value as JSON has it: exact amounts are text, moments have their offset."""
     if value is None or isinstance(value, (str, int, float)):
@@ -64,26 +70,28 @@ _AS_TEXT: Final[dict[type, Callable[[Any], str]]] = {
 }
 
 
-def schema(of: Any, named: dict[str, Any]) -> dict[str, Any]:
-    """The JSON schema of a type. Those of dataclasses are put into `named`, and referred to."""
+def schema(of: Any, named: dict[str, Any], *, is_told: bool = True) -> dict[str, Any]:
+    """The JSON schema of a type. Those of dataclasses are put into `named`, and referred to. What the server tells has every
+    member; of what it is told, fields with a default may be missing.
+    """
     if of in _PLAIN:
         return dict(_PLAIN[of])
     origin, parts = typing.get_origin(of), typing.get_args(of)
     if origin in {typing.Union, types.UnionType}:
-        return _either([schema(each, named) for each in parts])
+        return _either([schema(each, named, is_told=is_told) for each in parts])
     if origin in {tuple, list}:
-        return {"type": "array", "items": schema(parts[0], named)}
+        return {"type": "array", "items": schema(parts[0], named, is_told=is_told)}
     if origin is not None:  # a mapping of texts
-        return {"type": "object", "additionalProperties": schema(parts[1], named)}
+        return {"type": "object", "additionalProperties": schema(parts[1], named, is_told=is_told)}
     if of.__name__ not in named:
         named[of.__name__] = {}  # before its members: one may refer to it
-        told = members(of)
+        members_of = members(of)
         named[of.__name__] = {
             "type": "object",
             "description": " ".join((of.__doc__ or "").split()),
-            "required": list(told),
+            "required": list(members_of) if is_told else required(of),
             "additionalProperties": False,
-            "properties": {name: schema(each, named) for name, each in told.items()},
+            "properties": {name: schema(each, named, is_told=is_told) for name, each in members_of.items()},
         }
     return {"$ref": f"#/components/schemas/{of.__name__}"}
 

@@ -1,0 +1,121 @@
+"""What a question to the ledger is answered with: plain values, amounts exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class UsageTotals:
+    """Sums over calls; amounts exact, in USD. `cost_usd` is what has a price, the next two are parts of it.
+
+    `lost_calls` and `lost_usd` are what the ledger could not take in the period, whoever it was for: told for a whole
+    period only, 0 in rows and days.
+    """
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    cost_usd: Decimal
+    estimated_usd: Decimal
+    incomplete_usd: Decimal
+    unpriced_calls: int
+    unpriced_tokens: int
+    lost_calls: int = 0
+    lost_usd: Decimal = Decimal(0)
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether more was spent than `cost_usd` says: calls without a price, with a price for a part, or lost."""
+        return bool(self.unpriced_calls or self.incomplete_usd or self.lost_calls)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """One group: `words` has a value for each word asked by, None where nobody said."""
+
+    words: Mapping[str, str | None]
+    totals: UsageTotals
+
+
+@dataclass(frozen=True, slots=True)
+class UnpricedModel:
+    """Calls of one model that have no price, and why."""
+
+    provider: str | None
+    model: str | None
+    reason: str
+    calls: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSummary:
+    """The sums of groups and of all calls, as they stood at one moment; `groups` is how many groups there are."""
+
+    rows: tuple[UsageRow, ...]
+    groups: int
+    total: UsageTotals
+    days: int
+    unpriced: tuple[UnpricedModel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageDay:
+    """One calendar day in the zone that was asked for."""
+
+    day: date
+    totals: UsageTotals
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """One call as the ledger has it. None is not known. `units` are the counts by kind, `started_at` is in UTC."""
+
+    id: str
+    started_at: datetime | None
+    session: str | None
+    task_type: str | None
+    source: str | None
+    team: str | None
+    account: str | None
+    provider: str | None
+    host: str | None
+    client: str | None
+    operation: str | None
+    request_model: str | None
+    response_model: str | None
+    response_id: str | None
+    outcome: str | None
+    error_type: str | None
+    http_status: int | None
+    is_stream: bool | None
+    duration_s: float | None
+    first_chunk_s: float | None
+    units: Mapping[str, int]
+    cost_usd: Decimal | None
+    quality: str | None
+    price_version: str | None
+    unpriced_reason: str | None
+    trace_id: str | None
+    span_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsagePage:
+    """Some records, the newest first. `next` goes on after them: the `after` of the next question; None at the end."""
+
+    records: tuple[UsageRecord, ...]
+    next: str | None
+
+    def __iter__(self) -> Iterator[UsageRecord]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
