@@ -43,6 +43,7 @@ TESTS = (
     "test_voyage",
     "test_huggingface",
     "test_huggingface_replay",
+    "test_azure_inference",
 )
 TOOLS = ("pytest>=9", "pytest-asyncio>=1", "pytest-randomly>=5", "pytest-xdist>=3", "hypothesis")
 

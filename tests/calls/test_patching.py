@@ -215,7 +215,7 @@ def test_a_module_that_comes_late_is_patched_once(tmp_path: Path, monkeypatch: p
 
 INTERACTIONS = "google.genai._gaos"
 #: How many points a library has, where it is not two classes with two methods each.
-_POINTS = {"bedrock": 7, "mistralai": 2, "voyageai": 2, "huggingface": 1}
+_POINTS = {"bedrock": 7, "mistralai": 2, "voyageai": 2, "huggingface": 1, "azure_inference": 2}
 
 
 def _is_installed(client: Client) -> bool:

@@ -20,6 +20,7 @@ WAITED_FOR = {
     "cohere": "cohere.core.http_client",
     "voyageai": "voyageai.api_resources.api_requestor",
     "huggingface": "huggingface_hub.inference._client",
+    "azure_inference": "azure.ai.inference",
 }
 
 #: Where other versions and variants of a library have that module; the first that is imported counts.
@@ -49,7 +50,6 @@ SERVICES = {"bedrock": ("bedrock-runtime", "bedrock-agent-runtime")}
 NOT_WATCHED = {
     "google.generativeai": "google-generativeai",
     "vertexai.generative_models": "google-cloud-aiplatform",
-    "azure.ai.inference": "azure-ai-inference",
     "xai_sdk": "xai-sdk",
     "openrouter": "openrouter",
     "claude_agent_sdk": "claude-agent-sdk",

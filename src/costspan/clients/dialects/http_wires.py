@@ -82,6 +82,11 @@ class _AsyncWire(_Wire):
         await self._inner.aclose()
 
 
+def along(reader: Reader, source: Any) -> Any:
+    """The pieces of a body, of either sort, as the reader lets them pass."""
+    return _AsyncPassing(reader, source) if hasattr(source, "__anext__") else _passing(reader, source)
+
+
 def watch_closing(observed: ObservedStream, response: Any) -> None:
     """Learn of a response that is closed from outside, while our iterator is not running.
 
