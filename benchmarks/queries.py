@@ -23,7 +23,7 @@ from tests.support.promtools import ROOT, program, prometheus
 
 from costspan import names
 from costspan.alerting.series import BUDGET_LABEL, EVERY_LABEL, PERIOD_LABEL, RECORDED, WEEKDAY_LABEL, WINDOW_LABEL
-from costspan.budgets.policy import load
+from costspan.budgets.reading import load
 from costspan.names import DURATION_BUCKETS_S, METRICS, Metric, prometheus_label
 
 _DAYS: Final = 30

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from costspan.alerting import compiled
-from costspan.budgets.policy import load, receivers
+from costspan.budgets.reading import load
+from costspan.budgets.receivers import receivers
 from stack.compose import ROOT
 
 FILE: Final = ROOT / "prometheus" / "alertmanager.yml"

@@ -14,12 +14,12 @@ from grafana.source.panels import BLUE, NO_COLOUR, ORANGE, RED, Json, Look, bar,
 from grafana.source.promql import title
 
 from costspan.alerting.series import BUDGET_LABEL, EVERY_LABEL, OWNER_LABEL
-from costspan.budgets.policy import DIMENSIONS
+from costspan.budgets.policy import COUNTED_DIMENSIONS
 from costspan.names import prometheus_label
 
 _NO_RULES: Final = Look(nothing="no spend yet, or no rules: see docs/budgets.md")
 _NO_BUDGETS: Final = "no budgets: see docs/budgets.md"
-_DIMENSION: Final = {prometheus_label(name): title(word) for word, name in DIMENSIONS.items()}
+_DIMENSION: Final = {prometheus_label(name): title(word) for word, name in COUNTED_DIMENSIONS.items()}
 _KEYS: Final = {BUDGET_LABEL: "Budget", EVERY_LABEL: "Period", signals.EACH_LABEL: "For", OWNER_LABEL: "Owner"}
 _STATES: Final = {
     signals.BELOW: ("fine", NO_COLOUR),

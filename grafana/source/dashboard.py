@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from grafana.source.panels import DATA_SOURCE, Json
 from grafana.source.promql import NO_FILTERS, Filters, selector, title
 
-from costspan.budgets.policy import DIMENSIONS
+from costspan.budgets.policy import COUNTED_DIMENSIONS
 from costspan.names import REQUESTS, prometheus_label
 
 #: The classic model: every Grafana from 10 on reads it. https://grafana.com/docs/grafana/latest/dashboards/
@@ -101,7 +101,7 @@ def _variables(filters: Filters) -> Iterator[Json]:
     """A filter for each word; each offers what is left by those before it."""
     for index, word in enumerate(filters):
         series = selector(REQUESTS, Filters(filters[:index]))
-        asked = f"label_values({series}, {prometheus_label(DIMENSIONS[word])})"
+        asked = f"label_values({series}, {prometheus_label(COUNTED_DIMENSIONS[word])})"
         yield choice(word, asked)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from costspan.alerting import calendar
 from costspan.alerting.series import WEEKDAY_LABEL
 from costspan.alerting.spend import difference, growth, indented
-from costspan.budgets.policy import DIMENSIONS
+from costspan.budgets.policy import COUNTED_DIMENSIONS
 from costspan.facts.attribution_words import SOURCE, TASK_TYPE, TEAM
 from costspan.names import REQUESTS, UNKNOWN, WEEKDAY, Metric, prometheus_label
 
@@ -40,18 +40,18 @@ _SAME_DATE_S: Final = 13 * 3_600
 
 
 class Filters(tuple[str, ...]):
-    """The filters that a dashboard offers: words of `DIMENSIONS`, each a variable of the same name."""
+    """The filters that a dashboard offers: words of `COUNTED_DIMENSIONS`, each a variable of the same name."""
 
     __slots__ = ()
 
     def matchers(self, metric: Metric) -> list[str]:
         """The matchers of a metric; a ValueError where it lacks the label, because a panel would ignore a filter."""
         for word in self:
-            if DIMENSIONS[word] not in metric.labels:
+            if COUNTED_DIMENSIONS[word] not in metric.labels:
                 raise ValueError(
-                    f"{metric.name} has no {DIMENSIONS[word]}: it cannot be shown under the filter {word!r}"
+                    f"{metric.name} has no {COUNTED_DIMENSIONS[word]}: it cannot be shown under the filter {word!r}"
                 )
-        return [f'{prometheus_label(DIMENSIONS[word])}=~"${word}"' for word in self]
+        return [f'{prometheus_label(COUNTED_DIMENSIONS[word])}=~"${word}"' for word in self]
 
 
 NO_FILTERS: Final = Filters()
@@ -61,7 +61,7 @@ SESSION_FILTERS: Final = Filters(("model", SOURCE, TASK_TYPE))
 
 
 def title(word: str) -> str:
-    """A word of `DIMENSIONS` as people read it."""
+    """A word of `COUNTED_DIMENSIONS` as people read it."""
     return word.replace("_", " ").capitalize()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from costspan.alerting import compiled
-from costspan.budgets.policy import load
+from costspan.budgets.reading import load
 from costspan.facts.money import NANO_PER_USD
 from stack import HASTE, Stack, routes
 from stack.chaos.load import Agent

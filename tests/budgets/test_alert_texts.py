@@ -12,7 +12,7 @@ import yaml
 from test_rules import amtool
 
 from costspan.alerting import compiled
-from costspan.budgets.policy import parse
+from costspan.budgets.reading import parse
 from promtools import ROOT, promtool
 
 TEMPLATES = ROOT / "prometheus" / "templates" / "*.tmpl"

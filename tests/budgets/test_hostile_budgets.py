@@ -18,7 +18,9 @@ from test_rules import amtool
 import costspan.alerting
 from costspan.alerting import compiled, literals
 from costspan.alerting.rules import OWNER_LABEL
-from costspan.budgets.policy import DIMENSIONS, Budget, Policy, PolicyError, parse, receivers
+from costspan.budgets.policy import COUNTED_DIMENSIONS, DIMENSIONS, Budget, Policy, PolicyError
+from costspan.budgets.reading import parse
+from costspan.budgets.receivers import receivers
 from costspan.names import COST_USD, prometheus_label
 from promtools import program, prometheus, promtool
 
@@ -142,7 +144,7 @@ def crosses(folder: Path, texts: list[str]) -> None:
 
 def _spend(text: str) -> str:
     chosen = ", ".join(
-        f"{prometheus_label(label)}={json.dumps(text, ensure_ascii=False)}" for label in DIMENSIONS.values()
+        f"{prometheus_label(label)}={json.dumps(text, ensure_ascii=False)}" for label in COUNTED_DIMENSIONS.values()
     )
     return f'{COST_USD.prometheus}{{llm_period="197001", {chosen}}}'
 
@@ -162,7 +164,7 @@ def told_alone(folder: Path, owners: list[str]) -> None:
 def everywhere(text: str) -> dict[str, Any]:
     """A budget that has a text wherever it may have one: alone and beside another in a list."""
     values = [text, "another"]
-    return {"owner": text, "scope": {word: text if at % 2 else values for at, word in enumerate(DIMENSIONS)}}
+    return {"owner": text, "scope": {word: text if at % 2 else values for at, word in enumerate(COUNTED_DIMENSIONS)}}
 
 
 def proved(texts: list[str], folder: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from stack import Stack, routes
 
 from costspan.alerting import compiled, series
-from costspan.budgets.policy import load
+from costspan.budgets.reading import load
 from costspan.names import COST_USD
 from stack_clients import needing_programs, post, request
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from costspan.alerting import as_yaml, calendar, compiled, series
 from costspan.alerting.rule import BUDGET_COMPONENT, METER_COMPONENT
-from costspan.budgets.policy import Policy, load, parse
+from costspan.budgets.policy import Policy
+from costspan.budgets.reading import load, parse
 from costspan.cli import commands
 from costspan.names import DURATION_S, HISTOGRAM, METRICS, prometheus_label
 from promtools import ROOT, has_real_dates, program, prometheus, promtool
@@ -368,7 +369,7 @@ def test_compile_refuses_a_bad_file_with_its_lines_and_writes_nothing(tmp_path: 
     bad.write_text("budgets:\n  - name: a\n    period: never\n    limit_usd: 1\n")
     done = costspan("compile", bad, "--out", tmp_path / "out")
     assert done.exit_code == 1
-    assert done.output == f"{bad}:3: budgets[0].period: is 'never': expected one of day, month\n"
+    assert done.output == f"{bad}:3: budgets[0].period: is 'never': expected one of day, week, month, session\n"
     assert not (tmp_path / "out").exists()
 
 

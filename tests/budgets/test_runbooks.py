@@ -13,7 +13,7 @@ import pytest
 from costspan.alerting import calendar, compiled
 from costspan.alerting.literals import labels, selector
 from costspan.alerting.rules import GROUPS
-from costspan.budgets.policy import load
+from costspan.budgets.reading import load
 from promtools import ROOT, has_real_dates, promtool
 
 PAGES = ROOT / "prometheus" / "runbooks"

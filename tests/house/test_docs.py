@@ -20,7 +20,7 @@ import show_decisions
 import show_settings
 import show_telemetry
 from costspan import names
-from costspan.budgets import policy
+from costspan.budgets import reading
 from costspan.cli.commands import costspan
 from costspan.pricing.overrides import read_overrides
 from costspan.settings import SETTINGS
@@ -144,7 +144,7 @@ def test_yaml_on_a_page_is_accepted(block: Block, tmp_path: Path) -> None:
     if block.text.startswith("scrape_configs:"):
         promtool("check", "config", "--syntax-only", file)
         return
-    readers: dict[str, Callable[[Path], object]] = {"budgets": policy.load, "prices": read_overrides}
+    readers: dict[str, Callable[[Path], object]] = {"budgets": reading.load, "prices": read_overrides}
     (reader,) = [read for key, read in readers.items() if re.search(rf"^{key}:", block.text, re.MULTILINE)]
     reader(file)
 

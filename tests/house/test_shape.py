@@ -410,7 +410,6 @@ LONG: Final = 40
 LONGER: Final = {
     "grafana/source/signals.py": "a table: every signal of every panel once, with its expression",
     "src/costspan/calls/engine.py": "one call, whole or streamed: every rule of finishing once in one place",
-    "src/costspan/budgets/policy.py": "one reader for one file format, with a sentence for every mistake in it",
 }
 
 

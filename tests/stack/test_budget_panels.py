@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from costspan.alerting import compiled
-from costspan.budgets.policy import load, parse
+from costspan.budgets.reading import load, parse
 from panel_fleet import Call, Fleet, Process
 from panel_queries import Query, ask, filled, filters, queries
 from promtools import ROOT, Server, prometheus

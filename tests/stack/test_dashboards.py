@@ -15,7 +15,7 @@ from grafana.source.signals import EACH_LABEL
 
 from costspan import names
 from costspan.alerting.series import FOREIGN_LABELS, FOREIGN_METRICS, RECORDED
-from costspan.budgets.policy import load
+from costspan.budgets.reading import load
 from costspan.names import METRICS, prometheus_label
 from dashboard_page import grafanas_code
 from panel_queries import Query, filters, queries

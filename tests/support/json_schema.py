@@ -11,6 +11,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "array": lambda value: isinstance(value, list),
     "string": lambda value: isinstance(value, str),
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "boolean": lambda value: isinstance(value, bool),
     "integer": lambda value: _TYPES["number"](value) and value % 1 == 0,
 }
 # The type that a word speaks of (a value of another type is not its concern), and what it says.
@@ -35,30 +36,35 @@ def violations(schema: dict[str, Any], value: Any, part: dict[str, Any] | None =
     return [word for word in said if word not in _SILENT and not _holds(schema, said, word, value)]
 
 
-def _holds(schema: dict[str, Any], part: dict[str, Any], word: str, value: Any) -> bool:  # noqa: PLR0911 - one for each word
+def _holds(schema: dict[str, Any], part: dict[str, Any], word: str, value: Any) -> bool:
     said = part[word]
     if word in _WORDS:
         kind, holds = _WORDS[word]
         return not _TYPES[kind](value) or holds(value, said)
-    match word:
-        case "type":
-            return _TYPES[said](value)
-        case "enum":
-            return value in said
-        case "not":
-            return bool(violations(schema, value, said))
-        case "oneOf":
-            return sum(not violations(schema, value, each) for each in said) == 1
-        case "$ref":
-            return not violations(schema, value, schema["$defs"][said.removeprefix("#/$defs/")])
-        case "items":
-            return not any(violations(schema, each, said) for each in _list(value))
-        case "properties":
-            return not any(violations(schema, _dict(value)[key], said[key]) for key in said if key in _dict(value))
-        case "additionalProperties":
-            return not (_dict(value).keys() - part["properties"].keys())
-        case _:
-            raise AssertionError(f"the schema uses {word!r}, which the tests do not know")
+    if word not in _PARTS:
+        raise AssertionError(f"the schema uses {word!r}, which the tests do not know")
+    return _PARTS[word](schema, part, said, value)
+
+
+def _fits(schema: dict[str, Any], value: Any, said: Any) -> bool:
+    return not violations(schema, value, said)
+
+
+_PARTS: dict[str, Callable[[dict[str, Any], dict[str, Any], Any, Any], bool]] = {
+    "type": lambda _, __, said, value: _TYPES[said](value),
+    "enum": lambda _, __, said, value: value in said,
+    "const": lambda _, __, said, value: type(value) is type(said) and value == said,
+    "not": lambda schema, _, said, value: not _fits(schema, value, said),
+    "allOf": lambda schema, _, said, value: all(_fits(schema, value, each) for each in said),
+    "anyOf": lambda schema, _, said, value: any(_fits(schema, value, each) for each in said),
+    "oneOf": lambda schema, _, said, value: sum(_fits(schema, value, each) for each in said) == 1,
+    "$ref": lambda schema, _, said, value: _fits(schema, value, schema["$defs"][said.removeprefix("#/$defs/")]),
+    "items": lambda schema, _, said, value: all(_fits(schema, each, said) for each in _list(value)),
+    "properties": lambda schema, _, said, value: all(
+        _fits(schema, _dict(value)[key], said[key]) for key in said if key in _dict(value)
+    ),
+    "additionalProperties": lambda _, part, __, value: not (_dict(value).keys() - part["properties"].keys()),
+}
 
 
 def _list(value: Any) -> list[Any]:

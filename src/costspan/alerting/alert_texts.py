@@ -12,7 +12,7 @@ from urllib.parse import quote
 from costspan.alerting import literals
 from costspan.alerting.periods import PERIOD_RULES
 from costspan.alerting.series import BUDGET_LABEL, BUDGET_PROJECTED, BUDGET_SPEND_TOKENS, BUDGET_SPEND_USD
-from costspan.budgets.policy import DIMENSIONS, USD
+from costspan.budgets.policy import COUNTED_DIMENSIONS, REQUESTS, TOKENS, USD
 from costspan.names import REQUEST_MODEL, SOURCE, TASK_TYPE, TEAM, prometheus_label
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ USAGE_PAGE: Final = "costspan-usage"
 
 _CAUSES: Final = tuple(prometheus_label(word) for word in (TEAM, TASK_TYPE, SOURCE, REQUEST_MODEL))
 _MOST_CAUSES: Final = 3
+_UNIT_WORDS: Final = {USD: "USD", TOKENS: "tokens", REQUESTS: "calls"}
 _CENTS_FROM: Final = Decimal(1)
 
 
@@ -36,12 +37,12 @@ def number(value: Decimal) -> str:
 
 def told(budget: Budget) -> str:
     """The limit in words, e.g. `5 USD a day`."""
-    return f"{number(budget.limit)} {_unit(budget)} a {budget.period}"
+    return f"{number(budget.limit)} {unit(budget)} {budget.span.every}"
 
 
 def each_label(budget: Budget) -> str:
     """The label of which every value has the limit for itself, or nothing."""
-    return prometheus_label(DIMENSIONS[budget.each]) if budget.each else ""
+    return prometheus_label(COUNTED_DIMENSIONS[budget.each]) if budget.each else ""
 
 
 def titled(budget: Budget) -> str:
@@ -64,11 +65,11 @@ def scope(budget: Budget) -> str:
 def spent(budget: Budget) -> str:
     """What is spent of the limit, and where the pace leads."""
     series = BUDGET_SPEND_USD if budget.unit == USD else BUDGET_SPEND_TOKENS
-    said = f"Spent: {_amount(budget, _of(budget, series))} of {number(budget.limit)} {_unit(budget)}."
+    said = f"Spent: {_amount(budget, _of(budget, series))} of {number(budget.limit)} {unit(budget)}."
     if not budget.limit:
         return said
     leads = _amount(budget, f"{_of(budget, BUDGET_PROJECTED)} * {number(budget.limit)}")
-    return f"{said} At this pace: {leads} {_unit(budget)} at the end of the {budget.period}."
+    return f"{said} At this pace: {leads} {unit(budget)} at the end of the {budget.span.noun}."
 
 
 def dearest(budget: Budget, series: Series | None = None, **chosen: str) -> str:
@@ -81,7 +82,7 @@ def dearest(budget: Budget, series: Series | None = None, **chosen: str) -> str:
     )
     causes = _query(budget, f"topk({_MOST_CAUSES}, sum by ({', '.join(_CAUSES)}) ({inside}) > 0)")
     words = " / ".join(f'{{{{ or $cause.Labels.{label} "unknown" }}}}' for label in _CAUSES)
-    amount = f"{{{{ $cause.Value | printf {_form(budget)} }}}} {_unit(budget)}"
+    amount = f"{{{{ $cause.Value | printf {_form(budget)} }}}} {unit(budget)}"
     return (
         f"Dearest (team / task type / source / model): {{{{ range $place, $cause := {causes} }}}}"
         f"{{{{ if $place }}}}; {{{{ end }}}}{words}: {amount}{{{{ else }}}}nothing{{{{ end }}}}."
@@ -105,15 +106,18 @@ def page(budget: Budget) -> str:
 
 def scope_matchers(budget: Budget) -> list[str]:
     """The label matchers of a budget's scope, whoever of `each` it is."""
-    return [literals.one_of(prometheus_label(DIMENSIONS[word]), values) for word, values in budget.scope.items()]
+    return [
+        literals.one_of(prometheus_label(COUNTED_DIMENSIONS[word]), values) for word, values in budget.scope.items()
+    ]
 
 
 def _word(dimension: str) -> str:
     return dimension.replace("_", " ")
 
 
-def _unit(budget: Budget) -> str:
-    return "USD" if budget.unit == USD else "tokens"
+def unit(budget: Budget) -> str:
+    """The word for what a budget counts."""
+    return _UNIT_WORDS[budget.unit]
 
 
 def _form(budget: Budget) -> str:

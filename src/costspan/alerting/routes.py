@@ -62,7 +62,7 @@ def _inhibition(policy: Policy) -> list[Content]:
     """A crossed threshold silences all lower ones of its budget and period; a full budget needs no forecast; of the
     windows in which a budget burns, the shortest tells, which is the most severe.
     """
-    crossed = sorted({percent for budget in policy.budgets for percent in budget.thresholds}, reverse=True)
+    crossed = sorted({percent for budget in policy.budgets for percent in budget.alerting}, reverse=True)
     rules: list[Content] = []
     for index, percent in enumerate(crossed[:-1]):
         lower = regex(number(each) for each in crossed[index + 1 :])

@@ -19,7 +19,7 @@ from costspan.alerting.calendar import TABLE_START, offset_s
 from costspan.alerting.periods import PERIOD_RULES
 from costspan.alerting.rules import GROUPS, THRESHOLD_ALERT, THRESHOLD_LABEL
 from costspan.alerting.series import BUDGET_LABEL, BUDGET_SPEND_TOKENS, BUDGET_SPEND_USD, PERIOD_LABEL
-from costspan.budgets.policy import DIMENSIONS, TOKENS
+from costspan.budgets.policy import COUNTED_DIMENSIONS, TOKENS
 from costspan.facts.attribution_words import MAIN_AGENT
 from costspan.facts.periods import zone
 from costspan.names import (
@@ -42,7 +42,7 @@ _MOST_TESTED: Final = 20
 _BELOW_PERCENT: Final = Decimal("0.1")
 _ELSEWHERE: Final = "elsewhere"
 
-_SOMEBODY: Final = dict(zip(DIMENSIONS, ("search", "review", MAIN_AGENT, "openai", "gpt-5"), strict=True))
+_SOMEBODY: Final = dict(zip(COUNTED_DIMENSIONS, ("search", "review", MAIN_AGENT, "openai", "gpt-5"), strict=True))
 
 
 def budget_tests(policy: Policy, rule_file: str) -> Content:
@@ -96,7 +96,9 @@ def _counts(budget: Budget, spend: _Spend) -> bool:
     return (
         any(metric == spend.metric for metric, _ in example.counters[budget.unit])
         and spend.labels[example.label] == example.now
-        and all(spend.labels[prometheus_label(DIMENSIONS[word])] in values for word, values in budget.scope.items())
+        and all(
+            spend.labels[prometheus_label(COUNTED_DIMENSIONS[word])] in values for word, values in budget.scope.items()
+        )
         and (not budget.each or spend.labels[each_label(budget)] not in {"", UNKNOWN})
     )
 
@@ -113,10 +115,13 @@ def _test(stories: list[_Story]) -> Content:
 
 
 def _crossings(budget: Budget, start: int) -> _Story:
-    thresholds = budget.thresholds[:_MOST_TESTED]
+    thresholds = budget.percents[:_MOST_TESTED]
     amounts = sorted({amount for percent in thresholds for amount in _around(budget, percent)})
     times = [f"{(start + index) * _STEP_MIN}m" for index in range(len(amounts))]
-    crossed = [[percent for percent in thresholds if amount >= _around(budget, percent)[1]] for amount in amounts]
+    crossed = [
+        [percent for percent in thresholds if percent in budget.alerting and amount >= _around(budget, percent)[1]]
+        for amount in amounts
+    ]
     tests = [_fired(budget, time, percents) for time, percents in zip(times, crossed, strict=True)]
     spent = [*_inside(budget, start, amounts), *_outside(budget, start + len(amounts))]
     return _Story(budget, spent, [*tests, _spent(budget, times[-1], amounts[-1])])
@@ -168,7 +173,7 @@ def _outside(budget: Budget, steps: int) -> Iterator[_Spend]:
     values = [f"_x{steps // 2}", f"{number(budget.limit * 10 + 10)}x{steps - steps // 2}"]
     yield _Spend(metric, _labels(budget, **{word: example.before}), values)
     for dimension in budget.scope:
-        others = {prometheus_label(DIMENSIONS[dimension]): _another(budget.scope[dimension]), word: example.now}
+        others = {prometheus_label(COUNTED_DIMENSIONS[dimension]): _another(budget.scope[dimension]), word: example.now}
         yield _Spend(metric, _labels(budget, **others), values)
     if budget.each:
         for nobody in ("", UNKNOWN):
@@ -181,8 +186,8 @@ def _another(values: tuple[str, ...]) -> str:
 
 
 def _labels(budget: Budget, **more: str) -> dict[str, str]:
-    values = {word: budget.scope[word][0] if word in budget.scope else _SOMEBODY[word] for word in DIMENSIONS}
-    named = {prometheus_label(DIMENSIONS[word]): value for word, value in values.items()}
+    values = {word: budget.scope[word][0] if word in budget.scope else _SOMEBODY[word] for word in COUNTED_DIMENSIONS}
+    named = {prometheus_label(COUNTED_DIMENSIONS[word]): value for word, value in values.items()}
     return {"job": "agents", "instance": budget.name, **named, **more}
 
 

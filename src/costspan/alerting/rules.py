@@ -98,7 +98,7 @@ def _windows(units: list[str]) -> Iterator[Content]:
 def _recorded(policy: Policy, units: list[str]) -> Iterator[Content]:
     for budget in policy.budgets:
         yield recording(_LIMIT[budget.unit], f"vector({number(budget.limit)})", _owned(budget))
-        for percent in budget.thresholds:
+        for percent in budget.percents:
             labels = {**_identity(budget), THRESHOLD_LABEL: number(percent)}
             yield recording(BUDGET_THRESHOLD, f"vector({number(percent / 100)})", labels)
         spent = _sum(budget, PERIOD_RULES[budget.period].spent[budget.unit][0], PERIOD_LABEL)
@@ -117,14 +117,14 @@ def _crossed(budget: Budget) -> str:
     """PromQL: the highest threshold that is reached. `^ 0` makes 1 of every share, also of one that is infinite."""
     used = _selected(BUDGET_USED, budget)
     reached = [
-        f"({used} >= {part}) ^ 0 * {part}" for part in (number(each / 100) for each in reversed(budget.thresholds))
+        f"({used} >= {part}) ^ 0 * {part}" for part in (number(each / 100) for each in reversed(budget.percents))
     ]
     return "\nor ".join([*reached, f"{used} ^ 0 * 0"])
 
 
 def _alerts(policy: Policy) -> Iterator[Content]:
     for budget in policy.budgets:
-        for percent in budget.thresholds:
+        for percent in budget.alerting:
             yield _threshold(budget, percent).rule(policy)
         if budget.limit:
             yield _forecast(budget).rule(policy)
@@ -175,7 +175,7 @@ def _forecast(budget: Budget) -> Alert:
         FORECAST_ALERT,
         f"{_selected(BUDGET_PROJECTED, budget)} >= 1\nand on ({PERIOD_LABEL}) {ELAPSED.name} >= {elapsed}",
         WARNING,
-        f"at this pace the {budget.period} ends above {told(budget)}",
+        f"at this pace the {budget.span.noun} ends above {told(budget)}",
         f"At the pace of {{{{ $labels.{PERIOD_LABEL} }}}} so far, {{{{ $value | humanizePercentage }}}} of {told(budget)} "
         f"will be spent at its end. {texts.spent(budget)}\n{texts.dearest(budget)}",
         held=held,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from costspan.budgets.policy import DIMENSIONS
+from costspan.budgets.policy import COUNTED_DIMENSIONS
 from costspan.names import PERIOD, POINTS_REFUSED, REFUSED_REASON, TEAM, WEEKDAY, prometheus_label
 
 #: The name of a budget.
@@ -12,7 +12,7 @@ BUDGET_LABEL: Final = "llm_budget"
 PERIOD_LABEL: Final = prometheus_label(PERIOD)
 WEEKDAY_LABEL: Final = prometheus_label(WEEKDAY)
 #: The labels by which spend is kept apart, in the order in which rules write them.
-DIMENSION_LABELS: Final = tuple(prometheus_label(attribute) for attribute in DIMENSIONS.values())
+DIMENSION_LABELS: Final = tuple(prometheus_label(attribute) for attribute in COUNTED_DIMENSIONS.values())
 #: `day` or `month`: how long the period of a budget is.
 EVERY_LABEL: Final = "llm_budget_period"
 #: The length of a window of time that moves with the clock, e.g. `1h`.

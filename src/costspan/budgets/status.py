@@ -4,38 +4,65 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from costspan.budgets.periods import PERIODS
-from costspan.budgets.policy import TOKENS
+from costspan.budgets.policy import REQUESTS, TOKENS, USD
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import zone
 from costspan.ledger.columns import COLUMNS
 
 if TYPE_CHECKING:
+    from costspan.budgets.periods import Stretch
     from costspan.budgets.policy import Budget, Policy
     from costspan.ledger.store import Store
+
+#: What of a call counts, by the unit of the limit. A call that was refused was not made.
+AMOUNT_OF: Final = {
+    USD: "coalesce(cost_nano_usd, 0)",
+    TOKENS: "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)",
+    REQUESTS: "outcome IS NOT 'refused'",
+}
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One budget at one moment. `spent` and `limit` are in USD or tokens, `value` is the value of `each`.
+    """One limit at one moment. `counted` is what is spent in nano-USD, tokens or calls, `value` is the value of `each`.
 
     `unpriced` calls have no cost: with them, `spent` of a budget in USD is a lower bound.
     """
 
     budget: Budget
-    period: str
+    stretch: Stretch
     value: str | None
-    spent: float
+    counted: int
     calls: int
     unpriced: int
-    elapsed: float
+
+    @property
+    def period(self) -> str:
+        """The label of the period."""
+        return self.stretch.label
+
+    @property
+    def elapsed(self) -> float:
+        """The part of the period that is over."""
+        return self.stretch.elapsed
+
+    @property
+    def spent(self) -> float:
+        """What is spent, in the budget's unit."""
+        return self.counted / NANO_PER_USD if self.budget.unit == USD else float(self.counted)
 
     @property
     def limit(self) -> float:
         """The budget's limit, in its unit."""
         return float(self.budget.limit)
+
+    @property
+    def over(self) -> float:
+        """What is spent above the limit, in the budget's unit."""
+        above = max(self.counted - self.budget.counted(self.budget.limit), 0)
+        return float(above / NANO_PER_USD if self.budget.unit == USD else above)
 
     @property
     def used(self) -> float | None:
@@ -50,9 +77,8 @@ class Standing:
     @property
     def crossed(self) -> str | None:
         """The highest threshold that is crossed, in percent."""
-        reached = float("inf") if self.used is None and self.spent else (self.used or 0.0) * 100
-        crossed = [percent for percent in self.budget.thresholds if float(percent) <= round(reached, 8)]
-        return f"{crossed[-1]:f}" if crossed else None
+        crossed = self.budget.reached(self.counted)
+        return f"{crossed[-1].percent:f}" if crossed else None
 
 
 def standings(policy: Policy, ledger: Store | None, now_ns: int) -> list[Standing]:
@@ -62,31 +88,27 @@ def standings(policy: Policy, ledger: Store | None, now_ns: int) -> list[Standin
 
 
 def _standings(budget: Budget, ledger: Store | None, time_zone: tzinfo, now_ns: int) -> list[Standing]:
-    period, start_ns, end_ns, elapsed = PERIODS[budget.period].around(time_zone, now_ns)
-    rows = ledger.select(*_question(budget, start_ns, end_ns)) if ledger else []
+    stretch = budget.span.around(time_zone, now_ns)
+    rows: list[tuple[Any, ...]] = ledger.select(*_question(budget, stretch)) if ledger else []
     if not rows and not budget.each:
         rows = [(None, 0, 0, 0)]
-    return [
-        Standing(budget, period, value, _amount(budget, spent), calls, unpriced, elapsed)
-        for value, spent, calls, unpriced in rows
-    ]
+    return [Standing(budget, stretch, *row) for row in rows]
 
 
-def _question(budget: Budget, start_ns: int, end_ns: int) -> tuple[str, list[object]]:
-    amount = "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)" if budget.unit == TOKENS else "cost_nano_usd"
+def _question(budget: Budget, stretch: Stretch) -> tuple[str, list[object]]:
     each = COLUMNS[budget.each] if budget.each else "NULL"
-    conditions, values = ["started_ns >= ?", "started_ns < ?"], list[object]([start_ns, end_ns])
-    for word, chosen in budget.scope.items():
-        conditions.append(f"{COLUMNS[word]} IN ({', '.join('?' * len(chosen))})")
-        values += chosen
-    if budget.each:
-        conditions.append(f"{each} IS NOT NULL")
+    chosen, values = conditions(budget)
     question = (
-        f"SELECT {each}, coalesce(sum({amount}), 0), count(*), count(unpriced_reason) FROM calls "  # noqa: S608
-        f"WHERE {' AND '.join(conditions)} GROUP BY 1 ORDER BY 2 DESC, 1"  # only words of the code; values are bound
+        f"SELECT {each}, coalesce(sum({AMOUNT_OF[budget.unit]}), 0), count(*), count(unpriced_reason) FROM calls "  # noqa: S608
+        f"WHERE started_ns >= ? AND started_ns < ?{chosen} GROUP BY 1 ORDER BY 2 DESC, 1"  # words of the code; values are bound
     )
-    return question, values
+    return question, [stretch.start_ns, stretch.end_ns, *values]
 
 
-def _amount(budget: Budget, spent: int) -> float:
-    return float(spent) if budget.unit == TOKENS else spent / NANO_PER_USD
+def conditions(budget: Budget) -> tuple[str, list[object]]:
+    """SQL that chooses the calls of a budget, to follow other conditions, and its values."""
+    chosen, values = "", list[object]()
+    for word, named in budget.scope.items():
+        chosen += f" AND {COLUMNS[word]} IN ({', '.join('?' * len(named))})"
+        values += named
+    return chosen + (f" AND {COLUMNS[budget.each]} IS NOT NULL" if budget.each else ""), values

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from costspan.alerting import compiled as files
-from costspan.alerting.alert_texts import told
-from costspan.budgets.policy import TOKENS, Policy, PolicyError, load, receivers
+from costspan.alerting.alert_texts import number as digits
+from costspan.alerting.alert_texts import told, unit
+from costspan.alerting.unruled import unruled
+from costspan.budgets.policy import USD, Policy, PolicyError
+from costspan.budgets.reading import load
+from costspan.budgets.receivers import receivers
 from costspan.budgets.status import Standing, standings
 from costspan.cli import options
 from costspan.facts.money import NANO_PER_USD
@@ -52,10 +56,15 @@ def budgets() -> None:
 def check(file: Path) -> None:
     """Say every mistake in FILE, each with its line."""
     policy = _read(file)
-    click.echo(f"{file}: {len(policy.budgets)} budgets, days and months of {policy.time_zone}")
+    count = len({budget.declared for budget in policy.budgets})
+    click.echo(f"{file}: {count} budgets, days and months of {policy.time_zone}")
     for budget in policy.budgets:
         each = f" for each {budget.each}" if budget.each else ""
-        click.echo(f"  {budget.name}: {told(budget)}{each}")
+        refuses = (
+            f", refuses from {digits(budget.refuses_from)} {unit(budget)}" if budget.refuses_from is not None else ""
+        )
+        click.echo(f"  {budget.name}: {told(budget)}{each}{refuses}")
+    _tell_unruled(policy)
 
 
 @budgets.command("compile")
@@ -82,6 +91,7 @@ def compile_file(file: Path, out: Path, receivers_file: Path | None, *, is_check
         _refuse([f"{fault.filename or out}: cannot be written: {fault.strerror}; nothing was replaced"])
     for path in made:
         click.echo(str(out / path))
+    _tell_unruled(policy)
 
 
 @budgets.command()
@@ -114,6 +124,12 @@ def _alertmanager(policy: Policy, source: str, file: Path) -> str:
     except (OSError, UnicodeDecodeError, PolicyError) as fault:
         _refuse([str(fault)])
         raise
+
+
+def _tell_unruled(policy: Policy) -> None:
+    """Name the budgets that Prometheus does not watch, with the reason."""
+    for budget, reason in unruled(policy):
+        click.echo(f"no rule for {budget.name}: {reason}; `costspan budgets status` tells how it stands", err=True)
 
 
 def _refuse(mistakes: Sequence[str]) -> None:
@@ -162,6 +178,8 @@ def _record(standing: Standing) -> dict[str, object]:
         "calls": standing.calls,
         "unpriced": standing.unpriced,
         "owner": standing.budget.owner,
+        "over": standing.over,
+        "hard": standing.budget.hard,
     }
 
 
@@ -181,7 +199,7 @@ def _show(found: list[Standing], policy: Policy) -> None:
 
 
 def _is_lower_bound(standing: Standing) -> bool:
-    return bool(standing.unpriced) and standing.budget.unit != TOKENS
+    return bool(standing.unpriced) and standing.budget.unit == USD
 
 
 def _name(standing: Standing) -> str:
@@ -195,18 +213,13 @@ def _row(standing: Standing) -> tuple[str, ...]:
     projected = "-" if standing.projected is None else _amount(standing.projected, budget)
     sign = ">= " if _is_lower_bound(standing) else ""
     spent, limit = sign + _amount(standing.spent, budget), _amount(standing.limit, budget)
-    unit = "tokens" if budget.unit == TOKENS else "USD"
-    return _name(standing), _date(standing.period), spent, limit, unit, used, projected, _state(standing)
-
-
-def _date(period: str) -> str:
-    """The day `20261115` or month `202611` of the metrics as people write it."""
-    return "-".join(part for part in (period[:4], period[4:6], period[6:]) if part)
+    period = budget.span.shown(standing.period)
+    return _name(standing), period, spent, limit, unit(budget), used, projected, _state(standing)
 
 
 def _amount(amount: float, budget: Budget) -> str:
     """Cents; of a limit below a dollar their ten-thousandths, or the limit itself could not be read."""
-    if budget.unit == TOKENS:
+    if budget.unit != USD:
         return f"{amount:,.0f}"
     return short_usd(round(amount * NANO_PER_USD), _CENTS if budget.limit >= 1 else _PARTS_OF_CENTS)
 

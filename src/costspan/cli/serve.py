@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from costspan.budgets.policy import PolicyError, load
+from costspan.budgets.policy import PolicyError
+from costspan.budgets.reading import load
 from costspan.cli import options
 
 _MOST_PORT = 65_535

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from decimal import Decimal
 
-from costspan.budgets.policy import load
+from costspan.budgets.reading import load
 from costspan.budgets.status import Standing, standings
 from costspan.ledger.faults import NoLedger
 from costspan.ledger.intake import read
@@ -18,7 +18,7 @@ _NANO = Decimal("1e-9")
 
 @dataclass(frozen=True, slots=True)
 class BudgetStanding:
-    """One budget now; `spent`, `limit` and `projected` are in `unit`, usd or tokens. `value` is the one of the word that the budget
+    """One budget now; `spent`, `limit` and `projected` are in `unit`: usd, tokens or requests. `value` is the one of the word that the budget
     is for each of. `used` is the share of the limit, `crossed` the highest threshold that is passed, in percent. With
     `unpriced` calls, `spent` in USD is a lower bound.
     """
