@@ -23,6 +23,7 @@ from costspan import names
 from costspan.budgets import reading
 from costspan.cli.commands import costspan
 from costspan.pricing.overrides import read_overrides
+from costspan.serve import tokens
 from costspan.settings import SETTINGS
 from places import ROOT
 from promtools import promtool
@@ -144,7 +145,11 @@ def test_yaml_on_a_page_is_accepted(block: Block, tmp_path: Path) -> None:
     if block.text.startswith("scrape_configs:"):
         promtool("check", "config", "--syntax-only", file)
         return
-    readers: dict[str, Callable[[Path], object]] = {"budgets": reading.load, "prices": read_overrides}
+    readers: dict[str, Callable[[Path], object]] = {
+        "budgets": reading.load,
+        "prices": read_overrides,
+        "tokens": tokens.read,
+    }
     (reader,) = [read for key, read in readers.items() if re.search(rf"^{key}:", block.text, re.MULTILINE)]
     reader(file)
 

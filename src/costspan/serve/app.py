@@ -21,10 +21,11 @@ from costspan.budgets.policy import PolicyError
 from costspan.ledger.faults import LedgerError
 from costspan.serve import bodies, openapi, shapes
 from costspan.serve.asked import Asked, Served
-from costspan.serve.door import Door, log
+from costspan.serve.door import ALIVE, Door, log
 from costspan.serve.page import page
 from costspan.serve.problems import RequestError
 from costspan.serve.routes import JSON, ROUTES, Route
+from costspan.serve.tokens import Tokens
 
 STATIC: Final = Path(__file__).with_name("static")
 _MOST_BYTES: Final = 1_000_000
@@ -38,13 +39,17 @@ def build(
     overrides: Path | None = None,
     budgets: Path | None = None,
     names: Collection[str] = (),
+    tokens: Tokens | None = None,
+    per_s: float = 0,
 ) -> Starlette:
     """The application over a ledger. `overrides` are the user's own prices, `names` those by which the server may be
-    called besides `localhost` and addresses.
+    called besides `localhost` and addresses, `tokens` who may ask (None: everybody), `per_s` how many requests a second each of
+    them (0: no limit).
     """
     routes: list[BaseRoute] = [Way(route.path, _endpoint(route), methods=[route.method]) for route in ROUTES]
     routes += [
         Way(openapi.PATH, _document),
+        Way(ALIVE, _alive),
         Way("/", page),
         Mount("/static", StaticFiles(directory=STATIC), name="static"),
     ]
@@ -56,7 +61,7 @@ def build(
         },
     )  # fmt: skip
     app.state.served = Served(ledger, time_zone, overrides, budgets)
-    app.add_middleware(Door, names=names)
+    app.add_middleware(Door, names=names, tokens=tokens, per_s=per_s)
     return app
 
 
@@ -75,6 +80,11 @@ def _endpoint(route: Route) -> Any:
         return answer if isinstance(answer, Response) else as_json(answer)
 
     return endpoint
+
+
+async def _alive(request: Request) -> Response:
+    del request
+    return as_json({"status": "ok"})
 
 
 async def _document(request: Request) -> Response:

@@ -25,19 +25,24 @@ _IS: Final = SIGNS[2]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: a name for the log, and the words that bound what is seen: none for whoever sees all."""
+    """Who asks: a name for the log, and the words that bound what is seen (and booked): none for whoever sees all.
+
+    `sees` says whether anything may be seen at all, `books` whether usage may be booked.
+    """
 
     name: str
     bounds: Mapping[str, str] = field(default_factory=dict[str, str])
+    sees: bool = True
+    books: bool = False
 
     @property
     def sees_all(self) -> bool:
         """Whether every call may be shown."""
-        return not self.bounds
+        return self.sees and not self.bounds
 
 
 #: Whoever asks a server that wants no token.
-ANYBODY: Final = Caller("anybody")
+ANYBODY: Final = Caller("anybody", books=True)
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,11 @@ class Asked:
     @classmethod
     def of(cls, request: Request, known: Sequence[Parameter]) -> Asked:
         """The request as it was understood, with the parameters that its route knows."""
-        caller = request.scope.get("caller", ANYBODY)
+        caller: Caller = request.scope["caller"]
+        if not caller.sees:
+            raise RequestError(
+                403, "this token sees nothing", field="Authorization", expected="a token that sees something"
+            )
         return cls(request.app.state.served, caller, request.query_params.multi_items(), known)
 
     @property

@@ -12,9 +12,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from costspan.report.naming import harmless
+from costspan.serve.asked import ANYBODY, Caller
 from costspan.serve.problems import RequestError
+from costspan.serve.rates import RateLimit
+from costspan.serve.tokens import Tokens
 
 log: Final = logging.getLogger("costspan.serve")
+#: Says that the server runs, to whoever asks: no token, nothing of the ledger.
+ALIVE: Final = "/healthz"
 _LONGEST_PATH: Final = 200
 _HEADERS: Final = {
     "content-security-policy": (
@@ -37,11 +42,14 @@ class Door:
     """Lets a request in that calls the server by a name of its own, puts headers on the answer, and writes the log.
 
     A page of a stranger may reach a server on loopback by a name that it has lead there (DNS rebinding); the browser
-    tells that name. An address is no such name.
+    tells that name. An address is no such name. `tokens` is who may ask; None lets everybody. `per_s` is how many requests a
+    second a caller may make, 0 for no limit.
     """
 
-    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, names: Collection[str], tokens: Tokens | None, per_s: float) -> None:
         self._app = app
+        self._tokens = tokens
+        self._rate = RateLimit(per_s)
         self._names = frozenset(name.lower().rstrip(".") for name in names) | {"localhost"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,12 +71,15 @@ class Door:
         finally:
             # No value of a query: who asks about which session is nobody's business.
             path, took_ms = harmless(scope["path"][:_LONGEST_PATH]), (time.perf_counter() - began_s) * 1_000
-            log.info("%s %s %s %d %.1f ms", _client(scope), scope["method"], path, status or 500, took_ms)
+            who = scope["caller"].name if "caller" in scope else "-"
+            log.info("%s %s %s %s %d %.1f ms", _client(scope), who, scope["method"], path, status or 500, took_ms)
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         try:
             self._check(headers, scope["method"])
+            if scope["path"] != ALIVE:
+                scope["caller"] = self._caller(headers, _client(scope))
         except RequestError as refused:
             await refused.response()(scope, receive, send)
             return
@@ -81,6 +92,15 @@ class Door:
             raise RequestError(421, f"Host {harmless(name)!r}: expected {expected}", field="Host", expected=expected)
         if method not in {"GET", "HEAD", "OPTIONS"} and headers.get("sec-fetch-site", "same-origin") not in _OWN_SITE:
             raise RequestError(403, "a page of another origin may not send here", field="Sec-Fetch-Site")
+
+    def _caller(self, headers: Headers, client: str) -> Caller:
+        try:
+            caller = ANYBODY if self._tokens is None else self._tokens.caller(headers.get("authorization", ""))
+        except RequestError:
+            self._rate.take(f"address {client}")  # whoever tries tokens is slowed down, and nobody else
+            raise
+        self._rate.take(f"caller {caller.name}")
+        return caller
 
 
 _OWN_SITE: Final = {"same-origin", "none"}

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from costspan.serve import problems, shapes
+from costspan.serve.door import ALIVE
 from costspan.serve.parameters import Parameter
 from costspan.serve.routes import JSON, ROUTES, Route
 
@@ -33,6 +34,7 @@ def document() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, named)
+    paths[ALIVE] = {"get": _plain("healthz", "Whether the server runs; no token is asked for.", {"type": "object"})}
     paths[PATH] = {"get": _plain("openapi", "This document.", {"type": "object"})}
     return {
         "openapi": "3.1.0",

@@ -6,8 +6,10 @@ import time
 from dataclasses import dataclass
 from decimal import Decimal
 
+from costspan.budgets.policy import USD
 from costspan.budgets.reading import load
 from costspan.budgets.status import Standing, standings
+from costspan.facts.money import usd
 from costspan.ledger.faults import NoLedger
 from costspan.ledger.intake import read
 from costspan.serve.asked import Asked, Caller
@@ -69,9 +71,13 @@ def _is_for(one: Standing, caller: Caller) -> bool:
 
 def _told(one: Standing) -> BudgetStanding:
     return BudgetStanding(
-        one.budget.name, one.value, one.period, one.budget.unit, _amount(one.spent), one.budget.limit, one.used,
+        one.budget.name, one.value, one.period, one.budget.unit, _spent(one), one.budget.limit, one.used,
         None if one.projected is None else _amount(one.projected), one.crossed, one.calls, one.unpriced, one.budget.owner,
     )  # fmt: skip
+
+
+def _spent(one: Standing) -> Decimal:
+    return usd(one.counted) if one.budget.unit == USD else Decimal(one.counted)
 
 
 def _amount(said: float) -> Decimal:
