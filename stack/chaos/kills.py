@@ -4,8 +4,7 @@
 
 Half of the programs are killed while the Collector is there, half while it is away. Then it is there again, and `costspan
 deliver` runs once. Of each program Prometheus must have what its calls cost that had returned; a call whose answer was on
-its way when the program was killed may be counted or not. The provider says what each call cost. Calls of the last moment
-before the end, which no thread has written yet, are told apart.
+its way when the program was killed may be counted or not. The provider says what each call cost.
 """
 
 from __future__ import annotations
@@ -27,26 +26,21 @@ from stack.running import HASTE, Stack
 
 _HERE: Final = Path(__file__).parent
 _LONGEST_S: Final = 1.0
-_MOMENT_S: Final = 0.2
 _NANO: Final = 1e9
 
 
 class Victim(NamedTuple):
-    """A program that was killed: its name, the calls that it had seen return, and those of them not of the last moment."""
+    """A program that was killed: its name, and the calls that it had seen return."""
 
     name: str
     returned: tuple[str, ...]
-    earlier: tuple[str, ...]
 
 
 class Verdict(NamedTuple):
-    """Of all programs: calls that had returned; USD that were lost of them, of those before the last moment, or counted
-    beyond what was served.
-    """
+    """Of all programs: calls that had returned; USD that were lost of them, or counted beyond what was served."""
 
     calls: int
     lost_usd: float
-    lost_earlier_usd: float
     doubled_usd: float
     wrong: tuple[str, ...]
 
@@ -69,7 +63,6 @@ def play(kills: int, seed: int, folder: Path, tell: Callable[[str], object] = pr
         tell(delivered.stdout + delivered.stderr)
         verdict = _settled(stack, bill, victims)
     tell(f"{kills} killed, {verdict.calls} calls had returned: {verdict.lost_usd:.9f} USD lost, "
-         f"{verdict.lost_earlier_usd:.9f} of it before the last {_MOMENT_S:g} s, "
          f"{verdict.doubled_usd:.9f} USD doubled, {len(verdict.wrong)} programs wrong")  # fmt: skip
     return verdict
 
@@ -102,12 +95,9 @@ def _killed(name: str, environ: dict[str, str], after_s: float) -> Victim:
         assert program.stdout is not None  # noqa: S101  for the type
         first = program.stdout.readline()
         time.sleep(after_s)
-        killed_s = time.monotonic()
         program.kill()
         rest, _ = program.communicate()
-    returned = [(user, float(at_s)) for user, at_s in map(str.split, (first + rest).splitlines())]
-    earlier = tuple(user for user, at_s in returned if at_s < killed_s - _MOMENT_S)
-    return Victim(name, tuple(user for user, _ in returned), earlier)
+    return Victim(name, tuple((first + rest).split()))
 
 
 def _settled(stack: Stack, bill: Bill, victims: list[Victim]) -> Verdict:
@@ -125,21 +115,19 @@ def _settled(stack: Stack, bill: Bill, victims: list[Victim]) -> Verdict:
 
 
 def _compared(found: dict[str, float], bill: Bill, victims: list[Victim]) -> Verdict:
-    lost = lost_earlier = doubled = 0.0
+    lost = doubled = 0.0
     wrong: list[str] = []
     for victim in victims:
         returned = sum(bill.nano_usd[user] for user in victim.returned) / _NANO
         served = bill.of(f"{victim.name}/") / _NANO
         counted = found.get(victim.name, 0.0)
-        earlier = sum(bill.nano_usd[user] for user in victim.earlier) / _NANO
         short, over = returned - counted, counted - served
-        lost_earlier += max(0.0, earlier - counted - 1 / _NANO)
         over = max(0.0, over - 1 / _NANO)
         if short > _NANO**-1 or over > _NANO**-1:
             wrong.append(f"{victim.name}: {returned:.9f} USD returned, {served:.9f} served, {counted:.9f} counted")
         lost, doubled = lost + max(0.0, short), doubled + max(0.0, over)
     calls = sum(len(victim.returned) for victim in victims)
-    return Verdict(calls, lost, lost_earlier, doubled, tuple(wrong))
+    return Verdict(calls, lost, doubled, tuple(wrong))
 
 
 def main() -> int:

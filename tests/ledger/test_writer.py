@@ -485,7 +485,8 @@ def test_forget_drops_an_inherited_handle(path: Path, writer: LedgerWriter) -> N
 FORKING_UNDER_LOAD = """
 import os, sys, threading
 from pathlib import Path
-from ledger_calls import call
+from ledger_calls import NOON_NS, call
+from costspan.calls.engine import new_id
 from costspan.emit.dispatcher import CallDispatcher
 from costspan.ledger.writer import LedgerWriter
 from costspan.process.fork import Participant, watch_forks
@@ -498,7 +499,7 @@ stop = threading.Event()
 def work():
     while not stop.is_set():
         for _ in range(20):
-            dispatcher.put(call())
+            dispatcher.put(call(id=new_id(NOON_NS)))
         dispatcher.drain()
 
 thread = threading.Thread(target=work)
@@ -506,7 +507,7 @@ thread.start()
 for number in range(25):
     pid = os.fork()
     if pid == 0:
-        dispatcher.put(call(session=f"child {number}"))
+        dispatcher.put(call(id=new_id(NOON_NS), session=f"child {number}"))
         dispatcher.close()
         writer.close()
         os._exit(writer.lost)

@@ -22,7 +22,8 @@ from watching import Watched
 #: In the order in which they hear of a call.
 EVERY = (
     ("emit.spans", FINISHED), ("emit.ratelimits", FINISHED),
-    ("emit.totals", BOOKED), ("emit.dispatcher", BOOKED), ("metrics.sessions", BOOKED),
+    ("emit.totals", BOOKED), ("metrics.sessions", BOOKED), ("outbox.journal", BOOKED), ("ledger.journal", BOOKED),
+    ("emit.dispatcher", BOOKED),
     ("emit.outbox", QUEUED), ("ledger", QUEUED), ("sdk.readers", QUEUED), ("metrics.durations", QUEUED), ("emit.overflow", QUEUED),
     ("emit.events", QUEUED),
 )  # fmt: skip

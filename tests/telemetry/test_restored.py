@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,7 +41,7 @@ class Process:
         each.period = self.periods.month(each.started_ns)
         self.totals.add(each, each.period, self.periods.day(each.started_ns))
         self.sessions.add(each)
-        self.lines.append(kept_calls.line(each, _KEPT_NS + len(self.lines)))
+        self.lines.append(outbox_lines.line(kept_calls.packed(each, _KEPT_NS + len(self.lines))))
 
     def begin_anew(self) -> None:
         """Put the sums in the place of all lines but the last, which was not delivered as an event."""
@@ -140,5 +141,17 @@ def test_a_call_comes_back_as_it_was(tmp_path: Path) -> None:
         booked=7,
     )  # fmt: skip
     for each in (one, call(price=UNPRICED, usage=None), call(price=None)):
-        (line,) = outbox_lines.read([outbox_lines.head(Process().head()), kept_calls.line(each, 5)]).calls
+        (line,) = outbox_lines.read(
+            [outbox_lines.head(Process().head()), outbox_lines.line(kept_calls.packed(each, 5))]
+        ).calls
         assert line == (5, each)
+
+
+def test_a_line_of_version_1_is_read() -> None:
+    """JSON, and without the columns that came later."""
+    one = call(booked=7)
+    values = kept_calls.values_of(kept_calls.packed(one, 5))
+    assert values is not None
+    head = Process().head() | {"version": 1, "columns": [*kept_calls.COLUMNS[:-1]]}
+    kept = outbox_lines.read([outbox_lines.head(head), json.dumps(values[:-1]).encode() + b"\n"])
+    assert (kept.calls, kept.unread) == ([(5, one)], 0)

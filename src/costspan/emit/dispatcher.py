@@ -146,8 +146,6 @@ class CallDispatcher:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
         if not batch:
             return False
-        for call in batch:
-            call.id = engine.new_id(call.started_ns)
         for _, take in self._sinks:
             take(batch)
         return True

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from costspan import guard
 from costspan.facts.call import Call
-from costspan.ledger import kept_calls, outbox, outbox_lines
+from costspan.ledger import outbox, outbox_lines
+from costspan.ledger.journal import Journal
 from costspan.metrics import restored
 from costspan.metrics.sessions import Sessions
 from costspan.metrics.totals import Totals
@@ -44,7 +45,10 @@ _OTHERS_S: Final = 60.0
 _PATIENCE_S: Final = 5.0
 _PATIENCE_AT_END_S: Final = 1.0
 
-_line: Final = guard.guarded("outbox.line")(kept_calls.line)
+
+@guard.guarded("outbox.line")
+def _line(journal: Journal, call: Call) -> bytes:
+    return outbox_lines.line(journal.packed(call))
 
 
 class Outbox:
@@ -61,6 +65,7 @@ class Outbox:
         #: The meter provider and the logger provider.
         self._providers = providers
         self._file = outbox.OwnFile(directory)
+        self._journal = Journal()
         #: Set before the first call: the readers know this in turn.
         self.readers: Readers | None = None
         #: Calls that could not be kept, for the metrics of our own.
@@ -83,9 +88,26 @@ class Outbox:
         self._synced_s = float("-inf")
         self._looked_s = [float("-inf"), float("-inf")]  # by events, by metrics
         self._is_off = False
+        self._has_tried = False
         self.is_closing = False
 
     # --- what the process does -------------------------------------------------------------------------------------
+
+    def hold(self, call: Call) -> None:
+        """Keep a call that finishes, in the caller's thread, until `keep` has written it."""
+        if self._has_tried or self._has_journal():
+            self._journal.hold(call)
+
+    def _has_journal(self) -> bool:
+        """Begin the file with the first call; where the SDK is not set up by then, `keep` begins it later."""
+        with self._lock:
+            try:
+                if not self._is_off and not self._file.is_open:
+                    self._begin(1)
+            except OSError as fault:
+                self._tell(fault)
+            self._has_tried = True
+        return self._journal.is_open
 
     def keep(self, calls: Sequence[Call]) -> None:
         """Write the calls, and those that waited before them."""
@@ -101,13 +123,13 @@ class Outbox:
                 self._lose(len(self._held) - _MOST_HELD)
 
     def _write(self) -> None:
-        if not self._file.is_open and not self._begin():
+        if not self._file.is_open and not self._begin(len(self._held)):
             return
         if self._file.size > self._checked + _LOOK:
             self._check_room()
-        now_ns, lines = time_ns(), list[bytes]()
+        lines = list[bytes]()
         for call in self._held:
-            line = _line(call, now_ns)
+            line = _line(self._journal, call)
             if line is None:
                 self.lost += 1
                 continue
@@ -116,6 +138,7 @@ class Outbox:
             if self._sent is not None:
                 self._events[call.id] = line
         self._file.append(b"".join(lines))
+        self._journal.release(self._held)
         self._held.clear()
         while len(self._events) > _MOST_EVENTS:
             self._events.popitem(last=False)
@@ -124,8 +147,8 @@ class Outbox:
             self._renew()
         self._sync()
 
-    def _begin(self) -> bool:
-        """Begin the file; False where it is not known yet where telemetry goes."""
+    def _begin(self, calls: int) -> bool:
+        """Begin the file, in which so many calls will stand; False where it is not known yet where telemetry goes."""
         way = None if self.readers is None else self.readers.repeatable()
         if way is None:
             self._is_off = self.readers is not None and self.readers.leaves_otherwise()
@@ -133,32 +156,20 @@ class Outbox:
             self._held.clear()
             return False
         self._check_room()
-        is_behind = self._totals.booked > len(self._held)
+        is_behind = self._totals.booked > calls
         self._file.begin(self._head(way), self._sums() if is_behind else b"")
+        if self._file.path is not None:
+            self._journal.begin(outbox.journal_of(self._file.path), self._settings.time_zone)
         return True
 
     def _head(self, way: Any) -> dict[str, Any]:
-        from costspan.sdk import way_out
+        from costspan.emit.outbox_head import head
 
         meters, loggers = self._providers()
-        resource = way_out.resource_of(meters)
-        if resource is None:
-            raise OSError(errno.ENOTSUP, "this SDK does not say in whose name it sends")
-        logs = way_out.log_exporter(loggers) if self._settings.events else None
+        said, logs = head(way, meters, loggers, with_events=self._settings.events)
         if logs is not None and self._sent is None:
             self._sent = _listened(logs, self)
-        log_resource = getattr(loggers, "resource", None) or getattr(loggers, "_resource", None) or resource
-        return {
-            "began_ns": time_ns(),
-            "resource": way_out.described(resource),
-            "log_resource": way_out.described(log_resource),
-            "process": way.identity.label(resource),
-            "metrics": way_out.endpoint(way.exporter),
-            "logs": None if logs is None else way_out.endpoint(logs),
-            "is_grpc": way_out.is_grpc(way.exporter),
-            "is_insecure": bool(getattr(way.exporter, "_insecure", False)),
-            "settings": restored.settings(self._totals, self._sessions, self._settings.time_zone),
-        }
+        return said | {"settings": restored.settings(self._totals, self._sessions, self._settings.time_zone)}
 
     def _sums(self) -> bytes:
         sums = restored.sums(self._totals, self._sessions, time_ns())
@@ -260,6 +271,7 @@ class Outbox:
             self.is_closing = True
             if self._held:
                 self.keep(())
+            self._journal.end()
             self._let_go()
 
     def before_fork(self, give_up_s: float) -> bool:
@@ -274,6 +286,7 @@ class Outbox:
         """In a forked child: the file is the parent's, and so is what waits."""
         sent = self._sent
         self._file.close()
+        self._journal.forget()
         self.lost = 0
         self._begin_anew()
         self._sent = sent  # the exporter is the child's now, and tells us already

@@ -40,6 +40,7 @@ _PATIENCE_MS: Final = 8_000
 class Ledger(LedgerHealth, Protocol):
     """What the pipeline asks of a ledger."""
 
+    def hold(self, call: Call) -> None: ...
     def take(self, calls: Sequence[Call]) -> None: ...
     def lose(self, lost: Sequence[Call], reason: str) -> None: ...
     def flush(self) -> None: ...
@@ -96,12 +97,15 @@ class Pipeline:
         yield Output("emit.ratelimits", FINISHED, into_rate_limits(limits), after_fork=limits.forget)
         # Before the queue, so that a call that is kept knows its place in the sums.
         yield Output("emit.totals", BOOKED, into_totals(totals, periods), after_fork=totals.clear)
+        if sessions is not None:
+            yield Output("metrics.sessions", BOOKED, sessions.add, after_fork=sessions.clear)
+        for name, kept in (("outbox.journal", self.outbox), ("ledger.journal", self.ledger)):
+            if kept is not None:  # before the queue, which may be lost with the process
+                yield Output(name, BOOKED, kept.hold)
         yield Output(
             "emit.dispatcher", BOOKED, dispatcher.put, dispatcher.drain, dispatcher.close,
             dispatcher.forget, dispatcher.before_fork, dispatcher.after_fork_in_parent,
         )  # fmt: skip
-        if sessions is not None:
-            yield Output("metrics.sessions", BOOKED, sessions.add, after_fork=sessions.clear)
 
     def _queued(self, settings: Settings, logger_provider: Any) -> Iterator[Output]:
         """The outputs that hear of calls on the dispatcher's thread."""

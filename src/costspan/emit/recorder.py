@@ -11,7 +11,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from costspan import guard, scope
-from costspan.calls.engine import ObservedCall
+from costspan.calls.engine import ObservedCall, new_id
 from costspan.emit.outputs import BOOKED, FINISHED, Output, taking
 from costspan.emit.spans import Spans
 from costspan.facts.attribution import NOBODY
@@ -121,6 +121,7 @@ class CallRecorder:
             is_booked, call.price = True, _FAULT
         guard.each(self._at_finish, observed)
         if is_booked:
+            call.id = new_id(call.started_ns)
             guard.each(self._at_booking, call)
         if call.runs is not None:
             finish_in_runs(call, is_booked)
@@ -134,7 +135,8 @@ class CallRecorder:
         answer = call.answer
         if call.request_model is None:  # an answer that is only fetched names its model
             call.request_model = answer.model
-        call.period = self.periods.month(call.started_ns)
+        call.day = day = self.periods.day(call.started_ns)
+        call.period = day[:6]
         if answer.unread:
             _note_unread(call, answer.unread)
         if answer.usage is None and answer.reported_nano_usd is None:
@@ -176,8 +178,10 @@ class CallRecorder:
             key, call = self.pending.popitem(last=False)
             if self.claims is not None and not self.claims.is_free(*key):  # another process has fetched it
                 continue
-            call.period = self.periods.month(call.started_ns)
+            call.day = self.periods.day(call.started_ns)
+            call.period = call.day[:6]
             call.price = _NO_USAGE
+            call.id = new_id(call.started_ns)
             guard.each(self._at_booking, call)
             finish_in_runs(call, True)  # noqa: FBT003
 
@@ -186,7 +190,8 @@ def into_totals(totals: Totals, periods: Periods) -> Callable[[Call], None]:
     """What adds a booked call to its month and its day."""
 
     def add(call: Call) -> None:
-        totals.add(call, call.period, periods.day(call.started_ns))
+        day = call.day or periods.day(call.started_ns)
+        totals.add(call, call.period or day[:6], day)
 
     return add
 

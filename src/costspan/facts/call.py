@@ -52,7 +52,7 @@ NO_ANSWER: Final = Answer()
 
 @dataclass(slots=True)
 class Call:
-    """One finished call. `id` is given to it when it is passed on. Times: `started_ns` since the epoch, durations in seconds.
+    """One finished call. `id` is given to it when it is booked. Times: `started_ns` since the epoch, durations in seconds.
 
     `is_fetchable` is True where the same answer may come again, in this process or another: a background response,
     a result of a batch, whether made or only fetched by this call. The ledger books such an answer once, by provider
@@ -82,6 +82,7 @@ class Call:
     is_fetchable: bool = False
     told: dict[str, Any] | None = None  # what its span was told, so that the usage event need not gather it again
     runs: Any = None  # those that it counts for, while it is under way (scope/run.py)
+    day: str = ""  # `YYYYMMDD` in the time zone of spend, of which `period` is the month
     booked: int = 0  # its place in the sums of this process, from 1; 0 before it was added to them
 
     @property

@@ -38,3 +38,11 @@ def kind(fault: Exception) -> str:
         if any(word in words for word in _CORRUPT_WORDS):
             return CORRUPT
     return VALUE if isinstance(fault, VALUE_ERRORS) else OTHER
+
+
+class NewerError(Exception):
+    """A file of a newer costspan, with what this one does not know: it stays for that one."""
+
+
+class UnreadableError(Exception):
+    """A file whose beginning does not say what it is."""

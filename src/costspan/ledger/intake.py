@@ -1,4 +1,4 @@
-"""What waits in side files, into the ledger: booked once, whoever does it."""
+"""What waits in side files and in journals of dead processes, into the ledger: booked once, whoever does it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from costspan import guard
-from costspan.ledger import sidefile
+from costspan.facts.money import Cost
+from costspan.facts.periods import Periods
+from costspan.ledger import journal, sidefile
+from costspan.ledger.faults import NewerError, UnreadableError
 from costspan.ledger.migrations import ForeignFile
 from costspan.ledger.rows import RECORD_COLUMNS
 from costspan.ledger.store import Store
@@ -18,30 +21,54 @@ _COST: Final = RECORD_COLUMNS.index("cost_nano_usd")
 _UNREAD: Final = "a line of a side file could not be read"
 
 
+def waiting(ledger: Path) -> list[Path]:
+    """The files beside a ledger from which something may be booked."""
+    return sidefile.waiting(ledger) + journal.waiting(ledger)
+
+
 def take_in(store: Store, path: Path, booked: Callable[[int, int], object] | None = None) -> None:
-    """Book one side file and remove it; `booked` is told how many records were new, and the cost of all of them.
+    """Book one such file and remove it; `booked` is told how many records were new, and the cost of all of them.
 
     One that another process has is left to it, and so is one that nobody can read. Raises what `Store` raises.
     """
     try:
-        with sidefile.opened(path) as found:
-            if found is None:
-                return
-            for pairs in sidefile.parts(found.pairs, _AT_ONCE):
-                written = store.take_in(pairs)
-                if booked is not None:
-                    booked(written, sum(own[_COST] for _, own in pairs if isinstance(own[_COST], int)))
-            if found.unread:
-                store.take_in((), [(found.unread, 0, _UNREAD)])
-                _set_aside(path)
-            else:
-                sidefile.removed(path)
+        if journal.MARK in path.name:
+            _take_in_journal(store, path, booked)
+        else:
+            _take_in_side_file(store, path, booked)
     except FileNotFoundError:  # another process was first
         return
-    except sidefile.NewerError:
+    except NewerError:
         guard.tell_once(f"side file:{path}", "costspan: %s is of a newer costspan, which can book it", path)
-    except sidefile.UnreadableError:
+    except UnreadableError:
         _set_aside(path)
+
+
+def _take_in_journal(store: Store, path: Path, booked: Callable[[int, int], object] | None) -> None:
+    with journal.opened(path) as found:
+        if found is None:
+            return
+        calls = [call for _, call in found.calls]
+        losses = [(found.unread, 0, _UNREAD)] if found.unread else ()
+        written = store.append(calls, Periods(found.zone), losses, mend=True) if calls or losses else 0
+        if booked is not None:
+            booked(written, sum(call.price.nano_usd for call in calls if isinstance(call.price, Cost)))
+        journal.removed(path)
+
+
+def _take_in_side_file(store: Store, path: Path, booked: Callable[[int, int], object] | None) -> None:
+    with sidefile.opened(path) as found:
+        if found is None:
+            return
+        for pairs in sidefile.parts(found.pairs, _AT_ONCE):
+            written = store.take_in(pairs)
+            if booked is not None:
+                booked(written, sum(own[_COST] for _, own in pairs if isinstance(own[_COST], int)))
+        if found.unread:
+            store.take_in((), [(found.unread, 0, _UNREAD)])
+            _set_aside(path)
+        else:
+            sidefile.removed(path)
 
 
 def not_yet(path: Path, fault: Exception) -> None:
@@ -59,7 +86,7 @@ def _set_aside(path: Path) -> None:
 @guard.guarded("ledger.intake")
 def take_in_all(ledger: Path) -> None:
     """Book everything that waits beside a ledger, for whoever is about to read it."""
-    for path in sidefile.waiting(ledger):
+    for path in waiting(ledger):
         _take_in_one(ledger, path)
 
 

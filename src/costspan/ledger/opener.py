@@ -30,6 +30,11 @@ class LazyLedger:
         # the child with a module that it can never import.
         self._writer: LedgerWriter | None = self._load()
 
+    def hold(self, call: Call) -> None:
+        """Keep a call in the caller's thread until it is written."""
+        if self._writer is not None:
+            self._writer.hold(call)
+
     def take(self, calls: Sequence[Call]) -> None:
         """Have the calls written."""
         if self._writer is not None:

@@ -1,6 +1,6 @@
 """What a process has finished and not yet delivered, in a file of its own: its outbox.
 
-JSON lines, appended, of mode 0600, in a directory of the user's. The first line says who the process is and where it
+Lines, appended, of mode 0600, in a directory of the user's. The first line says who the process is and where it
 sends, the second one, where there is one, from which sums it goes on. Then each call is a line, and what was delivered
 is one. A process keeps its file locked while it lives: what is not locked is a dead process's, and whoever locks it
 may deliver it. A line that was cut off by the end of its process is no line.
@@ -22,8 +22,8 @@ from typing import Any, Final, NamedTuple
 
 from costspan import guard
 from costspan.facts.money import Cost
-from costspan.ledger import locks, outbox_lines
-from costspan.ledger.outbox_lines import NewerError, UnreadableError
+from costspan.ledger import journal, locks, outbox_lines
+from costspan.ledger.faults import NewerError, UnreadableError
 from costspan.ledger.private import PLAIN, PRIVATE
 
 _ENDING: Final = ".outbox"
@@ -109,7 +109,13 @@ class DeadFile:
         """What stands in it. Raises UnreadableError, NewerError or OSError."""
         with os.fdopen(self._descriptor, "rb", closefd=False) as file:
             file.seek(0)
-            return outbox_lines.read(file)
+            kept = outbox_lines.read(file)
+        with contextlib.suppress(FileNotFoundError), journal.opened(journal_of(self.path)) as found:
+            if found is not None:
+                known = {call.id for _, call in kept.calls}
+                kept.calls += [each for each in found.calls if each[1].id not in known]
+                kept.unread += found.unread
+        return kept
 
     def head(self) -> dict[str, Any]:
         """What stands in its first line. Raises UnreadableError, NewerError or OSError."""
@@ -122,14 +128,22 @@ class DeadFile:
         _write(self._descriptor, outbox_lines.mark(what, value))
 
     def remove(self) -> None:
-        """Have done with it."""
+        """Have done with it: first with what only the journal has, all of which is noted as delivered in the outbox."""
+        _removed(journal_of(self.path))
         _removed(self.path)
 
     def set_aside(self) -> Path:
         """Keep it under a name by which it is never delivered: it could not be read whole."""
         aside = self.path.with_name(f"corrupt-{self.path.name}")
+        with contextlib.suppress(FileNotFoundError):
+            journal_of(self.path).rename(journal_of(aside))
         self.path.rename(aside)
         return aside
+
+
+def journal_of(path: Path) -> Path:
+    """Where the calls lie that the process of an outbox has not written into it yet."""
+    return path.with_suffix(journal.MARK)
 
 
 def files(directory: Path) -> list[Path]:
@@ -226,6 +240,9 @@ def prune(directory: Path, now_s: float | None = None) -> Iterator[Path]:
             with dead(path) as file:
                 if file is not None:
                     file.remove()
+        for path in directory.glob(f"[0-9]*{journal.MARK}"):
+            if not path.with_suffix(_ENDING).exists():  # its outbox was delivered and removed
+                _removed(path)
     for path in files(directory):
         with contextlib.suppress(OSError):
             if (now_s or time.time()) - path.stat().st_mtime > MOST_DAYS * _DAY_S:

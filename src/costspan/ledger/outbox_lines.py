@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from costspan.facts.call import Call
 from costspan.ledger import kept_calls
+from costspan.ledger.faults import NewerError, UnreadableError
 
-VERSION: Final = 1
+VERSION: Final = 2
 #: Keys of a line that is no call.
 SUMS: Final = "sums"
 TOTALS: Final = "totals"
@@ -52,14 +54,6 @@ class Kept:
         return self.has_totals or bool(self.undelivered())
 
 
-class UnreadableError(Exception):
-    """An outbox whose first line does not say what it is."""
-
-
-class NewerError(Exception):
-    """An outbox of a newer costspan: it stays for that one."""
-
-
 def head(said: Mapping[str, Any]) -> bytes:
     """The first line."""
     whole = {"costspan": "outbox", "version": VERSION, "columns": kept_calls.COLUMNS, **said}
@@ -71,6 +65,11 @@ def mark(what: str, value: object) -> bytes:
     return json.dumps({what: value}, separators=(",", ":")).encode("ascii") + b"\n"
 
 
+def line(packed: bytes) -> bytes:
+    """The line of a call."""
+    return b2a_base64(packed)
+
+
 def read(lines: Iterable[bytes]) -> Kept:
     """What the lines of an outbox say. Raises UnreadableError or NewerError."""
     each = iter(lines)
@@ -79,7 +78,7 @@ def read(lines: Iterable[bytes]) -> Kept:
     for line in each:
         try:
             _take(kept, columns, line)
-        except (ValueError, TypeError, LookupError, RecursionError):  # noqa: PERF203  # a line of its own is no fault of others
+        except (ValueError, TypeError, LookupError, EOFError, RecursionError):  # noqa: PERF203  # a line of its own is no fault of others
             kept.unread += 1
     return kept
 
@@ -103,12 +102,15 @@ def head_of(line: bytes) -> dict[str, Any]:
 def _take(kept: Kept, columns: list[str], line: bytes) -> None:
     if not line.endswith(b"\n"):
         raise ValueError
+    if not line.startswith(b"{"):
+        # A JSON list in files of version 1.
+        found = json.loads(line) if line.startswith(b"[") else kept_calls.values_of(a2b_base64(line))
+        if found is None:
+            raise ValueError
+        kept.calls.append((int(found[columns.index("kept_ns")]), kept_calls.call_of(columns, found)))
+        return
     said = json.loads(line)
-    if isinstance(said, list):
-        found = cast("list[Any]", said)
-        call = kept_calls.call_of(columns, found)
-        kept.calls.append((int(found[columns.index("kept_ns")]), call))
-    elif SUMS in said:
+    if SUMS in said:
         kept.sums = dict(said[SUMS])
     elif TOTALS in said:
         kept.totals = max(kept.totals, int(said[TOTALS]))

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import secrets
 import stat
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias
 
 from costspan.ledger import locks
+from costspan.ledger.faults import NewerError, UnreadableError
 from costspan.ledger.private import PLAIN, PRIVATE
 from costspan.ledger.rows import KIND_COLUMNS, RECORD_COLUMNS, Row
 
@@ -25,6 +27,7 @@ from costspan.ledger.rows import KIND_COLUMNS, RECORD_COLUMNS, Row
 Pair: TypeAlias = tuple[Row, Row]
 
 _MARK: Final = ".spill-"
+_LAST_MARK: Final = re.compile(r"\.(spill|journal)-(?!.*\.)")
 #: A file is taken in at one go, so it is kept small; all of one ledger together hold about half a million records.
 _MOST_BYTES: Final = 4 * 2**20
 _MOST_BYTES_IN_ALL: Final = 256 * 2**20
@@ -36,14 +39,6 @@ class Found(NamedTuple):
 
     pairs: list[Pair]
     unread: int
-
-
-class UnreadableError(Exception):
-    """A side file whose first line does not say what it is."""
-
-
-class NewerError(Exception):
-    """A side file of a newer costspan, with columns that this one does not know: it stays for that one."""
 
 
 def waiting(ledger: Path) -> list[Path]:
@@ -180,9 +175,8 @@ def removed(path: Path) -> None:
 
 
 def moved_aside(path: Path) -> Path:
-    """Keep a side file that could not be read whole, under a name that is never taken in."""
-    ledger, _, rest = path.name.partition(_MARK)
-    aside = path.with_name(f"{ledger}.corrupt-spill-{rest}")
+    """Keep a side file or a journal that could not be read whole, under a name that is never taken in."""
+    aside = path.with_name(_LAST_MARK.sub(r".corrupt-\1-", path.name))
     path.rename(aside)
     return aside
 

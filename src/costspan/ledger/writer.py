@@ -13,7 +13,8 @@ from costspan import guard
 from costspan.facts.call import Call
 from costspan.facts.money import Cost
 from costspan.facts.periods import Periods
-from costspan.ledger import faults, intake, sidefile
+from costspan.ledger import faults, intake, journal
+from costspan.ledger.journal import Journal
 from costspan.ledger.migrations import ForeignFile
 from costspan.ledger.quarantine import move_aside
 from costspan.ledger.rows import kind, mended, record
@@ -51,6 +52,8 @@ class LedgerWriter:
         self._periods = periods or Periods()
         # In a child that must not enter SQLite: the parent's open file, so that it is never closed here either.
         self._barred: tuple[Store | None] | None = None
+        #: Calls that finished and do not stand in the ledger yet, for whoever comes after a kill.
+        self.unwritten = Journal()
         self._begin()
 
     def _begin(self) -> None:
@@ -60,6 +63,7 @@ class LedgerWriter:
         self._waiting: list[Call] = []
         self._counting = threading.RLock()
         self._side = SideFile(self.path)
+        self._has_tried = False
         self._looks_again_s = 0.0
         # What was lost and does not stand in the ledger's `losses` yet: records, nano-USD, the last reason.
         self._untold = (0, 0, "")
@@ -68,6 +72,26 @@ class LedgerWriter:
     def queued(self) -> int:
         """Records that wait to be written."""
         return len(self._waiting)
+
+    def hold(self, call: Call) -> None:
+        """Keep a call that finishes, in the caller's thread, until it is written."""
+        if self._has_tried or self._has_journal():
+            self.unwritten.hold(call)
+
+    def _has_journal(self) -> bool:
+        """Begin the journal with the first call; where that fails, calls wait in memory alone."""
+        with self._counting:
+            if not self._has_tried:
+                try:
+                    self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    self.unwritten.begin(journal.beside(self.path), str(self._periods.zone))
+                except OSError as fault:
+                    guard.count("journal.file")
+                    guard.tell_once(
+                        f"journal:{fault}", "costspan: no journal beside the ledger %s (%s)", self.path, fault
+                    )
+                self._has_tried = True
+        return self.unwritten.is_open
 
     def take(self, calls: Sequence[Call]) -> None:
         """Append the calls, and what waited before them, in one transaction."""
@@ -82,7 +106,7 @@ class LedgerWriter:
         while True:
             with self.lock:
                 if self._waiting and self._barred is not None and self._put_down():
-                    self._waiting = []  # whoever opens the ledger next books them
+                    self._let_go()  # whoever opens the ledger next books them
                     return
                 fault = self._write() if self._waiting else None
                 if fault is None:
@@ -100,7 +124,7 @@ class LedgerWriter:
         if self._store is None or now_s < self._looks_again_s:
             return
         self._looks_again_s = now_s + _LOOK_AGAIN_S
-        for path in sidefile.waiting(self.path):
+        for path in intake.waiting(self.path):
             with self.lock:
                 self._take_in_one(path)
 
@@ -123,8 +147,14 @@ class LedgerWriter:
                 self._lose(self._waiting, "the program ended")
                 sentence = "costspan: %d calls could not be kept in the ledger %s and are lost (%s)"
                 guard.tell_once(f"lost:{self.path}", sentence, len(self._waiting), self.path, self.fault)
-            self._waiting = []
+            self._let_go()
+            self.unwritten.end()
             self.release()
+
+    def _let_go(self) -> None:
+        """What waited is written, or is lost and counted so."""
+        self.unwritten.release(self._waiting)
+        self._waiting = []
 
     def before_fork(self, give_up_s: float) -> bool:
         """Close the file: no SQLite handle crosses a fork (https://sqlite.org/howtocorrupt.html, 2.6), nor does a lock
@@ -145,6 +175,7 @@ class LedgerWriter:
         # there for ever: this process never enters SQLite again.
         is_free = self.lock.acquire(blocking=False)
         store, self._store = self._store, None
+        self.unwritten.forget()
         self._begin()
         self.written = self.written_nano_usd = self.lost = self.lost_nano_usd = 0
         self.fault = ""
@@ -185,7 +216,7 @@ class LedgerWriter:
         losses = [self._untold] if self._untold[0] else ()
         self.written += store.append(self._waiting, self._periods, losses, mend=mend)
         self.written_nano_usd += _nano_usd(self._waiting)
-        self._waiting = []
+        self._let_go()
         self._untold = (0, 0, "")
         if self.fault:
             self.fault, self._looks_again_s = "", 0.0
@@ -221,7 +252,7 @@ class LedgerWriter:
         self.fault = str(fault)
         is_full = len(self._waiting) > self._backlog
         if is_full and not isinstance(fault, ForeignFile) and self._put_down():
-            self._waiting = []
+            self._let_go()
         self._lose(self._waiting[self._backlog :], self.fault)
         del self._waiting[self._backlog :]
         sentence = "costspan: the ledger %s cannot be written (%s); records wait, and your program goes on"
@@ -241,6 +272,7 @@ class LedgerWriter:
 
     def lose(self, lost: Sequence[Call], reason: str) -> None:
         """Count calls that never came here as lost. Waits for nothing."""
+        self.unwritten.release(lost)
         self._lose(lost, reason)
 
     def _lose(self, lost: Sequence[Call], reason: str) -> None:
