@@ -21,6 +21,7 @@ WAITED_FOR = {
     "voyageai": "voyageai.api_resources.api_requestor",
     "huggingface": "huggingface_hub.inference._client",
     "azure_inference": "azure.ai.inference",
+    "xai": "xai_sdk.client",
 }
 
 #: Where other versions and variants of a library have that module; the first that is imported counts.
@@ -50,7 +51,6 @@ SERVICES = {"bedrock": ("bedrock-runtime", "bedrock-agent-runtime")}
 NOT_WATCHED = {
     "google.generativeai": "google-generativeai",
     "vertexai.generative_models": "google-cloud-aiplatform",
-    "xai_sdk": "xai-sdk",
     "openrouter": "openrouter",
     "claude_agent_sdk": "claude-agent-sdk",
     "replicate": "replicate",

@@ -21,7 +21,10 @@ from costspan.facts.money import NANO_PER_USD, Cost
 from costspan.facts.recent import Recent
 from costspan.sdk import fast_span
 
-_INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings", "inference"})
+_INFERENCE: Final = frozenset({
+    "chat", "text_completion", "generate_content", "embeddings", "inference",
+    "generate_image", "generate_video", "extend_video",  # in the words of xAI's library
+})  # fmt: skip
 _SUPPRESSED: Final = "suppress_instrumentation"  # by the API's own convention
 _MOST_STARTS: Final = 4_096
 _USAGE: Final = (
