@@ -74,7 +74,7 @@ ROWS = [
 def test_each_budget_is_read_from_the_ledger_to_the_nano_dollar(tmp_path: Path, ledger: Path) -> None:
     """Days and months begin where the file's time zone says; scopes and values pick their calls and no others."""
     assert USAGE.get("input") + USAGE.get("output") == 908
-    told = json.loads(status(tmp_path, ledger, "--json").output)
+    told = json.loads(status(tmp_path, ledger, "--json").stdout)
     words = ("budget", "value", "spent", "used", "crossed", "calls", "unpriced")
     assert [tuple(each[word] for word in words) for each in told] == ROWS
     assert {each["period"] for each in told if each["budget"] == "day"} == {"20261115"}
@@ -83,7 +83,7 @@ def test_each_budget_is_read_from_the_ledger_to_the_nano_dollar(tmp_path: Path, 
 
 def test_the_projection_goes_on_at_the_pace_of_the_period(tmp_path: Path, ledger: Path) -> None:
     """At noon half of the day is over, and 14.5 of 30 days of the month."""
-    told = {each["budget"]: each for each in json.loads(status(tmp_path, ledger, "--json").output)}
+    told = {each["budget"]: each for each in json.loads(status(tmp_path, ledger, "--json").stdout)}
     assert told["day"]["projected"] == pytest.approx(8.000000002)
     assert told["month"]["projected"] == pytest.approx(5.750000001 * 30 / 14.5)
 
@@ -161,3 +161,77 @@ def test_a_period_begins_and_ends_by_the_clock_of_its_zone(
     _, start_ns, end_ns, _ = period.around(zone(name), at_ns(moment))
     assert start_ns == at_ns(start)
     assert end_ns - start_ns == hours * 3_600 * NS_PER_S
+
+
+NEW = """\
+time_zone: Europe/Berlin
+budgets:
+  - {name: week, period: week, limit_usd: 10}
+  - {name: cycle, period: month, begins_on: 15, limit_usd: 10, limit_tokens: 10_000, limit_requests: 3}
+  - {name: cycle-31, period: month, begins_on: 31, limit_requests: 100}
+  - {name: rolling, rolling: 24h, limit_usd: 10}
+  - {name: session, period: session, limit_usd: 60, hard: true}
+  - {name: account, period: month, limit_usd: 100, scope: {account: [acme, nobody]}}
+  - {name: each-account, period: month, limit_usd: 100, each: account}
+"""
+NEW_ROWS = [
+    # budget, value, period, spent, crossed, calls, over
+    ("week",           None,        "2026W46",  4.250000001, None,  4, 0),  # Monday the 9th on
+    ("cycle:usd",      None,        "20261115", 13.000000001, "100", 4, 3.000000001),
+    ("cycle:tokens",   None,        "20261115", 3632,        None,  4, 0),
+    ("cycle:requests", None,        "20261115", 4,           "100", 4, 1),
+    ("cycle-31",       None,        "20261031", 6,           None,  6, 0),
+    ("rolling",        None,        "24h",      4.250000001, None,  4, 0),
+    ("session",        "session-1", "session",  55.750000001, "80", 6, 0),
+    ("account",        None,        "202611",   5.750000001, None,  5, 0),
+    ("each-account",   "acme",      "202611",   5.750000001, None,  5, 0),
+]  # fmt: skip
+
+
+def test_every_period_scope_and_unit_is_read_from_the_ledger(tmp_path: Path, ledger: Path) -> None:
+    """At noon of Sunday the fifteenth; what no call has is told with its line, and is no fault."""
+    file = tmp_path / "new.yaml"
+    file.write_text(NEW)
+    command = ["budgets", "status", str(file), "--ledger", str(ledger), "--at", "2026-11-15T12:00"]
+    done = CliRunner().invoke(costspan, [*command, "--json"], catch_exceptions=False)
+    words = ("budget", "value", "period", "spent", "crossed", "calls", "over")
+    assert [tuple(each[word] for word in words) for each in json.loads(done.stdout)] == NEW_ROWS
+    assert done.stderr == (
+        f"{file}:8: budgets[5].limit_usd: account counts no call so far: none in the ledger has account 'nobody'\n"
+    )
+    shown = [
+        " ".join(line.split())
+        for line in CliRunner().invoke(costspan, command, env={"COLUMNS": "120"}).output.splitlines()
+    ]
+    assert "cycle:requests from 2026-11-15 4 3 calls 133.3% 240 over 100 %" in shown
+
+
+def test_many_values_are_some_rows_and_a_number(tmp_path: Path) -> None:
+    """Sessions may be thousands: those with the highest spend are shown, JSON has all."""
+    ledger, file = tmp_path / "ledger.db", tmp_path / "sessions.yaml"
+    write(ledger, *(dollars(n / 100, session=f"s{n}") for n in range(300)))
+    file.write_text("budgets:\n  - {name: runs, period: session, limit_usd: 5}\n")
+    command = ["budgets", "status", str(file), "--ledger", str(ledger)]
+    lines = CliRunner().invoke(costspan, command).output.splitlines()
+    assert sum("runs: s" in line for line in lines) == 250
+    assert lines[-1] == "Not shown: 50 values more of runs, each with less spent (--json has all)."
+    assert len(json.loads(CliRunner().invoke(costspan, [*command, "--json"]).stdout)) == 300
+
+
+def test_check_tells_what_is_most_likely_meant_otherwise(tmp_path: Path) -> None:
+    """A provider that has no calls, a day that months lack, a budget that Prometheus cannot watch: told, and taken."""
+    file = tmp_path / "budgets.yaml"
+    file.write_text(
+        "budgets:\n  - {name: a, period: month, begins_on: 30, limit_usd: 1, scope: {provider: opneai}}\n"
+        "  - {name: b, period: session, limit_usd: 1, limit_tokens: 5, hard: true}\n"
+    )
+    done = CliRunner().invoke(costspan, ["budgets", "check", str(file)])
+    assert done.exit_code == 0
+    assert "  b:tokens: 5 tokens a session for each session, refuses from 5 tokens" in done.output.splitlines()
+    assert f"{file}: 2 budgets" in done.output
+    assert (
+        f"{file}:2: budgets[0].limit_usd: a is for provider 'opneai'; none is called so, unless OTEL_COSTSPAN_HOSTS names it; did you mean openai?"
+        in done.stderr
+    )
+    assert "a begins on day 30: in a month without it, on the last day of the month" in done.stderr
+    assert "no rule for b:usd: counters do not carry the session" in done.stderr

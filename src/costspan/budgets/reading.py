@@ -45,6 +45,8 @@ _STOPS: Final[dict[str, tuple[str, str, Unit]]] = {
     "max_usd_per_session": ("max-usd-per-session", periods.SESSION.name, USD),
     "max_calls_per_minute": ("max-calls-per-minute", "1m", REQUESTS),
 }
+#: What a file may be for that has no budgets.
+_WATCHES: Final = {"anomaly", *_STOPS}
 
 
 def load(path: Path) -> Policy:
@@ -82,15 +84,15 @@ class _PolicyReader(Reader):
         if not is_mapping(root):
             self.mistakes.append(Mistake(1, "file", "is no mapping: expected the keys `time_zone` and `budgets`"))
             return None
+        nodes = dict(pairs(root))
         read = self.fields("", root, {
             "time_zone": self.time_zone, "budgets": self.budgets, "anomaly": self.anomaly, "runbooks": self.words,
             "grafana": self.words, "max_usd_per_session": self.usd, "max_calls_per_minute": self.requests,
-        }, required=("budgets",))  # fmt: skip
+        }, required=() if nodes.keys() & _WATCHES else ("budgets",))  # fmt: skip
         if self.mistakes:
             return None
-        nodes = dict(pairs(root))
         stops = [self.stop(key, line_of(nodes[key]), read.pop(key)) for key in _STOPS if key in read]
-        limits = [limit for budget in read.pop("budgets") for limit in budget] + [stop for stop in stops if stop]
+        limits = [limit for budget in read.pop("budgets", ()) for limit in budget] + [stop for stop in stops if stop]
         self.mistakes += contradictions.found(limits)
         return None if self.mistakes else Policy(budgets=tuple(limits), **read)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,11 +16,13 @@ from costspan.alerting import compiled as files
 from costspan.alerting.alert_texts import number as digits
 from costspan.alerting.alert_texts import told, unit
 from costspan.alerting.unruled import unruled
+from costspan.budgets import doubts
 from costspan.budgets.policy import USD, Policy, PolicyError
 from costspan.budgets.reading import load
 from costspan.budgets.receivers import receivers
+from costspan.budgets.simulation import simulate as simulated
 from costspan.budgets.status import Standing, standings
-from costspan.cli import options
+from costspan.cli import options, simulation
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import NS_PER_S, zone
 from costspan.ledger.faults import LedgerError, NoLedger
@@ -27,22 +30,27 @@ from costspan.ledger.intake import read
 from costspan.report import Page
 from costspan.report.amounts import number, short_usd
 from costspan.report.naming import harmless, shortened
+from costspan.report.period import parse
 from costspan.report.table import Column, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from costspan.budgets.doubts import Doubt
     from costspan.budgets.policy import Budget
 
 _COLUMNS: Final = (
     Column("Budget", is_name=True), Column("Period", is_left=True), Column("Spent"), Column("Limit"),
     Column("Unit", is_left=True), Column("Used", leave_out=2), Column("Projected", leave_out=1), Column("State", is_left=True),
 )  # fmt: skip
+_LAST_NS: Final = 2**63 - 1
 _CENTS: Final = 2
 _PARTS_OF_CENTS: Final = 6
 #: So many budgets whose spend is a lower bound have a sentence of their own.
 _MOST_NAMED: Final = 5
 _LONGEST_IN_A_SENTENCE: Final = 60
+#: So many values of a word have a row, those with the highest spend.
+_MOST_ROWS: Final = 250
 _FILE = click.argument("file", type=click.Path(path_type=Path))
 
 
@@ -65,6 +73,7 @@ def check(file: Path) -> None:
         )
         click.echo(f"  {budget.name}: {told(budget)}{each}{refuses}")
     _tell_unruled(policy)
+    _tell(file, doubts.of_words(policy))
 
 
 @budgets.command("compile")
@@ -102,11 +111,46 @@ def compile_file(file: Path, out: Path, receivers_file: Path | None, *, is_check
 def status(file: Path, ledger: Path | None, moment: str | None, *, is_json: bool) -> None:
     """Show what is spent of each budget in FILE, from the ledger."""
     policy = _read(file)
-    found = _standings(policy, options.ledger_path(ledger), _now_ns(moment, policy))
+    found = _standings(file, policy, options.ledger_path(ledger), _now_ns(moment, policy))
     if is_json:
         click.echo(json.dumps([_record(each) for each in found], indent=2))
     else:
         _show(found, policy)
+
+
+@budgets.command()
+@_FILE
+@options.ledger
+@click.option(
+    "--period", "asked", default="this-month", show_default=True, metavar="PERIOD",
+    help="What is looked at, by the calendar of FILE: e.g. last-month, 2026-11, 7d, 2026-11-03..2026-11-10, all.",
+)  # fmt: skip
+@options.as_json
+@click.option("--csv", "is_csv", is_flag=True, help="Answer in CSV, one line for each crossing and refused call.")
+def simulate(file: Path, ledger: Path | None, asked: str, *, is_json: bool, is_csv: bool) -> None:
+    """Show what the budgets in FILE would have done to the calls in the ledger: thresholds crossed, calls refused.
+
+    Calls count with their real cost, in the order of their start; a program reserves an upper bound before the call, and so
+    refuses somewhat earlier.
+    """
+    if is_json and is_csv:
+        raise click.UsageError("--json and --csv are two forms of one answer: expected one of them")
+    policy = _read(file)
+    time_zone = zone(policy.time_zone)
+    try:
+        period = parse(asked, time_zone, time.time())
+    except ValueError as fault:
+        raise click.BadParameter(str(fault), param_hint="--period") from fault
+    start_ns, end_ns = period.start_ns or 0, _LAST_NS if period.end_ns is None else period.end_ns
+    with options.read_ledger(options.ledger_path(ledger)) as store:
+        try:
+            events = simulated(policy, store, start_ns, end_ns)
+            if is_json or is_csv:
+                (simulation.as_json if is_json else simulation.as_csv)(events, sys.stdout)
+            else:
+                simulation.show(events, time_zone, period.text)
+        except LedgerError as fault:
+            _refuse([str(fault)])
 
 
 def _read(file: Path) -> Policy:
@@ -124,6 +168,12 @@ def _alertmanager(policy: Policy, source: str, file: Path) -> str:
     except (OSError, UnicodeDecodeError, PolicyError) as fault:
         _refuse([str(fault)])
         raise
+
+
+def _tell(file: Path, found: Iterable[Doubt]) -> None:
+    """What may be meant otherwise, each with its line; nothing is refused for it."""
+    for doubt in found:
+        click.echo(f"{file}:{doubt.line}: {doubt.key}: {doubt.said}", err=True)
 
 
 def _tell_unruled(policy: Policy) -> None:
@@ -152,9 +202,10 @@ def _now_ns(moment: str | None, policy: Policy) -> int:
     return round((read if read.tzinfo else read.replace(tzinfo=zone(policy.time_zone))).timestamp()) * NS_PER_S
 
 
-def _standings(policy: Policy, path: Path, now_ns: int) -> list[Standing]:
+def _standings(file: Path, policy: Policy, path: Path, now_ns: int) -> list[Standing]:
     try:
         with read(path) as store:
+            _tell(file, doubts.of_ledger(policy, store))
             return standings(policy, store, now_ns)
     except NoLedger as fault:
         click.echo(str(fault), err=True)
@@ -186,7 +237,10 @@ def _record(standing: Standing) -> dict[str, object]:
 def _show(found: list[Standing], policy: Policy) -> None:
     page = Page()
     page.title(f"Budgets, days and months of {policy.time_zone}")
-    page.table(Table(_COLUMNS, lambda: map(_row, found)))
+    shown, left_out = _highest(found)
+    page.table(Table(_COLUMNS, lambda: map(_row, shown)))
+    for name, count in left_out.items():
+        page.sentence(f"Not shown: {number(count, 'value')} more of {name}, each with less spent (--json has all).")
     unpriced = [standing for standing in found if _is_lower_bound(standing)]
     for standing in unpriced[:_MOST_NAMED]:
         name = shortened(harmless(_name(standing)), _LONGEST_IN_A_SENTENCE)
@@ -196,6 +250,19 @@ def _show(found: list[Standing], policy: Policy) -> None:
         )
     if more := unpriced[_MOST_NAMED:]:
         page.sentence(f"Lower bounds, too: {number(len(more), 'row')} more, with >= before the amount.")
+
+
+def _highest(found: list[Standing]) -> tuple[list[Standing], Counter[str]]:
+    """The rows that are shown, and of how many more values each budget stands: sessions may be thousands."""
+    rows, left_out, shown = Counter[str](), Counter[str](), list[Standing]()
+    for standing in found:
+        name = standing.budget.name
+        rows[name] += 1
+        if rows[name] <= _MOST_ROWS:
+            shown.append(standing)
+        else:
+            left_out[name] += 1
+    return shown, left_out
 
 
 def _is_lower_bound(standing: Standing) -> bool:
