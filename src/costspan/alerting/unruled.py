@@ -33,5 +33,5 @@ def why_not(budget: Budget) -> str:
         return f"counters do not carry the {' and the '.join(uncounted)}"
     rules = PERIOD_RULES.get(budget.period)
     if rules is None:
-        return f"no counter is kept by {budget.span.noun}"
+        return f"rules cannot tell so far what is spent {budget.span.every}"
     return "" if budget.unit in rules.spent else f"no counter of {budget.unit} is kept by {budget.span.noun}"
