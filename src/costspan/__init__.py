@@ -2,7 +2,8 @@
 
 The public names: `instrument` starts it in code, where no launcher does; `attribution` says who calls are for, `carry`
 takes that along to where context does not reach, `current` tells it, `session_run` tells what a session costs, `usage` asks
-the ledger, `flush` delivers what has finished so far.
+the ledger, `flush` delivers what has finished so far. `reserve` holds a part of hard budgets, which refuse by
+`BudgetExceeded`; `on_budget` is told of thresholds.
 """
 
 from __future__ import annotations
@@ -12,18 +13,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from costspan.asking import usage
+    from costspan.budgets.crossings import BudgetCrossing, on_budget
+    from costspan.budgets.reservation import Reservation
+    from costspan.budgets.store import ReservationError
+    from costspan.facts.refusal import BudgetExceeded
     from costspan.instrumentor import CostspanInstrumentor, flush, instrument
+    from costspan.reserving import reserve
     from costspan.scope import attribution, carry, current, environment
     from costspan.scope.run import session_run
 
 __all__ = [
+    "BudgetCrossing",
+    "BudgetExceeded",
     "CostspanInstrumentor",
+    "Reservation",
+    "ReservationError",
     "attribution",
     "carry",
     "current",
     "environment",
     "flush",
     "instrument",
+    "on_budget",
+    "reserve",
     "session_run",
     "usage",
 ]
@@ -31,6 +43,8 @@ __all__ = [
 _HOMES = {
     "attribution": "scope", "carry": "scope", "current": "scope", "environment": "scope",
     "session_run": "scope.run", "usage": "asking",
+    "BudgetCrossing": "budgets.crossings", "on_budget": "budgets.crossings", "BudgetExceeded": "facts.refusal",
+    "Reservation": "budgets.reservation", "ReservationError": "budgets.store", "reserve": "reserving",
     "CostspanInstrumentor": "instrumentor", "flush": "instrumentor", "instrument": "instrumentor",
 }  # fmt: skip
 

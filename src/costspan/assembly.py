@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from opentelemetry.metrics import get_meter_provider
@@ -30,6 +30,9 @@ from costspan.ledger.place import NoHome, NotAFile, check, outbox_of, path_of
 from costspan.pricing.opener import LazyPrices
 from costspan.settings import AUTO, OFF, ON, Settings, has_otlp_endpoint, otlp_endpoint
 
+if TYPE_CHECKING:
+    from costspan.budgets.keeper import Keeper
+
 _log: Final = logging.getLogger("costspan")
 
 
@@ -37,9 +40,10 @@ def assembled(settings: Settings, prices: Path | None, providers: Mapping[str, A
     """Everything that hears of a call; `prices` are the user's own, `providers` those of OpenTelemetry, by argument."""
     meters = providers.get("meter_provider") or get_meter_provider()
     path = guard.part("ledger", lambda: _ledger_path(settings, meters))
+    table = LazyPrices(prices, [provider for _, provider in settings.hosts])
     return Pipeline(
         settings,
-        prices=LazyPrices(prices, [provider for _, provider in settings.hosts]),
+        prices=table,
         ledger=guard.part("ledger", lambda: _ledger(path, settings)),
         tracer_provider=providers.get("tracer_provider"),
         meter_provider=providers.get("meter_provider"),
@@ -47,6 +51,7 @@ def assembled(settings: Settings, prices: Path | None, providers: Mapping[str, A
         claims=guard.part("claims", lambda: _claims(settings)),
         notices=_notices(path, settings),
         outbox=guard.part("outbox", lambda: _outbox(settings)),
+        keeper=guard.part("budgets", lambda: _keeper(settings, table, is_recorded=path is not None)),
     )
 
 
@@ -112,6 +117,22 @@ def _outbox(settings: Settings) -> Path | None:
         return outbox_of(settings.outbox, os.environ)
     except NoHome as reason:
         guard.degrade("outbox", str(reason))
+        return None
+
+
+def _keeper(settings: Settings, prices: LazyPrices, *, is_recorded: bool) -> Keeper | None:
+    """What keeps the budgets that this process is to obey."""
+    if not settings.budgets:
+        return None
+    from costspan.budgets import enforcing  # most processes have none
+    from costspan.budgets.policy import PolicyError
+
+    try:
+        path = path_of(settings.ledger, os.environ)
+        check(path)
+        return enforcing.keeper(Path(settings.budgets), path, prices, is_recorded=is_recorded)
+    except (NoHome, NotAFile, PolicyError) as reason:
+        guard.degrade("budgets", str(reason))
         return None
 
 

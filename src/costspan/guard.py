@@ -1,4 +1,7 @@
-"""Where a fault of ours stops: counted, told once a place, raised again under test. The caller never sees it."""
+"""Where a fault of ours stops: counted, told once a place, raised again under test. The caller never sees it.
+
+BudgetExceeded is no fault: it passes.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 from costspan.facts import foreign
+from costspan.facts.refusal import BudgetExceeded
 
 _log: Final = logging.getLogger("costspan")
 # Re-entrant, like every lock of costspan that a finalizer or a signal's code may come to while its thread holds it.
@@ -116,6 +120,8 @@ def guarded(place: str) -> Callable[[Callable[..., _R]], Callable[..., _R | None
         def guarded_function(*args: Any, **kwargs: Any) -> _R | None:
             try:
                 return function(*args, **kwargs)
+            except BudgetExceeded:  # no fault: the caller is to get it
+                raise
             except Exception as fault:
                 if raise_again:
                     raise
@@ -135,6 +141,8 @@ def guarded_positional(place: str) -> Callable[[Callable[..., _R]], Callable[...
         def guarded_function(*args: Any) -> _R | None:
             try:
                 return function(*args)
+            except BudgetExceeded:  # no fault: the caller is to get it
+                raise
             except Exception as fault:
                 if raise_again:
                     raise

@@ -62,6 +62,8 @@ EVENT_ID: Final = "llm.usage.id"
 COST_NANO_USD: Final = "llm.cost.nano_usd"
 USAGE_UNITS: Final = "llm.usage.units"
 DURATION: Final = "llm.duration_s"
+TRANSACTION: Final = "llm.budget.transaction.id"
+BUDGET: Final = "llm.budget.name"
 
 ATTRIBUTES: Final = (
     Attribute(OPERATION, "What the call does: `chat`, `text_completion`, `embeddings`, ..."),
@@ -76,7 +78,7 @@ ATTRIBUTES: Final = (
     Attribute(
         QUALITY, "Where the amount comes from: `reported`, `exact`, `alias`, `override`, `estimated`, `incomplete`."
     ),
-    Attribute(OUTCOME, "`ok`, `error` or `abandoned`."),
+    Attribute(OUTCOME, "`ok`, `error`, `abandoned`, or `refused`: by a hard budget, before it was sent."),
     Attribute(UNPRICED_REASON, "Why a call has no cost."),
     Attribute(
         ERROR_TYPE,
@@ -110,6 +112,8 @@ ATTRIBUTES: Final = (
     Attribute(COST_NANO_USD, "The exact cost in nano-USD; absent where the call is unpriced."),
     Attribute(USAGE_UNITS, "The whole usage, a map: a count per unit."),
     Attribute(DURATION, "Seconds from the start of the call to its end."),
+    Attribute(TRANSACTION, "The reservation under which the call was made (docs/enforcement.md)."),
+    Attribute(BUDGET, "The name of a budget, as in budgets.yaml."),
 )
 
 
@@ -255,6 +259,12 @@ FOLDED: Final = Metric(
     "Values of labels, and sets of them, that are counted under `other` because there were too many.",
     (),
 )
+BUDGET_RESERVED_USD: Final = Metric(
+    "llm.budget.reserved.usd", GAUGE, USD_UNIT, "What calls under way hold of a hard budget, at most.", (BUDGET,)
+)
+BUDGET_REFUSED: Final = Metric(
+    "llm.budget.refused", COUNTER, "{request}", "Calls that a hard budget refused.", (BUDGET,)
+)
 RETIRED_USD: Final = Metric(
     "costspan.retired.usd", COUNTER, USD_UNIT, "Cost of months that a process of long life tells no more.", ()
 )
@@ -274,7 +284,7 @@ METRICS: Final = (
     COST_USD, REQUESTS, UNPRICED_REQUESTS, UNPRICED_TOKENS, SESSION_COST_USD, SESSION_TOKENS, DAY_COST_USD, DAY_TOKENS,
     RATELIMIT_LIMIT, RATELIMIT_REMAINING, RATELIMIT_RESET,
     ERRORS, DEGRADED, LEDGER_WRITTEN, LEDGER_WRITTEN_USD, LEDGER_LOST, LEDGER_LOST_USD, LEDGER_QUEUED, FOLDED,
-    OUTBOX_WAITING, OUTBOX_LOST,
+    OUTBOX_WAITING, OUTBOX_LOST, BUDGET_RESERVED_USD, BUDGET_REFUSED,
     RETIRED_USD,
 )  # fmt: skip
 

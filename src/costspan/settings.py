@@ -11,6 +11,7 @@ OTEL_COSTSPAN_ENABLED: Final = "OTEL_COSTSPAN_ENABLED"
 OTEL_COSTSPAN_LEDGER: Final = "OTEL_COSTSPAN_LEDGER"
 OTEL_COSTSPAN_OUTBOX: Final = "OTEL_COSTSPAN_OUTBOX"
 OTEL_COSTSPAN_PRICES: Final = "OTEL_COSTSPAN_PRICES"
+OTEL_COSTSPAN_BUDGETS: Final = "OTEL_COSTSPAN_BUDGETS"
 OTEL_COSTSPAN_ASK_USAGE: Final = "OTEL_COSTSPAN_ASK_USAGE"
 OTEL_COSTSPAN_HOSTS: Final = "OTEL_COSTSPAN_HOSTS"
 OTEL_COSTSPAN_HTTP_CLIENTS: Final = "OTEL_COSTSPAN_HTTP_CLIENTS"
@@ -129,12 +130,10 @@ class Setting(NamedTuple):
 
 SETTINGS: Final = (
     Setting(OTEL_COSTSPAN_ENABLED, _switch, "true", "Whether anything is watched at all."),
-    Setting(
-        OTEL_COSTSPAN_LEDGER, _ledger, "auto",
-        "The SQLite ledger: a path, `on` (the default path), `off`, or `auto`: on where no OTLP endpoint is configured.",
-    ),
+    Setting(OTEL_COSTSPAN_LEDGER, _ledger, "auto", "The SQLite ledger: a path, `on` (the default path), `off`, or `auto`: on where no OTLP endpoint is configured."),
     Setting(OTEL_COSTSPAN_OUTBOX, _ledger, "auto", "Where calls that leave by OTLP are kept until they are delivered: the path of a directory, `on` (the default one), `off`, or `auto`: on, unless the ledger is `off`."),
     Setting(OTEL_COSTSPAN_PRICES, _path, "", "A YAML file with your own prices (docs/pricing.md)."),
+    Setting(OTEL_COSTSPAN_BUDGETS, _path, "", "A budgets.yaml that is obeyed: thresholds are told, hard budgets refuse calls (docs/enforcement.md)."),
     Setting(
         OTEL_COSTSPAN_ASK_USAGE, _one_of("known", "always", "never"), "known",
         "Whether a chat stream is asked for its usage where the caller did not: on hosts known to need it (on this machine, "
@@ -181,6 +180,7 @@ class Settings:
     ledger: str
     outbox: str
     prices: str
+    budgets: str
     ask_usage: str
     hosts: tuple[tuple[str, str], ...]
     http_clients: bool

@@ -9,16 +9,19 @@ import gc
 from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import wrapt
 
+import costspan
+from budgeted import NOTHING_LEFT, budgeted, store_of
 from caller import flavour
-from costspan import attribution, guard, names
+from costspan import BudgetExceeded, attribution, guard, names
 from costspan.calls import engine, patching
 from costspan.facts.call import ABANDONED, ERROR, OK, Call
-from costspan.facts.money import Cost, Unpriced
+from costspan.facts.money import Cost, Unpriced, usd
 from faults import Fault, look_for_functions, sites
 from watching import Watched
 
@@ -946,3 +949,53 @@ def test_a_socket_is_watched_that_was_opened_before(monkeypatch: pytest.MonkeyPa
     assert call.usage.counts == COUNTS
     assert call.provider == "unknown"
     assert isinstance(call.price, Unpriced)
+
+
+# --- hard budgets ---------------------------------------------------------------------------------------------------------
+
+
+@_MODES
+def test_a_request_that_a_hard_budget_refuses_is_not_sent(mode: str, tmp_path: Path) -> None:
+    """The connection is there, and goes on."""
+
+    async def way(t: Talker) -> None:
+        async with t.within(t.connect()) as connection:
+            with pytest.raises(BudgetExceeded) as refused:
+                await t.get(connection.send(ASKED))
+            assert refused.value.reason == "limit"
+
+    with SocketServer(*TURN, greeting=[session()]) as server, budgeted(tmp_path, NOTHING_LEFT) as watched:
+        assert Talker(server.url, mode).run(way) == []
+        assert server.asked == []
+        assert watched.call().outcome == "refused"
+
+
+@_MODES
+def test_a_response_settles_what_its_request_reserved(mode: str, tmp_path: Path) -> None:
+    """Under the id that it was reserved with; what the limit leaves is the limit less its cost."""
+    text = NOTHING_LEFT.replace("limit_usd: 0", "limit_usd: 10")
+    with SocketServer((*TURN, CLOSE), greeting=[session()]) as server, budgeted(tmp_path, text) as watched:
+        Talker(server.url, mode).run(asking(ASKED))
+        price = watched.call().price
+        store = store_of(tmp_path)
+        assert isinstance(price, Cost)
+        assert price.nano_usd > 0
+        assert store.reservations() == []
+        refused = _refused(10)
+        assert (refused.spent, refused.reserved) == (usd(price.nano_usd), 0)
+
+
+@_MODES
+def test_a_request_that_is_never_answered_holds_nothing_for_ever(mode: str, tmp_path: Path) -> None:
+    """It is settled as the estimate that it ends as."""
+    text = NOTHING_LEFT.replace("limit_usd: 0", "limit_usd: 10")
+    with SocketServer((CUT,), greeting=[session()]) as server, budgeted(tmp_path, text) as watched:
+        Talker(server.url, mode).run(received_first)
+        assert len(watched.calls()) == 1
+        assert store_of(tmp_path).reservations() == []
+
+
+def _refused(amount_usd: int) -> BudgetExceeded:
+    with pytest.raises(BudgetExceeded) as refused:
+        costspan.reserve(amount_usd=amount_usd)
+    return refused.value

@@ -27,6 +27,7 @@ MISTAKEN: Final[dict[str, tuple[str, ...]]] = {
     "ledger": ("~nosuch/x", "~nosuch"),
     "outbox": ("~nosuch/x",),
     "prices": ("~nosuch/prices.yaml",),
+    "budgets": ("~nosuch/budgets.yaml",),
     "ask_usage": ("sometimes", "true"),
     "hosts": ("my.host", "a=b=c", "=openai", "a=", "a=b,c"),
     "http_clients": ("maybe", "httpx"),

@@ -10,8 +10,9 @@ import pytest
 
 import ways
 from answers import completion, error, whole
+from budgeted import budgeted
 from caller import KINDS, Caller
-from costspan import attribution, guard, names
+from costspan import attribution, guard, names, reserve
 from costspan.calls import patching
 from costspan.facts import call as outcomes
 from provider import Provider
@@ -24,14 +25,25 @@ _USAGE = {
     "completion_tokens_details": {"reasoning_tokens": 5},
 }
 
+_BUDGETS = """
+budgets:
+  - {name: none, period: day, limit_usd: 0, scope: {task_type: refused}, hard: true, overage: false}
+  - {name: all, period: day, limit_usd: 10, hard: true, overage: false}
+"""
+
 
 @pytest.fixture
 def told(provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """Everything that one process emits which met most of what there is: points by metric, spans, events."""
     monkeypatch.setattr(guard, "faults", {"test": 1})
     monkeypatch.setitem(patching.degraded, "test", "moved")
-    with Watched(ledger=str(tmp_path / "ledger.db")) as watched:
-        with attribution(session="s", task_type="t", source="x", team="y", account="a"):
+    with budgeted(tmp_path, _BUDGETS) as watched:
+        with attribution(task_type="refused"):
+            Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)
+        with (
+            reserve(account="a", amount_usd=1),
+            attribution(session="s", task_type="t", source="x", team="y", account="a"),
+        ):
             for kind, way, reply in (
                 ("chat", ways.whole, whole(completion(usage=_USAGE, service_tier="default"))),
                 ("chat", ways.whole, whole(completion(usage=None))),

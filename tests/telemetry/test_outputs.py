@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import ways
+from budgeted import NOTHING_LEFT, budgeted
 from caller import KINDS, Caller
 from costspan import assembly, instrumentor
 from costspan.emit import pipeline
@@ -21,29 +22,29 @@ from watching import Watched
 
 #: In the order in which they hear of a call.
 EVERY = (
-    ("emit.spans", FINISHED), ("emit.ratelimits", FINISHED),
+    ("emit.spans", FINISHED), ("budgets.settle", FINISHED), ("emit.ratelimits", FINISHED),
     ("emit.totals", BOOKED), ("metrics.sessions", BOOKED), ("outbox.journal", BOOKED), ("ledger.journal", BOOKED),
     ("emit.dispatcher", BOOKED),
-    ("emit.outbox", QUEUED), ("ledger", QUEUED), ("sdk.readers", QUEUED), ("metrics.durations", QUEUED), ("emit.overflow", QUEUED),
+    ("emit.outbox", QUEUED), ("budgets.keeper", QUEUED), ("ledger", QUEUED), ("sdk.readers", QUEUED), ("metrics.durations", QUEUED), ("emit.overflow", QUEUED),
     ("emit.events", QUEUED),
 )  # fmt: skip
 #: Those that hold something of their process: calls, sums, files, locks.
 HOLDING = {
     "emit.ratelimits", "emit.totals", "emit.dispatcher", "metrics.sessions", "emit.outbox", "ledger", "sdk.readers",
-    "metrics.durations",
+    "metrics.durations", "budgets.keeper",
 }  # fmt: skip
 
 
 def test_every_output_stands_in_the_list(tmp_path: Path) -> None:
     """In the order in which it hears of calls; the dispatcher before the ledger, as a fork takes their locks."""
-    with Watched(ledger=tmp_path / "ledger.db"):
+    with budgeted(tmp_path, NOTHING_LEFT):
         parts = instrumentor.pipeline
         assert parts is not None
         outputs = [output for output in parts.outputs if output.name not in {"notes", "reach"}]
         assert tuple((output.name, output.when) for output in outputs) == EVERY
         assert {output.name for output in outputs if output.after_fork} == HOLDING
         resting = [place for place, _, before, _ in parts.participants() if before]
-        assert resting == ["fork.dispatcher", "fork.outbox", "fork.ledger", "fork.runs"]
+        assert resting == ["fork.dispatcher", "fork.outbox", "fork.keeper", "fork.ledger", "fork.runs"]
 
 
 @pytest.mark.parametrize("when", [FINISHED, BOOKED, QUEUED])

@@ -14,7 +14,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from costspan import guard
-from costspan.calls.engine import ObservedStream, begin
+from costspan.calls.engine import ObservedCall, ObservedStream, begin
 from costspan.calls.messages import NOTHING, parsed
 from costspan.facts import call as outcomes
 from costspan.facts import foreign
@@ -67,6 +67,7 @@ class Asked:
     model: str | None = None
     body: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    admitted: ObservedCall | None = None  # what hard budgets were asked with, before it was sent
 
 
 class Conversation(Protocol):
@@ -153,14 +154,28 @@ class Connection:
         """A message is about to be sent: the request in it waits for its answer."""
         asked = self.conversation.sent(message)
         if asked is not None:
+            if self.recorder.is_strict:
+                self._admit(asked)
             self._asked.append(asked)
         return asked
+
+    def _admit(self, asked: Asked) -> None:
+        """Have hard budgets asked before the request is sent: its answer takes over what is held. Raises BudgetExceeded."""
+        model = asked.model or self.conversation.model
+        asked.admitted = begin(self.recorder, asked.endpoint, self.client, self.seller, asked.body, model=model)
+        self.recorder.admit(asked.admitted)
+
+    def _drop(self, asked: Asked | None) -> None:
+        """There will be no answer to a request."""
+        if asked is not None and asked.admitted is not None:
+            self.recorder.dropped(asked.admitted)
 
     @guard.guarded_positional("calls.sent")
     def unsent(self, asked: Asked) -> None:
         """It could not be sent."""
         if asked in self._asked:
             self._asked.remove(asked)
+        self._drop(asked)
 
     @guard.guarded_positional("calls.message")
     def received(self, data: bytes) -> None:
@@ -170,7 +185,7 @@ class Connection:
         if meaning is None:
             return
         if meaning.refused:
-            self._take_asked(meaning.lane)
+            self._drop(self._take_asked(meaning.lane))
             return
         answer = self._answer(meaning)
         if answer is None:
@@ -218,6 +233,7 @@ class Connection:
         else:
             model, body = asked.model or meaning.asked_model, meaning.asks or asked.body
             answer = asked.context.run(self._began, meaning.endpoint, model, body)
+            _take_over(answer.call, asked)
         answer.id = meaning.id
         self._live[meaning.key] = answer
         return answer
@@ -248,7 +264,9 @@ class Connection:
             self._note_end(answer)
         while self._asked:
             asked = self._asked.popleft()
-            left.append(asked.context.run(self._began, asked.endpoint, asked.model, asked.body))
+            answer = asked.context.run(self._began, asked.endpoint, asked.model, asked.body)
+            _take_over(answer.call, asked)
+            left.append(answer)
         return left
 
     def _let_go(self, answer: ConnectionAnswer) -> None:
@@ -258,3 +276,10 @@ class Connection:
     def _note_end(self, answer: ConnectionAnswer) -> None:
         if answer.id is not None:
             self._ended.keep(answer.id, answer.id)
+
+
+def _take_over(call: Call, asked: Asked) -> None:
+    """What is held for a request is held for its answer."""
+    if asked.admitted is not None:
+        held = asked.admitted.call
+        call.id, call.held, call.transaction = held.id, held.held, held.transaction

@@ -189,6 +189,13 @@ class ObservedCall:
             outcome = outcomes.ABANDONED if isinstance(error, _ABANDONING) else outcomes.ERROR
             self.finish(self.withheld(), outcome)
 
+    @guard.guarded("calls.finish")
+    def refused(self, error: BaseException) -> None:
+        """A hard budget refused the call: it is not made."""
+        if self.claim():
+            self.call.error_type = type(error).__name__
+            self.finish(None, outcomes.REFUSED)
+
     def withheld(self) -> Answer | None:
         """What was answered that the library could not make an object of, or refused to hand on. For dialects to know."""
         return None

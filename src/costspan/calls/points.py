@@ -146,6 +146,8 @@ class PatchedClient:
         )
         observed.is_direct = request.server.is_direct
         self.recorder.began(observed)
+        if self.recorder.is_strict:
+            self.recorder.admit(observed)
         return observed
 
     @guard.guarded_positional("calls.begin")

@@ -14,8 +14,19 @@ class Recorder(Protocol):
     def began(self, observed: ObservedCall) -> None:
         """A call is about to be made, in this thread and task."""
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether calls have to be admitted before they are made."""
+        ...
+
+    def admit(self, observed: ObservedCall) -> None:
+        """The call that has begun is about to be sent. Raises BudgetExceeded where a hard budget refuses it."""
+
     def left(self, observed: ObservedCall) -> None:
         """The library's method has returned or raised, in the same thread and task."""
+
+    def dropped(self, observed: ObservedCall) -> None:
+        """The call is not to be counted, as it was made by another one or not at all."""
 
     def current(self) -> ObservedCall | None:
         """The call that is under way in this thread and task."""

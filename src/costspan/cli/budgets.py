@@ -23,6 +23,7 @@ from costspan.budgets.receivers import receivers
 from costspan.budgets.simulation import simulate as simulated
 from costspan.budgets.status import Standing, standings
 from costspan.cli import options, simulation
+from costspan.cli.reservations import reservations
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import NS_PER_S, zone
 from costspan.ledger.faults import LedgerError, NoLedger
@@ -56,7 +57,10 @@ _FILE = click.argument("file", type=click.Path(path_type=Path))
 
 @click.group()
 def budgets() -> None:
-    """Budgets: declared in one file, watched by Prometheus."""
+    """Budgets: declared in one file, watched by Prometheus, obeyed by programs."""
+
+
+budgets.add_command(reservations)
 
 
 @budgets.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from opentelemetry import metrics as otel_metrics
 from opentelemetry import trace
@@ -23,7 +23,7 @@ from costspan.facts.call import Call
 from costspan.facts.periods import Periods
 from costspan.ledger.claims import Claims
 from costspan.metrics.durations import Durations
-from costspan.metrics.health import LedgerHealth, observe_health, observe_rate_limits
+from costspan.metrics.health import LedgerHealth, observe_admission, observe_health, observe_rate_limits
 from costspan.metrics.instruments import observe_totals
 from costspan.metrics.ratelimits import RateLimits
 from costspan.metrics.sessions import Sessions
@@ -33,6 +33,9 @@ from costspan.process.fork import Participant
 from costspan.sdk.after_fork import disown
 from costspan.sdk.readers import Readers
 from costspan.settings import Settings
+
+if TYPE_CHECKING:
+    from costspan.budgets.keeper import Keeper
 
 _PATIENCE_MS: Final = 8_000
 
@@ -57,9 +60,11 @@ class Pipeline:
         self, settings: Settings, *, prices: LazyPrices, ledger: Ledger | None,
         tracer_provider: trace.TracerProvider | None, meter_provider: otel_metrics.MeterProvider | None,
         logger_provider: Any, claims: Claims | None = None, notices: Sequence[Output] = (), outbox: Path | None = None,
+        keeper: Keeper | None = None,
     ) -> None:  # fmt: skip
         self._providers = (tracer_provider, meter_provider, logger_provider)
         self.ledger = ledger
+        self.keeper = keeper
         self.totals = Totals(settings.label_limit, settings.label_set_limit, with_account=settings.account_metrics)
         self.sessions = guard.part("sessions", lambda: _sessions(settings))
         self.rate_limits = RateLimits()
@@ -78,12 +83,16 @@ class Pipeline:
         #: In the order in which they hear of a call, and in which a thread that passes calls on takes their locks.
         self.outputs = (*self._at_once(spans, periods), *queued)
         self.recorder = CallRecorder(
-            prices=prices, periods=periods, spans=spans, outputs=self.outputs, claims=claims
+            prices=prices, periods=periods, spans=spans, outputs=self.outputs, claims=claims,
+            admission=keeper.admission if keeper is not None else None,
         )  # fmt: skip
 
     def _observe(self, meter: otel_metrics.Meter, periods: Periods) -> None:
         """Have what this process sums read at each collection; what cannot be, fails alone."""
         guard.part("health", lambda: observe_health(meter, self.ledger, self.outbox))
+        if self.keeper is not None and self.keeper.admission is not None:
+            admission = self.keeper.admission
+            guard.part("budget metrics", lambda: observe_admission(meter, admission))
         guard.part("rate limits", lambda: observe_rate_limits(meter, self.rate_limits))
         self.durations = guard.part("durations", lambda: Durations(meter, self.totals, self.readers.may_ride))
         self.readers.durations = self.durations
@@ -94,6 +103,8 @@ class Pipeline:
         dispatcher, totals, sessions, limits = self.dispatcher, self.totals, self.sessions, self.rate_limits
         if spans is not None:
             yield Output("emit.spans", FINISHED, spans.ended)
+        if self.keeper is not None and self.keeper.admission is not None:
+            yield Output("budgets.settle", FINISHED, self.keeper.admission.settle)
         yield Output("emit.ratelimits", FINISHED, into_rate_limits(limits), after_fork=limits.forget)
         # Before the queue, so that a call that is kept knows its place in the sums.
         yield Output("emit.totals", BOOKED, into_totals(totals, periods), after_fork=totals.clear)
@@ -114,6 +125,12 @@ class Pipeline:
             yield Output(
                 "emit.outbox", QUEUED, kept.keep, close=kept.close, after_fork=kept.forget,
                 before_fork=kept.before_fork, after_fork_in_parent=kept.after_fork_in_parent,
+            )  # fmt: skip
+        if self.keeper is not None:  # before the ledger, whose rows are read again for budgets
+            keeper = self.keeper
+            yield Output(
+                "budgets.keeper", QUEUED, keeper.take, close=keeper.close, after_fork=keeper.forget,
+                before_fork=keeper.before_fork, after_fork_in_parent=keeper.after_fork_in_parent,
             )  # fmt: skip
         if ledger is not None:  # before telemetry: it is the book
             yield Output(

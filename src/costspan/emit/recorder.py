@@ -15,15 +15,17 @@ from costspan.calls.engine import ObservedCall, new_id
 from costspan.emit.outputs import BOOKED, FINISHED, Output, taking
 from costspan.emit.spans import Spans
 from costspan.facts.attribution import NOBODY
-from costspan.facts.call import ERROR, Call
+from costspan.facts.call import ERROR, REFUSED, Call
 from costspan.facts.money import FAULT, NO_USAGE, UNKNOWN_SELLER, Unpriced
 from costspan.facts.periods import Periods
 from costspan.metrics.ratelimits import RateLimits
 from costspan.metrics.totals import Totals
 from costspan.pricing.opener import LazyPrices
+from costspan.scope import transaction
 from costspan.scope.run import RUNS, finish_in_runs
 
 if TYPE_CHECKING:
+    from costspan.budgets.admission import Admission
     from costspan.ledger.claims import Claims
 
 _WATCH: Final = otel_context.create_key("costspan-observed")
@@ -40,9 +42,11 @@ class CallRecorder:
 
     def __init__(
         self, *, prices: LazyPrices, periods: Periods, spans: Spans | None, outputs: Sequence[Output],
-        claims: Claims | None = None,
+        claims: Claims | None = None, admission: Admission | None = None,
     ) -> None:  # fmt: skip
         self.claims = claims
+        self._admission = admission
+        self.is_strict = admission is not None
         self.prices = prices
         self.periods = periods
         self.spans = spans
@@ -66,6 +70,8 @@ class CallRecorder:
         outer = context.get(_WATCH)
         if isinstance(outer, ObservedCall):
             outer.within(observed)
+            if outer.call.held is not None:
+                self._pass_holds(outer)
         if RUNS:
             scope.begin_in_runs(context, call)
         if self.spans is not None and not observed.native:
@@ -88,6 +94,23 @@ class CallRecorder:
         else:
             inner = Context({**outer, _WATCH: observed})
         observed.token = otel_context.attach(inner)
+
+    def admit(self, observed: ObservedCall) -> None:
+        """Have the hard budgets asked. Raises BudgetExceeded."""
+        if self._admission is not None:
+            if observed.token is None:  # it is asked about ahead, and begins with its answer
+                observed.call.attribution = scope.current()
+            self._admission.admit(observed, transaction.current())
+
+    def _pass_holds(self, outer: ObservedCall) -> None:
+        """The call within another one holds for itself, where it is the one that counts."""
+        if self._admission is not None and getattr(outer, "passed_on", False):
+            self._admission.let_go(outer.call)
+
+    def dropped(self, observed: ObservedCall) -> None:
+        """What it holds is let go of."""
+        if self._admission is not None:
+            self._admission.let_go(observed.call)
 
     def left(self, observed: ObservedCall) -> None:
         """The caller's own context is back."""
@@ -121,7 +144,7 @@ class CallRecorder:
             is_booked, call.price = True, _FAULT
         guard.each(self._at_finish, observed)
         if is_booked:
-            call.id = new_id(call.started_ns)
+            call.id = new_id(call.started_ns) if call.held is None else call.held.key
             guard.each(self._at_booking, call)
         if call.runs is not None:
             finish_in_runs(call, is_booked)
@@ -168,6 +191,7 @@ class CallRecorder:
             return False
         if begun is not None:
             call.attribution = begun.attribution
+            call.held = begun.held
             call.request_model = begun.request_model
             call.runs, begun.runs = begun.runs, None
         return True
@@ -181,7 +205,7 @@ class CallRecorder:
             call.day = self.periods.day(call.started_ns)
             call.period = call.day[:6]
             call.price = _NO_USAGE
-            call.id = new_id(call.started_ns)
+            call.id = new_id(call.started_ns) if call.held is None else call.held.key
             guard.each(self._at_booking, call)
             finish_in_runs(call, True)  # noqa: FBT003
 
@@ -208,7 +232,7 @@ def into_rate_limits(rate_limits: RateLimits) -> Callable[[ObservedCall], None]:
 
 def _may_be_charged(call: Call) -> bool:
     """Whether a call without usage may have cost something: a request that was refused has not, by status or by event."""
-    if call.is_stream and call.answer.error is not None:
+    if call.outcome == REFUSED or (call.is_stream and call.answer.error is not None):
         return False  # the error was all of the stream, or there would be an estimate
     was_answered = call.http_status is not None and call.http_status < _FIRST_REFUSAL
     return call.outcome != ERROR or call.error_type in _TIMEOUTS or was_answered

@@ -16,7 +16,7 @@ from costspan.emit import begun
 from costspan.facts import usage as units
 from costspan.facts.attribution import Attribution
 from costspan.facts.attribution_words import ATTRIBUTE_OF
-from costspan.facts.call import ERROR, Call
+from costspan.facts.call import ERROR, REFUSED, Call
 from costspan.facts.money import NANO_PER_USD, Cost
 from costspan.facts.recent import Recent
 from costspan.sdk import fast_span
@@ -26,6 +26,7 @@ _INFERENCE: Final = frozenset({
     "generate_image", "generate_video", "extend_video",  # in the words of xAI's library
 })  # fmt: skip
 _SUPPRESSED: Final = "suppress_instrumentation"  # by the API's own convention
+_FAILED: Final = frozenset({ERROR, REFUSED})
 _MOST_STARTS: Final = 4_096
 _USAGE: Final = (
     (names.USAGE_INPUT, units.INPUT),
@@ -120,7 +121,7 @@ class Spans:
                 _add_to_former(span, attributes)
             fill = getattr(span, "fill", span.set_attributes)  # ours takes clean attributes as they are
             fill(attributes)
-            if call.outcome == ERROR and not observed.borrowed:
+            if call.outcome in _FAILED and not observed.borrowed:
                 span.set_status(Status(StatusCode.ERROR, call.error_type))
         if not observed.borrowed:
             span.end(call.started_ns + int(call.duration_s * 1e9))
@@ -188,6 +189,8 @@ def end_attributes(call: Call) -> dict[str, Any]:
         said[names.ERROR_TYPE] = call.error_type
     if call.http_status is not None:
         said[names.STATUS_CODE] = call.http_status
+    if call.transaction is not None:
+        said[names.TRANSACTION] = call.transaction
     return said
 
 

@@ -12,7 +12,8 @@ from costspan.facts.usage import Usage
 OK: Final = "ok"
 ERROR: Final = "error"
 ABANDONED: Final = "abandoned"
-OUTCOMES: Final = (OK, ERROR, ABANDONED)
+REFUSED: Final = "refused"  # by a hard budget: it was never made
+OUTCOMES: Final = (OK, ERROR, ABANDONED, REFUSED)
 
 
 @dataclass(slots=True)
@@ -84,6 +85,8 @@ class Call:
     runs: Any = None  # those that it counts for, while it is under way (scope/run.py)
     day: str = ""  # `YYYYMMDD` in the time zone of spend, of which `period` is the month
     booked: int = 0  # its place in the sums of this process, from 1; 0 before it was added to them
+    held: Any = None  # what it holds of hard budgets (budgets/held.py)
+    transaction: str | None = None  # that of the reservation under which it was made
 
     @property
     def address(self) -> str | None:

@@ -88,10 +88,28 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         FROM records AS r JOIN kinds AS k ON k.n = r.kind
         """,
     ),
+    (
+        # The reservation under which a call was made (docs/enforcement.md).
+        "ALTER TABLE records ADD COLUMN transaction_id TEXT",
+        "DROP VIEW calls",
+        """
+        CREATE VIEW calls AS
+        SELECT r.n, r.id, r.started_ns, k.day, k.period, k.client, k.provider, k.host, k.operation,
+            k.request_model, k.response_model, r.response_id,
+            r.session, k.task_type, k.source, k.team, r.account,
+            k.is_stream, k.outcome, k.error_type, k.http_status, k.finish_reason,
+            k.tier, k.geo, k.speed, k.processing, r.duration_s, r.first_chunk_s,
+            r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_write_tokens, r.reasoning_tokens,
+            r.units, r.parts, k.is_complete, r.unread,
+            r.cost_nano_usd, k.quality, k.cost_source, k.price_version, r.price_lines, r.computed_nano_usd,
+            k.unpriced_reason, k.unpriced_detail, r.trace_id, r.span_id, r.transaction_id
+        FROM records AS r JOIN kinds AS k ON k.n = r.kind
+        """,
+    ),
 )
 
 #: The columns that each step adds to the view `calls`.
-ADDED: Final[tuple[tuple[str, ...], ...]] = ((), ("unread",))
+ADDED: Final[tuple[tuple[str, ...], ...]] = ((), ("unread",), ("transaction_id",))
 
 
 class ForeignFile(Exception):  # noqa: N818 - it names what was found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from opentelemetry.metrics import Meter
@@ -58,6 +58,29 @@ def _degraded() -> list[tuple[float, dict[str, str]]]:
     places = {"patching": patching.degraded, "not watched": patching.unwatched}
     clients = [{names.CLIENT: client, names.PLACE: place} for place, found in places.items() for client in dict(found)]
     return [(1, labels) for labels in (*clients, *({names.PLACE: part} for part in dict(guard.degraded)))]
+
+
+class AdmissionHealth(Protocol):
+    """What the admission of calls counts, by the name of a budget."""
+
+    @property
+    def reserved(self) -> dict[str, int]: ...
+    @property
+    def refused(self) -> dict[str, int]: ...
+
+
+def observe_admission(meter: Meter, admission: AdmissionHealth) -> None:
+    """Have what calls hold of hard budgets read at each collection, and how many were refused."""
+    observe(
+        meter,
+        names.BUDGET_RESERVED_USD,
+        lambda: _by_budget({name: usd(n) for name, n in dict(admission.reserved).items()}),
+    )
+    observe(meter, names.BUDGET_REFUSED, lambda: _by_budget(dict(admission.refused)))
+
+
+def _by_budget(values: Mapping[str, float]) -> list[tuple[float, dict[str, str]]]:
+    return [(value, {names.BUDGET: name}) for name, value in values.items()]
 
 
 def observe_rate_limits(meter: Meter, limits: RateLimits) -> None:

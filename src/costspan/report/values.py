@@ -105,6 +105,7 @@ class UsageRecord:
     unpriced_reason: str | None
     trace_id: str | None
     span_id: str | None
+    transaction_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from costspan.calls.engine import begin
 from costspan.calls.messages import text
 from costspan.calls.points import Ask, Beside, PatchedClient, Point, Request
 from costspan.clients.dialects import callback_streams
-from costspan.clients.dialects.callback_call import LayerCall
+from costspan.clients.dialects.callback_call import LayerCall, expected
 from costspan.clients.dialects.callback_streams import OURS
 
 _LOGGING: Final = "litellm.litellm_core_utils.litellm_logging"
@@ -86,6 +86,11 @@ class LiteLlm(PatchedClient):
         """A call begins. Its span does when it is over, and nobody else has one for it."""
         observed = self._begun(request, request.body.get(_LOGGED))
         self.recorder.began(observed)
+        if self.recorder.is_strict:
+            provider, model = expected(request.model)
+            call = observed.call  # what is known when it is over replaces this
+            call.provider, call.request_model = provider or call.provider, model
+            self.recorder.admit(observed)
         return observed
 
     def _begun(self, request: Request, logged: Any) -> LayerCall:

@@ -28,6 +28,15 @@ _LOCAL: Final = {"ollama": "ollama", "ollama_chat": "ollama", "hosted_vllm": "vl
 _TEXTS: Final = frozenset({"chat", "text_completion"})
 
 
+def expected(model: str | None) -> tuple[str | None, str | None]:
+    """Who will be asked, as far as the name of a model says (`anthropic/claude-...`), and the model without that."""
+    word, slash, name = (model or "").partition("/")
+    if slash:
+        return {**_PROVIDERS, **_LOCAL}.get(word, word), name
+    families = (("claude", "anthropic"), ("gpt-", "openai"), ("o1", "openai"), ("o3", "openai"), ("o4", "openai"))
+    return next((provider for start, provider in families if word.startswith(start)), None), model
+
+
 class _Layer:
     """What is the same of a call and of its stream."""
 
@@ -49,14 +58,23 @@ class _Layer:
 
     def finish(self: Any, answer: Answer | None, outcome: str, ended: int | None = None) -> None:
         """Hand it over, unless it is counted elsewhere, or failed before anybody was asked."""
-        if self.passed_on or (outcome != outcomes.OK and "log_event_type" not in self.details):
+        was_made = outcome in {outcomes.OK, outcomes.REFUSED} or "log_event_type" in self.details
+        if self.passed_on or not was_made:
+            self.recorder.dropped(self)
             return
+        self.call.outcome = outcome
         self._complete()
         super().finish(answer, outcome, ended)  # type: ignore[misc]
 
     @guard.guarded("calls.layer")
     def _complete(self: Any) -> None:
         """Who was asked for what; and a span, in the context of who made the call."""
+        if self.call.outcome != outcomes.REFUSED:
+            self._identify()
+        self.native = False
+        self.context.run(self._show)
+
+    def _identify(self: Any) -> None:
         details, call = self.details, self.call
         word = text(details.get("custom_llm_provider")) or ""
         places = (fields(details.get("litellm_params")), fields(details.get("additional_args")))
@@ -66,8 +84,6 @@ class _Layer:
         call.host, call.port = server.host, server.port
         call.provider = vendor if vendor and server.provider == call.client else server.provider
         call.request_model = text(details.get("model")) or call.request_model
-        self.native = False
-        self.context.run(self._show)
 
     def _show(self: Any) -> None:
         token = self.token  # of the caller's context, which may not have been left yet

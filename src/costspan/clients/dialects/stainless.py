@@ -143,6 +143,8 @@ class StainlessClient(PatchedClient):
         if endpoint.asks_usage and observed.call.is_stream and len(args) > 1 and server.is_asked is not False:
             args = self._asking(observed, server, args, options)
         self.recorder.began(observed)
+        if self.recorder.is_strict:
+            self.recorder.admit(observed)
         return observed, args
 
     def _watch(self, endpoint: Endpoint, server: Server, options: Any, kwargs: dict[str, Any]) -> _Observed:

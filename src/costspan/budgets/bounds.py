@@ -1,0 +1,115 @@
+"""The most that a request can use and cost, before it is sent: what a hard budget reserves.
+
+Each token of a text takes at least one byte of it, so the bytes of a request are a bound of its input. The output is bounded
+by what the request says, else by what models of the family write at most. Pictures, and what stands at the provider's (files, former
+answers), are bounded by stated figures (docs/enforcement.md).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from costspan.calls.messages import asked, fields
+from costspan.facts import usage as units
+from costspan.facts.usage import Usage
+
+#: What stands around a request and each of its tools, and what tells a model how to call them.
+_TOKENS_AROUND: Final = 64
+_TOKENS_AROUND_TOOLS: Final = 512
+#: One picture, or one file that is sent along: the most that the usual models make of a picture.
+_TOKENS_PER_PICTURE: Final = 6_000
+#: What the request only refers to: a former answer, a conversation, a cache.
+_TOKENS_REFERRED_TO: Final = 200_000
+_REFERENCES: Final = ("previous_response_id", "conversation", "cachedContent", "cached_content")
+#: The most that a realtime session holds, and that one of its answers has.
+_SESSION_TOKENS: Final = 32_000
+_SESSION_ANSWER: Final = 4_096
+_BASE64_FROM: Final = 2_000
+_DEEPEST: Final = 24
+_BYTES_PER_NUMBER: Final = 20
+
+#: Where a request says how long its answer may be, and how many it wants.
+_MOST_OUTPUT: Final = (
+    "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_tokens_to_sample", "maxTokens",
+    "maxOutputTokens", "maxTokenCount", "max_gen_len", "max_length", "num_predict",
+)  # fmt: skip
+_ANSWERS: Final = ("n", "best_of", "candidateCount", "candidate_count", "num_generations", "numResults")
+_INNER: Final = (
+    "generationConfig", "generation_config", "inferenceConfig", "options", "textGenerationConfig", "config", "response",
+)  # fmt: skip
+#: Operations that write no tokens.
+_SILENT: Final = frozenset({"embeddings", "rerank", "moderation", "classification"})
+#: What models write at most, where the request does not say: by parts of their names, the first that fits.
+_LONGEST: Final = (
+    (re.compile(r"gpt-5|(^|/)o[134]\b|codex"), 128_000),
+    (re.compile(r"claude"), 64_000),
+    (re.compile(r"gemini-(2\.5|[3-9])|deepseek"), 65_536),
+    (re.compile(r"gpt-4\.1"), 32_768),
+    (re.compile(r"gpt-4o|gpt-4|gpt-3"), 16_384),
+)
+_LONGEST_OF_OTHERS: Final = 32_768
+
+
+def bound(operation: str, body: Mapping[str, Any], model: str | None) -> Usage:
+    """The usage that a request has at most."""
+    said = _opened(body)
+    if operation == "realtime":  # what the session holds is not in the request, and all of it may be sound
+        return Usage({
+            units.INPUT: _SESSION_TOKENS, units.INPUT_AUDIO: _SESSION_TOKENS,
+            units.OUTPUT: _SESSION_ANSWER, units.OUTPUT_AUDIO: _SESSION_ANSWER,
+        })  # fmt: skip
+    output = 0 if operation in _SILENT else _most_output(said, model) * _answers(said)
+    counts = {units.INPUT: _most_input(said), units.OUTPUT: output}
+    if "audio" in (said.get("modalities") or ()):
+        counts[units.OUTPUT_AUDIO] = output
+    return Usage(counts)
+
+
+def _opened(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The body, or the one within it that is sent as JSON (InvokeModel)."""
+    inner: Any = body.get("body")
+    if isinstance(inner, str):
+        inner = inner.encode("utf-8", "replace")
+    if isinstance(inner, (bytes, bytearray)):
+        return fields(asked(bytes(inner))) or body
+    return body
+
+
+def _most_input(said: Mapping[str, Any]) -> int:
+    tokens = _TOKENS_AROUND + _size(said, 0)
+    if said.get("tools") or said.get("functions") or said.get("toolConfig"):
+        tokens += _TOKENS_AROUND_TOOLS
+    return tokens + sum(_TOKENS_REFERRED_TO for name in _REFERENCES if said.get(name))
+
+
+def _size(value: Any, depth: int) -> int:
+    """The bytes of all names and texts in a value, and a figure for each picture."""
+    if isinstance(value, str):
+        is_picture = value.startswith("data:") or (len(value) > _BASE64_FROM and " " not in value[:_BASE64_FROM])
+        return _TOKENS_PER_PICTURE if is_picture else len(value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, (bytes, bytearray)):
+        return _TOKENS_PER_PICTURE
+    if value is None or isinstance(value, (bool, int, float)):
+        return 0 if value is None else _BYTES_PER_NUMBER
+    if depth > _DEEPEST:
+        return len(json.dumps(value, default=str).encode())
+    if isinstance(value, (list, tuple)):
+        return sum(_size(part, depth + 1) for part in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return sum(len(str(name)) + _size(part, depth + 1) for name, part in fields(value).items())
+
+
+def _most_output(said: Mapping[str, Any], model: str | None) -> int:
+    places = (said, *(fields(said.get(name)) for name in _INNER))
+    stated = [place[name] for place in places for name in _MOST_OUTPUT if type(place.get(name)) is int]
+    stated = [number for number in stated if number > 0]
+    if stated:
+        return max(stated)
+    return next((most for pattern, most in _LONGEST if pattern.search(model or "")), _LONGEST_OF_OTHERS)
+
+
+def _answers(said: Mapping[str, Any]) -> int:
+    places = (said, *(fields(said.get(name)) for name in _INNER))
+    return max([1, *(place[name] for place in places for name in _ANSWERS if type(place.get(name)) is int)])

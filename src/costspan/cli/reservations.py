@@ -1,0 +1,88 @@
+"""`costspan budgets reservations`: what calls and programs hold of hard budgets on this machine, and letting go of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from costspan.budgets.counted import in_words, named
+from costspan.budgets.enforcing import store_beside
+from costspan.budgets.sqlite_store import SqliteStore
+from costspan.budgets.store import StoreUnavailableError
+from costspan.cli import options
+from costspan.facts.periods import NS_PER_S
+from costspan.report import Page
+from costspan.report.table import Column, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from costspan.budgets.store import Reserved
+
+_COLUMNS: Final = (
+    Column("Key", is_name=True), Column("Budget", is_left=True), Column("Held"), Column("Since", is_left=True, leave_out=1),
+    Column("Process"), Column("For", is_left=True, leave_out=2),
+)  # fmt: skip
+
+
+@click.command()
+@options.ledger
+@options.as_json
+@click.option("--clear", metavar="KEY", help="Let go of this reservation, whoever holds it.")
+def reservations(ledger: Path | None, clear: str | None, *, is_json: bool) -> None:
+    """What is reserved of hard budgets: by calls under way, and by `costspan.reserve`."""
+    path = store_beside(options.ledger_path(ledger))
+    if not path.exists():
+        raise click.ClickException(
+            f"there is no {path}: no program with OTEL_COSTSPAN_BUDGETS has run beside this ledger"
+        )
+    store = SqliteStore(path, patience_s=5)
+    try:
+        if clear is not None:
+            _clear(store, clear)
+        else:
+            _show(store.reservations(), is_json=is_json)
+    except StoreUnavailableError as fault:
+        raise click.ClickException(str(fault)) from fault
+    finally:
+        store.close()
+
+
+def _clear(store: SqliteStore, key: str) -> None:
+    if not store.clear(key):
+        raise click.ClickException(f"there is no open reservation {key!r}: `costspan budgets reservations` lists them")
+    click.echo(f"{key}: let go of. What its calls have cost stays spent.")
+
+
+def _show(found: list[Reserved], *, is_json: bool) -> None:
+    if is_json:
+        click.echo(json.dumps([_data(each) for each in found], indent=2))
+    elif not found:
+        click.echo("nothing is reserved")
+    else:
+        page = Page()
+        page.table(Table(_COLUMNS, lambda: (row for each in found for row in _rows(each))))
+
+
+def _rows(found: Reserved) -> Iterator[tuple[str, ...]]:
+    process = f"{found.pid}" if found.is_alive else f"{found.pid} (ended)"
+    for key, amount in found.holds.items() or [("", 0)]:
+        what = named(key)
+        budget = f"{what.budget} of {what.value}" if what.value else what.budget
+        yield found.key, budget, in_words(amount, what.unit) if key else "", _since(found), process, found.label
+
+
+def _since(found: Reserved) -> str:
+    return f"{datetime.fromtimestamp(found.made_ns / NS_PER_S, timezone.utc):%Y-%m-%d %H:%M:%S}"
+
+
+def _data(found: Reserved) -> dict[str, object]:
+    return {
+        "key": found.key, "transaction_id": found.transaction, "label": found.label, "since": _since(found),
+        "pid": found.pid, "is_alive": found.is_alive,
+        "holds": [{**named(key)._asdict(), "amount": amount} for key, amount in found.holds.items()],
+    }  # fmt: skip

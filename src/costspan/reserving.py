@@ -1,0 +1,50 @@
+"""Reserving a part of hard budgets in code: the public function, and how it finds the budgets of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from costspan import instrumentor
+from costspan.facts.attribution_words import ACCOUNT, SESSION, SOURCE, TASK_TYPE, TEAM
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from costspan.budgets.reservation import Reservation
+
+
+def reserve(
+    *, account: str | None = None, session: str | None = None, task_type: str | None = None, source: str | None = None,
+    team: str | None = None, provider: str | None = None, model: str | None = None,
+    amount_usd: Decimal | float | str | None = None, tokens: int | None = None, requests: int | None = None,
+    estimate: Mapping[str, Any] | None = None, key: str | None = None, label: str = "",
+) -> Reservation:  # fmt: skip
+    """Reserve so much of every hard budget that work for this account, team, ... concerns: all of them, or none.
+
+    What is not said is that of the attribution around. `estimate` is a request as a client library takes it, in place of
+    amounts: its upper bound is reserved (for the prices of `provider`, `openai` where none is said). The same `key` again
+    gives the same reservation. Raises BudgetExceeded where it does not fit, ReservationError for mistakes.
+    """
+    from costspan import scope
+    from costspan.budgets import reservation
+    from costspan.budgets.counted import facts_of
+    from costspan.budgets.store import ReservationError
+    from costspan.facts.attribution import Attribution
+
+    pipeline = instrumentor.connect()
+    keeper = pipeline.keeper if pipeline is not None else None
+    if keeper is None or keeper.admission is None:
+        raise ReservationError(
+            "no hard budget is obeyed in this process: start costspan, with OTEL_COSTSPAN_BUDGETS as the path of a budgets.yaml "
+            "that has one (docs/enforcement.md)"
+        )
+    said = {SESSION: session, TASK_TYPE: task_type, SOURCE: source, TEAM: team, ACCOUNT: account}
+    who = Attribution(**said).over(scope.current())
+    amounts = reservation.Amounts.of(amount_usd, tokens, requests)
+    if estimate is not None:
+        amounts = reservation.Amounts({**reservation.estimated(keeper.admission, estimate, provider), **amounts})
+        model = model or estimate.get("model")
+    if not amounts:
+        raise ReservationError("nothing is to be reserved: say amount_usd, tokens, requests or estimate")
+    return reservation.reserved(keeper.admission, key, facts_of(who, provider, model), amounts, label)

@@ -1,0 +1,336 @@
+"""The store of reservations against a simple model: whatever is asked in whatever order, a limit is never passed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from costspan.budgets import store as stores
+from costspan.budgets.owners import Owner
+from costspan.budgets.sqlite_file import SharedFile
+from costspan.budgets.sqlite_store import SqliteStore
+from costspan.budgets.store import Granted, Hold, Refused, ReservationError, Spent, StoreUnavailableError
+
+_NS_PER_S = 1_000_000_000
+_PERIOD_NS = 3_600 * _NS_PER_S
+_LIMITS = {"a": 100, "b": 60}
+
+
+class _Clock:
+    """Both clocks of a machine."""
+
+    def __init__(self) -> None:
+        self.now_ns = 1_000 * _PERIOD_NS
+        self.monotonic_ns = 0
+
+
+class _Process(SqliteStore):
+    """The store as one process has it, which can be ended as SIGKILL does."""
+
+    def __init__(self, path: Path, clock: _Clock) -> None:
+        super().__init__(path, monotonic_ns=lambda: clock.monotonic_ns)
+
+    def end(self) -> None:
+        with self._file.writing() as db:
+            owner = self._owner(db)
+            db.execute("UPDATE owners SET started = 'another' WHERE n = ?", (owner.n,))
+        self._me = Owner(*owner)
+        self.forget()
+
+
+class Reservations(RuleBasedStateMachine):
+    """Two processes, two budgets, calls and reservations by hand, time that goes on."""
+
+    keys = st.sampled_from([f"k{n}" for n in range(6)])
+    processes = st.sampled_from([0, 1])
+    amounts = st.dictionaries(st.sampled_from(["a", "b"]), st.integers(0, 70), min_size=1)
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.clock = _Clock()
+        path = Path(self.folder.name) / "reservations"
+        self.stores = [_Process(path, self.clock), _Process(path, self.clock)]
+        for store in self.stores:
+            store.keep_alive()
+        self.spent: dict[tuple[str, int], int] = {}
+        self.state: dict[str, str] = {}
+        self.owner: dict[str, int] = {}
+        self.parent: dict[str, str] = {}
+        self.slot: dict[str, int] = {}
+        self.held: dict[str, dict[tuple[str, int], int]] = {}
+        self.used: dict[str, dict[tuple[str, int], int]] = {}
+
+    def teardown(self) -> None:
+        for store in getattr(self, "stores", []):
+            store.close()
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
+
+    # -- the model -----------------------------------------------------------------------------------------
+
+    def now_slot(self) -> int:
+        return self.clock.now_ns // _PERIOD_NS
+
+    def reserved(self, budget: str, slot: int) -> int:
+        return sum(held.get((budget, slot), 0) for held in self.held.values())
+
+    def holds(self, amounts: dict[str, int]) -> list[Hold]:
+        slot = self.now_slot()
+        return [Hold(budget, slot, slot, _LIMITS[budget], amount) for budget, amount in sorted(amounts.items())]
+
+    def first_that_does_not_fit(self, holds: list[Hold], parent: str | None = None) -> Hold | None:
+        parts = self.held.get(parent, {}) if parent else {}
+        for hold in holds:
+            place = (hold.budget, hold.slot)
+            free = hold.limit - self.spent.get(place, 0) - self.reserved(*place)
+            if hold.amount - min(parts.get(place, 0), hold.amount) > free:
+                return hold
+        return None
+
+    def is_open(self, key: str) -> bool:
+        return self.state.get(key) == stores.HELD
+
+    def is_mine(self, key: str, process: int) -> bool:
+        return self.is_open(key) and self.owner[key] == process
+
+    def end(self, key: str, state: str) -> None:
+        self.state[key] = state
+        self.held[key] = {}
+
+    # -- what is asked -------------------------------------------------------------------------------------
+
+    @rule(process=processes, key=keys, amounts=amounts, parent=st.none() | keys)
+    def reserve(self, process: int, key: str, amounts: dict[str, int], parent: str | None) -> None:
+        parent = None if parent == key or parent in self.parent else parent
+        holds, store = self.holds(amounts), self.stores[process]
+        if key in self.state:
+            if self.is_open(key) and self.owner[key] != process:
+                with pytest.raises(ReservationError, match="another process"):
+                    store.reserve(key, holds, self.clock.now_ns, parent=parent)
+            else:
+                found = store.reserve(key, holds, self.clock.now_ns, parent=parent)
+                assert found == Granted(key, key, self.state[key])
+            return
+        found = store.reserve(key, holds, self.clock.now_ns, parent=parent)
+        expected = self.first_that_does_not_fit(holds, parent)
+        if expected is not None:
+            assert isinstance(found, Refused)
+            assert found.hold == expected
+            return
+        assert found == Granted(key, key)
+        self.state[key], self.owner[key], self.held[key], self.used[key] = stores.HELD, process, {}, {}
+        if parent is not None:
+            self.parent[key] = parent
+        for hold in holds:
+            place = (hold.budget, hold.slot)
+            self.held[key][place] = hold.amount
+            if parent is not None and place in self.held.get(parent, {}):
+                self.held[parent][place] -= min(self.held[parent][place], hold.amount)
+
+    @rule(process=processes, key=keys, amounts=amounts)
+    def settle(self, process: int, key: str, amounts: dict[str, int]) -> None:
+        if not self.is_open(key) or self.used[key]:
+            return
+        held = self.held[key]
+        spent = [Spent(budget, slot, min(amounts.get(budget, 0), amount)) for (budget, slot), amount in held.items()]
+        self.stores[process].settle(key, spent, is_recorded=False)
+        parent = self.parent.get(key)
+        for budget, slot, amount in spent:
+            place = (budget, slot)
+            self.spent[place] = self.spent.get(place, 0) + amount
+            if parent is not None and self.is_open(parent) and place in self.held[parent]:
+                self.held[parent][place] += held[place] - amount
+                self.used[parent][place] = self.used[parent].get(place, 0) + amount
+        for table in (self.state, self.owner, self.held, self.used, self.parent):
+            table.pop(key, None)  # type: ignore[attr-defined]
+
+    @rule(process=processes, key=keys, amounts=amounts)
+    def commit(self, process: int, key: str, amounts: dict[str, int]) -> None:
+        store = self.stores[process]
+        if not self.is_mine(key, process):
+            with pytest.raises(ReservationError, match=key):
+                store.commit(key, amounts)
+            return
+        budgets = {budget for budget, _ in self.held[key]}
+        amounts = {budget: amount for budget, amount in amounts.items() if budget in budgets}
+        for budget, amount in amounts.items():
+            used = sum(self.used[key].get(place, 0) for place in self.held[key] if place[0] == budget)
+            held = sum(amount for place, amount in self.held[key].items() if place[0] == budget)
+            if not used <= amount <= used + held:
+                with pytest.raises(ReservationError, match="cannot come to"):
+                    store.commit(key, amounts)
+                return
+        store.commit(key, amounts)
+        for budget, amount in amounts.items():
+            rest = amount - sum(self.used[key].get(place, 0) for place in self.held[key] if place[0] == budget)
+            for place in sorted(self.held[key]):
+                if place[0] == budget:
+                    part = min(rest, self.held[key][place])
+                    self.spent[place] = self.spent.get(place, 0) + part
+                    rest -= part
+        self.end(key, stores.COMMITTED)
+
+    @rule(process=processes, key=keys, amounts=amounts)
+    def extend(self, process: int, key: str, amounts: dict[str, int]) -> None:
+        holds, store = self.holds(amounts), self.stores[process]
+        if not self.is_mine(key, process):
+            with pytest.raises(ReservationError, match=key):
+                store.extend(key, holds, self.clock.now_ns)
+            return
+        found = store.extend(key, holds, self.clock.now_ns)
+        expected = self.first_that_does_not_fit(holds)
+        assert isinstance(found, Granted if expected is None else Refused)
+        if expected is None:
+            for hold in holds:
+                place = (hold.budget, hold.slot)
+                self.held[key][place] = self.held[key].get(place, 0) + hold.amount
+
+    @rule(process=processes, key=keys)
+    def release(self, process: int, key: str) -> None:
+        if not self.is_mine(key, process):
+            with pytest.raises(ReservationError, match=key):
+                self.stores[process].release(key)
+            return
+        self.stores[process].release(key)
+        self.end(key, stores.RELEASED)
+
+    @rule(process=processes, key=keys)
+    def clear(self, process: int, key: str) -> None:
+        assert self.stores[process].clear(key) == self.is_open(key)
+        if self.is_open(key):
+            self.end(key, stores.RELEASED)
+
+    @rule()
+    def let_a_period_pass(self) -> None:
+        self.clock.now_ns += _PERIOD_NS
+
+    @rule(process=processes)
+    def kill(self, process: int) -> None:
+        """What the process held stays held until the expiry, and not longer."""
+        self.stores[process].end()
+        self.stores[1 - process].keep_alive()
+        self.check()
+        self.clock.monotonic_ns += int(stores.EXPIRY_S * _NS_PER_S)
+        expected = [key for key, owner in self.owner.items() if owner == process and self.is_open(key)]
+        assert self.stores[1 - process].keep_alive() == len(expected)
+        for key in expected:
+            self.end(key, "expired")
+        self.stores[process].keep_alive()
+        for key in [key for key, owner in self.owner.items() if owner == process]:
+            self.owner[key] = -1
+
+    # -- what is true --------------------------------------------------------------------------------------
+
+    @invariant()
+    def check(self) -> None:
+        if not hasattr(self, "stores"):
+            return
+        slot = self.now_slot()
+        for budget, limit in _LIMITS.items():
+            spent, reserved = self.stores[0].standing(budget, slot)
+            assert (spent, reserved) == (self.spent.get((budget, slot), 0), self.reserved(budget, slot))
+            assert spent + reserved <= limit
+        listed = {each.key: each.holds for each in self.stores[1].reservations()}
+        assert set(listed) == {key for key in self.state if self.is_open(key)}
+
+
+TestReservations = Reservations.TestCase
+TestReservations.settings = settings(max_examples=60, stateful_step_count=30)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqliteStore:
+    return SqliteStore(tmp_path / "reservations")
+
+
+_HOLD = Hold("a", 0, 0, 100, 40)
+
+
+def test_a_clock_that_steps_back_opens_no_second_budget(store: SqliteStore) -> None:
+    """Whoever comes with an earlier moment than one that was seen is told that one."""
+    noon = 10**18
+    assert isinstance(store.reserve("k1", [_HOLD], noon), Granted)
+    assert store.reserve("k2", [_HOLD], noon - _PERIOD_NS) == stores.ClockBehind(noon)
+    assert store.extend("k1", [_HOLD], noon - _PERIOD_NS) == stores.ClockBehind(noon)
+    assert isinstance(store.reserve("k3", [_HOLD], noon - _NS_PER_S // 2), Granted)  # clocks of processes may differ
+
+
+def test_a_row_of_the_ledger_counts_once(store: SqliteStore) -> None:
+    """A call is booked when it finishes, and not again when its row is read; a call of another program then."""
+    store.reserve("call", [_HOLD], 1)
+    store.settle("call", [Spent("a", 0, 30)], is_recorded=True)
+    assert store.standing("a", 0) == (30, 0)
+    rows = [("call", Spent("a", 0, 30)), ("other", Spent("a", 0, 5))]
+    assert store.take_in("a", None, (2, "other"), rows)
+    assert store.standing("a", 0) == (35, 0)
+    assert store.place("a") == (2, "other")
+    assert not store.take_in("a", None, (2, "other"), rows)  # another process was first
+    assert store.standing("a", 0) == (35, 0)
+
+
+def test_what_a_call_spends_is_booked_even_above_its_hold(store: SqliteStore) -> None:
+    """What was charged is a fact; from then on nothing more is granted."""
+    store.reserve("call", [_HOLD], 1)
+    store.settle("call", [Spent("a", 0, 130)], is_recorded=False)
+    assert store.standing("a", 0) == (130, 0)
+    refused = store.reserve("next", [_HOLD], 1)
+    assert isinstance(refused, Refused)
+    assert refused.would_fit == 0
+
+
+def test_a_settled_call_that_expired_is_booked(store: SqliteStore) -> None:
+    """Its hold is gone, and its cost is not."""
+    store.reserve("call", [_HOLD], 1)
+    assert store.clear("call")
+    store.settle("call", [Spent("a", 0, 30)], is_recorded=False)
+    assert store.standing("a", 0) == (30, 0)
+
+
+def test_a_crossing_is_told_once(tmp_path: Path) -> None:
+    """By one process of the machine, and again in the next period."""
+    stores = [SqliteStore(tmp_path / "reservations") for _ in range(2)]
+    assert [store.crossed("a", 1, "80") for store in stores] == [True, False]
+    assert stores[1].crossed("a", 2, "80")
+    assert stores[1].crossed("a", 1, "100")
+
+
+def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    """It is named, and so is what it is."""
+    path = tmp_path / "reservations"
+    path.write_bytes(b"no database, " * 100)
+    with pytest.raises(StoreUnavailableError, match="reservations"):
+        SqliteStore(path).reserve("k", [_HOLD], 1)
+    assert path.read_bytes().startswith(b"no database")
+
+
+def test_a_locked_file_is_waited_for_so_long_and_no_longer(tmp_path: Path) -> None:
+    """A caller may be an event loop."""
+    store = SqliteStore(tmp_path / "reservations", patience_s=0.05)
+    other = SharedFile(tmp_path / "reservations", 1)
+    with other.writing(), pytest.raises(StoreUnavailableError, match="locked"):
+        store.reserve("k", [_HOLD], 1)
+    assert isinstance(store.reserve("k", [_HOLD], 1), Granted)
+
+
+def test_a_forked_child_holds_nothing_of_its_parents(store: SqliteStore) -> None:
+    """What the parent reserved is the parent's to commit; the child opens the file anew."""
+    store.reserve("parents", [_HOLD], 1)
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            store.release("parents")
+        except ReservationError as fault:
+            status = 0 if f"number {os.getppid()}" in str(fault) else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    store.release("parents")
+    assert store.standing("a", 0) == (0, 0)

@@ -1,0 +1,32 @@
+"""A watched process that obeys a budgets.yaml, with ledger and reservations in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from costspan.budgets.enforcing import store_beside
+from costspan.budgets.sqlite_store import SqliteStore
+from watching import Watched
+
+NOTHING_LEFT = """
+budgets:
+  - {name: nothing, period: month, limit_usd: 0, hard: true, overage: false, on_failure: closed}
+"""
+
+
+@contextmanager
+def budgeted(folder: Path, text: str, **settings: Any) -> Generator[Watched]:
+    """Costspan, installed with these budgets."""
+    path = folder / "budgets.yaml"
+    path.write_text(text)
+    settings.setdefault("ledger", folder / "ledger.db")
+    with Watched(None, budgets=path, **settings) as watched:
+        yield watched
+
+
+def store_of(folder: Path) -> SqliteStore:
+    """The reservations of that folder's ledger."""
+    return SqliteStore(store_beside(folder / "ledger.db"))
