@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from costspan.budgets.policy import REQUESTS, TOKENS, USD
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import zone
+from costspan.ledger import cover
 from costspan.ledger.columns import COLUMNS
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 AMOUNT_OF: Final = {
     USD: "coalesce(cost_nano_usd, 0)",
     TOKENS: "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)",
-    REQUESTS: "outcome IS NOT 'refused'",
+    REQUESTS: "CASE WHEN outcome IS NOT 'refused' THEN calls ELSE 0 END",
 }
 
 
@@ -89,17 +90,26 @@ def standings(policy: Policy, ledger: Store | None, now_ns: int) -> list[Standin
 
 def _standings(budget: Budget, ledger: Store | None, time_zone: tzinfo, now_ns: int) -> list[Standing]:
     stretch = budget.span.around(time_zone, now_ns)
-    rows: list[tuple[Any, ...]] = ledger.select(*_question(budget, stretch)) if ledger else []
+    rows: list[tuple[Any, ...]] = _ask(ledger, budget, stretch) if ledger else []
     if not rows and not budget.each:
         rows = [(None, 0, 0, 0)]
     return [Standing(budget, stretch, *row) for row in rows]
 
 
-def _question(budget: Budget, stretch: Stretch) -> tuple[str, list[object]]:
+def _ask(ledger: Store, budget: Budget, stretch: Stretch) -> list[tuple[Any, ...]]:
+    named = frozenset({*budget.scope, *([budget.each] if budget.each else [])})
+    only = {word: list(map(str, chosen)) for word, chosen in budget.scope.items()}
+    with ledger.at_one_moment():
+        asked_of = cover.source(ledger, cover.Wanted(named, stretch.start_ns, stretch.end_ns, only=only)).sql
+        return ledger.select(*_question(budget, asked_of, stretch))
+
+
+def _question(budget: Budget, asked_of: str, stretch: Stretch) -> tuple[str, list[object]]:
     each = COLUMNS[budget.each] if budget.each else "NULL"
     chosen, values = conditions(budget)
     question = (
-        f"SELECT {each}, coalesce(sum({AMOUNT_OF[budget.unit]}), 0), count(*), count(unpriced_reason) FROM calls "  # noqa: S608
+        f"SELECT {each}, coalesce(sum({AMOUNT_OF[budget.unit]}), 0), coalesce(sum(calls), 0),"  # noqa: S608
+        f" coalesce(sum(CASE WHEN unpriced_reason IS NOT NULL THEN calls END), 0) FROM ({asked_of}) "
         f"WHERE started_ns >= ? AND started_ns < ?{chosen} GROUP BY 1 ORDER BY 2 DESC, 1"  # words of the code; values are bound
     )
     return question, [stretch.start_ns, stretch.end_ns, *values]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,11 @@ from costspan.ledger.rows import RECORD_COLUMNS
 from costspan.ledger.store import Store
 
 _AT_ONCE: Final = 1_000
+# So many records are read as quickly as they are summed up. A question waits so long for the others to be summed up, and
+# a writer for the lock while so many are.
+_LEFT_UNSUMMED: Final = 20_000
+_SUMMING_S: Final = 3.0
+_SUMMED_AT_ONCE: Final = 10_000
 _COST: Final = RECORD_COLUMNS.index("cost_nano_usd")
 _UNREAD: Final = "a line of a side file could not be read"
 
@@ -101,4 +107,19 @@ def _take_in_one(ledger: Path, path: Path) -> None:
 def read(ledger: Path) -> Store:
     """Open a ledger for reading, when what waited beside it has been booked. Raises what `Store.read` raises."""
     take_in_all(ledger)
-    return Store.read(ledger)
+    store = Store.read(ledger)
+    if store.beyond > _LEFT_UNSUMMED:
+        _sum_up(ledger)
+    return store
+
+
+@guard.guarded("ledger.sums")
+def _sum_up(ledger: Path) -> None:
+    """Sum up what an older costspan left, for a while: so a large ledger gets its sums from those who ask it."""
+    give_up_s = time.monotonic() + _SUMMING_S
+    try:
+        with Store.open(ledger) as store:
+            while store.sum_up(_SUMMED_AT_ONCE) and time.monotonic() < give_up_s:
+                pass
+    except (sqlite3.Error, OSError, ForeignFile):
+        return  # it is read-only, or another process writes: the records answer

@@ -106,10 +106,42 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         FROM records AS r JOIN kinds AS k ON k.n = r.kind
         """,
     ),
+    (
+        # What questions read in place of the records (sums.py). Only made here: they are filled in slices, so that a
+        # large ledger of an older costspan keeps nobody waiting.
+        """
+        CREATE TABLE labels (
+            n INTEGER PRIMARY KEY,
+            key BLOB NOT NULL UNIQUE,
+            task_type TEXT, source TEXT, team TEXT, account TEXT, provider TEXT, host TEXT, client TEXT, operation TEXT,
+            request_model TEXT, response_model TEXT, outcome TEXT, quality TEXT,
+            unpriced_reason TEXT, unpriced_detail TEXT
+        )
+        """,
+        # No sum leaves 64 bits: SQLite would go on with it as a float.
+        """
+        CREATE TABLE sums (
+            grain INTEGER, slot INTEGER, label INTEGER,
+            calls INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+            cache_read_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL,
+            cost_nano_usd INTEGER NOT NULL,
+            PRIMARY KEY (grain, slot, label),
+            CHECK (typeof(calls + input_tokens + output_tokens + cache_read_tokens + cache_write_tokens
+                + reasoning_tokens + cost_nano_usd) = 'integer')
+        ) WITHOUT ROWID
+        """,
+        "CREATE TABLE crowded (grain INTEGER, slot INTEGER, PRIMARY KEY (grain, slot)) WITHOUT ROWID",
+        "CREATE TABLE unsummed (n INTEGER PRIMARY KEY)",
+        "CREATE TABLE session_places (first INTEGER PRIMARY KEY, digests BLOB NOT NULL)",
+        "CREATE TABLE account_places (first INTEGER PRIMARY KEY, digests BLOB NOT NULL)",
+        "CREATE TABLE marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID",
+    ),
 )
 
 #: The columns that each step adds to the view `calls`.
-ADDED: Final[tuple[tuple[str, ...], ...]] = ((), ("unread",), ("transaction_id",))
+ADDED: Final[tuple[tuple[str, ...], ...]] = ((), ("unread",), ("transaction_id",), ())
+#: From this step on a file has sums.
+SUMS_STEP: Final = 4
 
 
 class ForeignFile(Exception):  # noqa: N818 - it names what was found
@@ -143,6 +175,11 @@ def complete_for_reading(connection: sqlite3.Connection) -> None:
     if lacking:
         columns = ", ".join(f"NULL AS {column}" for column in lacking)
         connection.execute(f"CREATE TEMP VIEW calls AS SELECT *, {columns} FROM main.calls")  # noqa: S608 - own names
+
+
+def has_sums(connection: sqlite3.Connection) -> bool:
+    """Whether the file has the tables of the sums."""
+    return _step(connection) >= SUMS_STEP
 
 
 def _refuse_foreign(connection: sqlite3.Connection) -> None:

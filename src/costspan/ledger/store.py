@@ -14,9 +14,10 @@ from costspan.facts.periods import Periods
 from costspan.facts.recent import Recent
 from costspan.ledger import faults, private
 from costspan.ledger.faults import LedgerError, NoLedger
-from costspan.ledger.migrations import complete_for_reading, migrate
+from costspan.ledger.migrations import complete_for_reading, has_sums, migrate
 from costspan.ledger.place import NotAFile, check
 from costspan.ledger.rows import KIND_COLUMNS, RECORD_COLUMNS, Row, kind, mended, record
+from costspan.ledger.sums import SUMMED, Sums, at, behind
 
 _INSERT_KIND: Final = f"INSERT INTO kinds ({', '.join(KIND_COLUMNS)}) VALUES ({', '.join('?' * len(KIND_COLUMNS))})"  # noqa: S608
 # DO NOTHING on the two unique indexes: a call id is booked once, and so is an answer that may come again, in whatever
@@ -51,6 +52,7 @@ class Store:
         self.path = path
         self._inode = _inode(path)
         self._kinds: Recent[Row, int] = Recent(_KINDS_KEPT)
+        self._sums = Sums(connection)
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -109,15 +111,11 @@ class Store:
     def _insert(self, records: Iterable[Row], losses: Iterable[Loss]) -> int:
         """Write records, which are made here, and losses in one transaction; how many of the records are new."""
         connection = self.connection
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with self._writing():
             rows = list(records)  # first: what is made on the way writes, too
             written = connection.executemany(_INSERT_RECORD, rows).rowcount if rows else 0
             connection.executemany(_INSERT_LOSS, losses)
-            connection.execute("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
+            self._sums.keep_up(written)
         return written
 
     def _kind(self, shared: Row, mend: bool) -> int:  # noqa: FBT001 - twice as fast as by name
@@ -132,9 +130,45 @@ class Store:
 
     def _roll_back(self) -> None:
         self._kinds.clear()
+        self._sums.forget()
         # SQLite has rolled back by itself where the disk is full or the file is corrupt.
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
+
+    @property
+    def has_sums(self) -> bool:
+        """Whether the file has sums; one that no newer costspan has written to yet has none."""
+        return has_sums(self.connection)
+
+    @property
+    def summed(self) -> int:
+        """The last record that is in the sums: true of the moment, so to be asked within `at_one_moment`."""
+        return at(self.connection, SUMMED)
+
+    @property
+    def beyond(self) -> int:
+        """How many records at most are in no sum yet."""
+        return behind(self.connection)
+
+    def sum_up(self, most: int) -> bool:
+        """Sum up to so many records that are in no sum yet, in one transaction; whether more are left."""
+        with self._writing():
+            return self._sums.fold(most)
+
+    def begin_sums_anew(self) -> None:
+        """Forget the sums; `sum_up` makes them from the records again, which answer meanwhile."""
+        with self._writing():
+            self._sums.begin_anew()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Generator[None]:
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
 
     def select(self, question: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
         """The answer to a question in SQL (a reader also knows SUM_EXACTLY). Raises LedgerError with a sentence."""

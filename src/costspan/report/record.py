@@ -11,6 +11,7 @@ from costspan.facts.attribution_words import WORDS
 from costspan.facts.call import Answer
 from costspan.facts.money import PROVIDER, Cost
 from costspan.facts.usage import Usage
+from costspan.ledger import cover
 from costspan.ledger.store import Store
 from costspan.pricing import Explanation, Prices
 from costspan.report import words
@@ -64,13 +65,16 @@ def page(
     Raises ValueError for an `after` that is none of these.
     """
     store.define("FOLDED", words.folded, 1)
-    condition = words.conditions(filters, period)
+    asked = tuple(filters)
+    condition = words.conditions(asked, period)
     place = (_LATEST, _LATEST) if after is None else _place(after)
-    found = store.select(
-        f"SELECT n, {', '.join(_COLUMNS)} FROM calls WHERE {condition.sql} AND (started_ns, n) < (?, ?)"  # noqa: S608
-        " ORDER BY started_ns DESC, n DESC LIMIT ?",
-        (*condition.values, *place, limit + 1),
-    )
+    with store.at_one_moment():
+        places = cover.only_places(store, words.wanted((), asked).only)
+        found = store.select(
+            f"SELECT n, {', '.join(_COLUMNS)} FROM calls WHERE {condition.sql} AND {places}"  # noqa: S608
+            " AND (started_ns, n) < (?, ?) ORDER BY started_ns DESC, n DESC LIMIT ?",
+            (*condition.values, *place, limit + 1),
+        )
     records = [dict(zip(_COLUMNS, row[1:], strict=True)) for row in found[:limit]]
     return records, f"{records[-1]['started_ns']}-{found[limit - 1][0]}" if len(found) > limit else None
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone, tzinfo
 from typing import Final, NamedTuple
 
 from costspan.facts.attribution_words import WORDS
 from costspan.facts.money import UNKNOWN_SELLER
+from costspan.ledger import cover
 from costspan.ledger.columns import COLUMNS
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.store import Store
@@ -27,11 +28,11 @@ _HOSTS_NAMED: Final = 3
 _UNPRICED: Final = "unpriced_reason IS NOT NULL"
 _TOKENS: Final = "COALESCE(input_tokens, 0) + COALESCE(output_tokens, 0)"
 _SUMS: Final = (
-    "COUNT(*)", "SUM(input_tokens)", "SUM(output_tokens)", "SUM(cache_read_tokens)", "SUM(cache_write_tokens)",
+    "SUM(calls)", "SUM(input_tokens)", "SUM(output_tokens)", "SUM(cache_read_tokens)", "SUM(cache_write_tokens)",
     "SUM(reasoning_tokens)", "SUM(cost_nano_usd)",
     "SUM(CASE WHEN quality = 'estimated' THEN cost_nano_usd END)",
     "SUM(CASE WHEN quality = 'incomplete' THEN cost_nano_usd END)",
-    f"SUM(CASE WHEN {_UNPRICED} THEN 1 END)",
+    f"SUM(CASE WHEN {_UNPRICED} THEN calls END)",
     f"SUM(CASE WHEN {_UNPRICED} THEN {_TOKENS} END)",
 )  # fmt: skip
 _SUM_NAMES: Final = tuple(f"s{number}" for number in range(len(_SUMS)))
@@ -156,38 +157,43 @@ def ask(store: Store, question: Question, now_s: float) -> Report:
     store.define("FOLDED", words.folded, 1)
     store.define("TIME_WORD", functools.lru_cache(4096)(functools.partial(_time_word, question.zone)), 2)
     with store.at_one_moment():
-        report.rows, report.total = _rows(store, question)
+        wanted = words.wanted(question.groups, question.filters, question.period, question.zone)
+        report.rows, report.total, asked_of = _rows(store, question, cover.source(store, wanted))
         if not report.total.requests:
-            has_records = store.select("SELECT EXISTS (SELECT 1 FROM records)")[0][0]
-            report.state = NOTHING if has_records else NO_RECORDS
+            report.state = NO_RECORDS if cover.is_empty(store) else NOTHING
         if report.start_ns is None:
-            (report.start_ns,) = store.select("SELECT MIN(started_ns) FROM records")[0]
+            report.start_ns = cover.first_ns(store)
         report.days = _days(report)
         if report.total.unpriced_requests:
-            report.unpriced = _unpriced(store, question)
-            report.unknown_sellers = _unknown_sellers(store, question)
+            report.unpriced = _unpriced(store, question, asked_of)
+            report.unknown_sellers = _unknown_sellers(store, question, asked_of)
         report.lost_records, report.lost_nano_usd = losses(store, question.period)
     return report
 
 
 def last_used_ns(store: Store, filters: Iterable[words.Filter]) -> int | None:
     """When the last of the calls began, in nanoseconds since the epoch; None of none."""
-    return _used_ns(store, filters, "DESC")
+    return _used_ns(store, tuple(filters), "MAX")
 
 
 def first_used_ns(store: Store, filters: Iterable[words.Filter]) -> int | None:
     """When the first of the calls began, in nanoseconds since the epoch; None of none."""
-    return _used_ns(store, filters, "ASC")
+    return _used_ns(store, tuple(filters), "MIN")
 
 
-def _used_ns(store: Store, filters: Iterable[words.Filter], order: str) -> int | None:
+def _used_ns(store: Store, filters: Sequence[words.Filter], which: str) -> int | None:
     store.define("FOLDED", words.folded, 1)
     condition = words.conditions(filters, period.ALL)
-    found = store.select(
-        f"SELECT started_ns FROM calls WHERE {condition.sql} ORDER BY started_ns {order} LIMIT 1",  # noqa: S608
-        condition.values,
-    )
-    return found[0][0] if found else None
+    with store.at_one_moment():
+        asked_of = cover.source(store, words.wanted((), filters)).each
+        question = f"SELECT {which}(started_ns) FROM ({asked_of}) WHERE {condition.sql}"  # noqa: S608 - words of our own
+        ((about_ns,),) = store.select(question, condition.values)
+        if about_ns is None:
+            return None
+        # Of sums it is when their slot begins: the call is one of those within it.
+        exactly = f"SELECT {which}(started_ns) FROM calls WHERE started_ns BETWEEN ? AND ? AND {condition.sql}"  # noqa: S608
+        ((found_ns,),) = store.select(exactly, (about_ns, about_ns + cover.LONGEST_NS, *condition.values))
+    return about_ns if found_ns is None else found_ns
 
 
 def without_word(store: Store, filters: Iterable[words.Filter], asked: period.Period) -> dict[str, int]:
@@ -199,22 +205,25 @@ def without_word(store: Store, filters: Iterable[words.Filter], asked: period.Pe
     return dict(zip(WORDS, found, strict=True))
 
 
-def _rows(store: Store, question: Question) -> tuple[Rows, Totals]:
+def _rows(store: Store, question: Question, source: cover.Source) -> tuple[Rows, Totals, str]:
+    """The rows, their total, and what they were read from."""
+    asked_of = source.sql
     table = f"temp.usage_rows_{next(_tables)}"
     names = ", ".join(f"SUM({name})" for name in _SUM_NAMES)
     try:
-        _sum_up(store, question, table, "SUM")
+        _sum_up(store, question, asked_of, table, "SUM")
         (total,) = store.select(f"SELECT {names} FROM {table}")  # noqa: S608 - words of our own
     except LedgerError as fault:
         if "integer overflow" not in str(fault):
             raise
         # A sum beyond 64 bits; counts of a faulty server can do that. SUM_EXACTLY is slow, and has no such limit.
-        _sum_up(store, question, table, "SUM_EXACTLY")
+        asked_of = source.each
+        _sum_up(store, question, asked_of, table, "SUM_EXACTLY")
         (total,) = store.select(f"SELECT {names.replace('SUM', 'SUM_EXACTLY')} FROM {table}")  # noqa: S608
-    return Rows(store, table, question), Totals(*[int(value or 0) for value in total])
+    return Rows(store, table, question), Totals(*[int(value or 0) for value in total]), asked_of
 
 
-def _sum_up(store: Store, question: Question, table: str, function: str) -> None:
+def _sum_up(store: Store, question: Question, asked_of: str, table: str, function: str) -> None:
     """Make the table of the rows: the keys k0, k1, ..., the sums s0, s1, ..."""
     condition = words.conditions(question.filters, question.period)
     keys = [
@@ -226,7 +235,7 @@ def _sum_up(store: Store, question: Question, table: str, function: str) -> None
     grouped = f"GROUP BY {', '.join(str(number + 1) for number in range(len(keys)))}" if keys else "GROUP BY NULL"
     store.select(f"DROP TABLE IF EXISTS {table}")
     store.select(
-        f"CREATE TABLE {table} AS SELECT {', '.join(columns)} FROM calls WHERE {condition.sql} {grouped}",  # noqa: S608
+        f"CREATE TABLE {table} AS SELECT {', '.join(columns)} FROM ({asked_of}) WHERE {condition.sql} {grouped}",  # noqa: S608
         condition.values,
     )
 
@@ -254,21 +263,21 @@ def _days(report: Report) -> int:
     return max((last - first).days + 1, 1)
 
 
-def _unpriced(store: Store, question: Question) -> list[Unpriced]:
+def _unpriced(store: Store, question: Question, asked_of: str) -> list[Unpriced]:
     condition = words.conditions(question.filters, question.period)
     found = store.select(
-        f"SELECT provider, {COLUMNS['model']}, unpriced_reason, COUNT(*), CAST(TOTAL({_TOKENS}) AS INTEGER)"  # noqa: S608
-        f" FROM calls WHERE {condition.sql} AND {_UNPRICED} GROUP BY 1, 2, 3 ORDER BY 5 DESC, 4 DESC, 2",
+        f"SELECT provider, {COLUMNS['model']}, unpriced_reason, SUM(calls), CAST(TOTAL({_TOKENS}) AS INTEGER)"  # noqa: S608
+        f" FROM ({asked_of}) WHERE {condition.sql} AND {_UNPRICED} GROUP BY 1, 2, 3 ORDER BY 5 DESC, 4 DESC, 2",
         condition.values,
     )
     return [Unpriced(*values) for values in found]
 
 
-def _unknown_sellers(store: Store, question: Question) -> list[str]:
+def _unknown_sellers(store: Store, question: Question, asked_of: str) -> list[str]:
     """A sentence for each host, those with the most tokens first."""
     condition = words.conditions(question.filters, question.period)
     found = store.select(
-        f"SELECT MAX(unpriced_detail) FROM calls WHERE {condition.sql} AND unpriced_reason = '{UNKNOWN_SELLER}'"  # noqa: S608
+        f"SELECT MAX(unpriced_detail) FROM ({asked_of}) WHERE {condition.sql} AND unpriced_reason = '{UNKNOWN_SELLER}'"  # noqa: S608
         f" AND unpriced_detail IS NOT NULL GROUP BY host ORDER BY TOTAL({_TOKENS}) DESC, host LIMIT {_HOSTS_NAMED}",
         condition.values,
     )

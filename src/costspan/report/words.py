@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Final, NamedTuple
 
 from costspan.ledger.columns import COLUMNS
-from costspan.report.period import Period
+from costspan.ledger.cover import Wanted
+from costspan.report.period import ALL, Period
 
 TIMES: Final = ("day", "week", "month", "hour")
 WORDS: Final = (*COLUMNS, *TIMES)
@@ -17,7 +19,8 @@ WORDS: Final = (*COLUMNS, *TIMES)
 # Every zone's offset has been a multiple of 15 minutes since 1980, so that a quarter of an hour lies within one hour,
 # day and month of any zone: SQL adds up quarters, Python knows the zone.
 _QUARTER_S: Final = 900
-QUARTER: Final = f"started_ns / {_QUARTER_S * 1_000_000_000}"
+_QUARTER_NS: Final = _QUARTER_S * 1_000_000_000
+QUARTER: Final = f"started_ns / {_QUARTER_NS}"
 
 
 class Condition(NamedTuple):
@@ -96,6 +99,33 @@ def conditions(asked: Iterable[Filter], period: Period) -> Condition:
     return Condition(
         " AND ".join(one.sql for one in all_of) or "1", tuple(value for one in all_of for value in one.values)
     )
+
+
+def wanted(
+    asked_by: Iterable[str], asked: Sequence[Filter], period: Period = ALL, zone: tzinfo = timezone.utc
+) -> Wanted:
+    """What the ledger has to know of a question to choose what answers it."""
+    times = [word for word in asked_by if word in TIMES]
+    named = frozenset(asked_by) - {*times} | {one.word for one in asked}
+
+    def one(quarter: int) -> list[str]:
+        return [time_word(word, quarter, zone) for word in times]
+
+    known: Callable[[int], list[str]] = functools.lru_cache(4096)(one)
+
+    def is_one(first_ns: int, last_ns: int) -> bool:
+        return known(first_ns // _QUARTER_NS) == known(last_ns // _QUARTER_NS)
+
+    return Wanted(frozenset(named), period.start_ns, period.end_ns, is_one if times else None, _only(asked))
+
+
+def _only(asked: Sequence[Filter]) -> dict[str, list[str]]:
+    """The values of each word that is to have one of some values, spelt out."""
+    found: dict[str, list[str]] = {}
+    for one in asked:
+        if not one.sign.startswith("!"):
+            found.setdefault(one.word, []).append("" if "*" in one.value and one.sign != "==" else one.value)
+    return {word: values for word, values in found.items() if all(values)}
 
 
 def _any_of(column: str, asked: Sequence[Filter]) -> Condition:
