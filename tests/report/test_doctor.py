@@ -182,7 +182,7 @@ def test_a_sound_ledger(tmp_path: Path) -> None:
     write(path, call(started_ns=NOON_NS), call(started_ns=NOON_NS - 5))
     found = ledger_findings(path)
     assert levels(found) == [OK]
-    assert "ledger.db is sound: 2 records, 0.0 MB, last call 2026-11-20 12:00:00+00:00" in text(found)
+    assert "ledger.db is sound: 2 records, 0.1 MB, last call 2026-11-20 12:00:00+00:00" in text(found)
 
 
 def test_the_ledgers_losses_are_wrong(tmp_path: Path) -> None:

@@ -1,14 +1,20 @@
-"""Whether the sums of a ledger are those of its records, and how they are made anew. Every method may raise sqlite3.Error."""
+"""Whether the sums of a ledger are those of its records, and how they are made anew."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, NamedTuple
 
+from costspan.facts.attribution_words import ACCOUNT
 from costspan.facts.money import UNKNOWN_SELLER
+from costspan.ledger.faults import LedgerError
+from costspan.ledger.migrations import ForeignFile
 from costspan.ledger.store import Store
 from costspan.ledger.sums import ACCOUNT_DAYS, ARCHIVE, COUNTS, DAYS, HOURS, LABELS, SLOT_NS
 
+_AT_ONCE: Final = 10_000
 _OF_ONE_SELLER: Final = ("host", "unpriced_detail")
 _COUNTED: Final = ", ".join(f"COALESCE(SUM({name}), 0) AS {name}" for name in COUNTS)
 _NAMES: Final = ", ".join(("slot", *LABELS))
@@ -23,6 +29,17 @@ class Difference(NamedTuple):
     nano_usd: int
     calls_by_sums: int
     nano_usd_by_sums: int
+
+
+def rebuild(path: Path) -> None:
+    """Make the sums of a ledger anew from its records, which answer meanwhile. Raises LedgerError with a sentence."""
+    try:
+        with Store.open(path) as store:
+            store.begin_sums_anew()
+            while store.sum_up(_AT_ONCE):
+                pass
+    except (sqlite3.Error, OSError, ForeignFile) as fault:
+        raise LedgerError(f"the sums of {path} cannot be made now: {fault}") from fault
 
 
 def differences(store: Store) -> list[Difference]:
@@ -53,7 +70,7 @@ def _by_records(mark: int) -> str:
 
 def _of_grain(store: Store, grain: int) -> Iterator[Difference]:
     per = SLOT_NS[grain] // SLOT_NS[HOURS]
-    named = ", ".join("NULL AS account" if name == "account" and grain != ACCOUNT_DAYS else name for name in LABELS)
+    named = ", ".join(f"NULL AS {ACCOUNT}" if name == ACCOUNT and grain != ACCOUNT_DAYS else name for name in LABELS)
     expected = (
         f"SELECT slot / {per} AS slot, {named}, {_COUNTED} FROM temp.by_records"  # noqa: S608
         f" WHERE slot / {per} NOT IN (SELECT slot FROM crowded WHERE grain = {grain})"

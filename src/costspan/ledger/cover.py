@@ -10,14 +10,14 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from costspan.facts.attribution_words import ACCOUNT, SESSION
 from costspan.ledger import places
 from costspan.ledger.columns import COLUMNS
 from costspan.ledger.store import Store
 from costspan.ledger.sums import ACCOUNT_DAYS, ARCHIVE, COUNTS, DAYS, HOURS, LABELS, SLOT_NS
 
-_ACCOUNT: Final = "account"
 #: The words that sums do not answer: sessions are as many as calls, almost.
-BY_RECORDS: Final = frozenset({"session"})
+BY_RECORDS: Final = frozenset({SESSION})
 # With more records than this beyond the sums (a ledger of an older costspan) each is looked at instead of looked up.
 _MOST_BEYOND: Final = 100_000
 _END_NS: Final = 2**63 - 1
@@ -93,12 +93,12 @@ def first_ns(store: Store) -> int | None:
 def _records(*conditions: str, looked_up: bool = False) -> str:
     # With a sign before it SQLite does not go by the index of that column.
     started = "+started_ns AS started_ns" if looked_up or conditions else "started_ns"
-    columns = ", ".join((started, "session", *LABELS, "1 AS calls", *COUNTS[1:]))
+    columns = ", ".join((started, SESSION, *LABELS, "1 AS calls", *COUNTS[1:]))
     return f"SELECT {columns} FROM calls WHERE {' AND '.join(conditions) or '1'}"  # noqa: S608 - own names and numbers
 
 
 def _stretches(stretches: Iterable[tuple[int, int]], mark: int, only: Sequence[str]) -> str:
-    columns = ", ".join(f"c.{name}" for name in ("started_ns", "session", *LABELS))
+    columns = ", ".join(f"c.{name}" for name in ("started_ns", SESSION, *LABELS))
     counts = ", ".join(f"c.{name}" for name in COUNTS[1:])
     values = ", ".join(f"({start}, {end})" for start, end in stretches)
     conditions = [f"n <= {mark}", "n NOT IN (SELECT n FROM unsummed)", *only]
@@ -127,7 +127,7 @@ def _sums(cells: Iterable[tuple[int, int, int]], *, is_together: bool = False) -
     else:
         stretches = f"{stretches} CROSS JOIN {found}"
     return (
-        f"SELECT s.slot * CASE s.grain {slot} END AS started_ns, NULL AS session, {labels}, {counts}"  # noqa: S608
+        f"SELECT s.slot * CASE s.grain {slot} END AS started_ns, NULL AS {SESSION}, {labels}, {counts}"  # noqa: S608
         f" FROM {stretches} CROSS JOIN labels AS l ON l.n = s.label"
     )
 
@@ -172,7 +172,7 @@ def _is_one(wanted: Wanted, grain: int, first: int, last: int) -> bool:
 
 def _slots(store: Store, wanted: Wanted, start_ns: int, end_ns: int) -> Iterator[tuple[int | None, int]]:
     """For each day with records in the period: the day's sums, or hour by hour its sums or (None) its records."""
-    of_day = ACCOUNT_DAYS if _ACCOUNT in wanted.words else DAYS
+    of_day = ACCOUNT_DAYS if ACCOUNT in wanted.words else DAYS
     crowded = {*store.select("SELECT grain, slot FROM crowded")}
 
     def counts(grain: int, slot: int) -> bool:

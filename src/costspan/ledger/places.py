@@ -12,8 +12,10 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from costspan.facts.attribution_words import ACCOUNT, SESSION
+
 #: The columns of records that are found so, each with a table of its own.
-PLACED: Final = ("session", "account")
+PLACED: Final = (SESSION, ACCOUNT)
 # So that a block fills one page of the file.
 _BLOCK: Final = 1_000
 _WIDTH: Final = 4

@@ -14,10 +14,11 @@ from costspan.facts.periods import Periods
 from costspan.facts.recent import Recent
 from costspan.ledger import faults, private
 from costspan.ledger.faults import LedgerError, NoLedger
+from costspan.ledger.marks import SUMMED, at, behind
 from costspan.ledger.migrations import complete_for_reading, has_sums, migrate
 from costspan.ledger.place import NotAFile, check
 from costspan.ledger.rows import KIND_COLUMNS, RECORD_COLUMNS, Row, kind, mended, record
-from costspan.ledger.sums import SUMMED, Sums, at, behind
+from costspan.ledger.sums import Sums
 
 _INSERT_KIND: Final = f"INSERT INTO kinds ({', '.join(KIND_COLUMNS)}) VALUES ({', '.join('?' * len(KIND_COLUMNS))})"  # noqa: S608
 # DO NOTHING on the two unique indexes: a call id is booked once, and so is an answer that may come again, in whatever
@@ -187,6 +188,10 @@ class Store:
     def define(self, name: str, function: Callable[..., object], arguments: int) -> None:
         """Let questions use a function that answers the same for the same arguments."""
         self.connection.create_function(name, arguments, cast("Any", function), deterministic=True)
+
+    def copy_to(self, connection: sqlite3.Connection) -> None:
+        """Copy the whole ledger into another database, as it is at one moment, whoever writes to it."""
+        self.connection.backup(connection)
 
     @contextlib.contextmanager
     def at_one_moment(self) -> Generator[None]:

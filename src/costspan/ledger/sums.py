@@ -13,14 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from costspan import guard
+from costspan.facts.attribution_words import ACCOUNT, SESSION, WORDS
 from costspan.facts.money import UNKNOWN_SELLER
 from costspan.facts.recent import Recent
 from costspan.ledger import places
-from costspan.ledger.migrations import has_sums
+from costspan.ledger.marks import NEWEST_HOUR, SUMMED, at, behind, set_mark
 
 #: What sums are kept by, as columns of `calls` and of `labels`.
 LABELS: Final = (
-    "task_type", "source", "team", "account", "provider", "host", "client", "operation", "request_model",
+    *(word for word in WORDS if word != SESSION), "provider", "host", "client", "operation", "request_model",
     "response_model", "outcome", "quality", "unpriced_reason", "unpriced_detail",
 )  # fmt: skip
 _COUNTED: Final = (
@@ -35,18 +36,13 @@ DAYS, HOURS, ACCOUNT_DAYS, ARCHIVE = range(4)
 _HOUR_NS: Final = 3_600 * 10**9
 SLOT_NS: Final = {DAYS: 24 * _HOUR_NS, HOURS: _HOUR_NS, ACCOUNT_DAYS: 24 * _HOUR_NS, ARCHIVE: _HOUR_NS}
 
-#: The names of marks: the last record that is summed, the newest hour in the sums, the moment up to which compaction went.
-SUMMED: Final = "summed"
-_NEWEST_HOUR: Final = "newest_hour"
-COMPACTED: Final = "compacted_ns"
-
 # A writer sums up when so many records lie beyond the mark, and so many at once at most: 20 ms.
 _DUE: Final = 4_000
 _AT_ONCE: Final = 5_000
 # A slot whose label sets have fewer calls each is crowded: its sums would take much room and save little time, so its
 # records are read instead. Of a slot that is not over yet this is said only when it has very many sets. Where they are as
 # many as the calls, so that the next slots would be no better, every eighth is tried again.
-_CALLS_EACH: Final = {DAYS: 6, HOURS: 3, ACCOUNT_DAYS: 6}
+_CALLS_EACH: Final = {DAYS: 6, HOURS: 3, ACCOUNT_DAYS: 3}
 _MANY: Final = {DAYS: 5_000, HOURS: 1_000, ACCOUNT_DAYS: 5_000}
 _TRIED_AGAIN: Final = 8
 # Larger numbers are left to the records, so that sums stay within 64 bits. In nano-USD it is a call of 1,100 USD.
@@ -61,17 +57,17 @@ _IS_ORDINARY: Final = (
 _IN_RANGE: Final = "FROM records WHERE n > ? AND n <= ?"
 _SUMS: Final = "COUNT(*), " + ", ".join(f"COALESCE(SUM({column}), 0)" for column in _COUNTED)
 _BY_HOUR: Final = f"SELECT started_ns / {_HOUR_NS}, kind, NULL, {_SUMS} {_IN_RANGE}"
-_BY_ACCOUNT: Final = f"SELECT started_ns / {24 * _HOUR_NS}, kind, account, {_SUMS} {_IN_RANGE}"
+_BY_ACCOUNT: Final = f"SELECT started_ns / {24 * _HOUR_NS}, kind, {ACCOUNT}, {_SUMS} {_IN_RANGE}"
 _LEAVE_OUT: Final = f"INSERT INTO unsummed SELECT n {_IN_RANGE} AND {_IS_ORDINARY} IS NOT 1"
 _ADD: Final = (
     f"INSERT INTO sums (grain, slot, label, {', '.join(COUNTS)}) VALUES (?, ?, ?{', ?' * len(COUNTS)})"  # noqa: S608
     f" ON CONFLICT DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in COUNTS)}"
 )
 _LABELS_OF_KIND: Final = (
-    f"SELECT {', '.join('NULL' if name == 'account' else name for name in LABELS)} FROM kinds WHERE n = ?"  # noqa: S608
+    f"SELECT {', '.join('NULL' if name == ACCOUNT else name for name in LABELS)} FROM kinds WHERE n = ?"  # noqa: S608
 )
 _INSERT_LABEL: Final = f"INSERT INTO labels (key, {', '.join(LABELS)}) VALUES (?{', ?' * len(LABELS)})"  # noqa: S608
-_ACCOUNT: Final = LABELS.index("account")
+_ACCOUNT: Final = LABELS.index(ACCOUNT)
 _HOST, _REASON, _DETAIL = (LABELS.index(name) for name in ("host", "unpriced_reason", "unpriced_detail"))
 _KEPT: Final = 16_384
 
@@ -135,7 +131,7 @@ class Sums:
         for table in ("crowded", "unsummed", *(f"{word}_places" for word in places.PLACED)):
             self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - own names
         self._connection.execute("DELETE FROM sums WHERE grain <> ?", (ARCHIVE,))
-        self._connection.execute("DELETE FROM marks WHERE name IN (?, ?)", (SUMMED, _NEWEST_HOUR))
+        self._connection.execute("DELETE FROM marks WHERE name IN (?, ?)", (SUMMED, NEWEST_HOUR))
         self.forget()
         self._add_archive()
 
@@ -189,7 +185,7 @@ class Sums:
 
     def _write(self, cells: Mapping[_Slot, _Cells]) -> None:
         """Add to the sums, but for slots that are crowded, or turn out to be."""
-        before = at(self._connection, _NEWEST_HOUR)
+        before = at(self._connection, NEWEST_HOUR)
         newest = max((slot for grain, slot in cells if grain == HOURS), default=0)
         for (grain, slot), of_slot in sorted(cells.items()):
             is_new = slot > (before if grain == HOURS else before // 24)
@@ -205,7 +201,7 @@ class Sums:
             self._connection.executemany(_ADD, sorted(rows))
             self._weigh(grain, slot, is_over=is_over)
         if newest > before:
-            set_mark(self._connection, _NEWEST_HOUR, newest)
+            set_mark(self._connection, NEWEST_HOUR, newest)
             self._weigh(HOURS, before, is_over=True)
             if newest // 24 > before // 24:
                 for grain in (DAYS, ACCOUNT_DAYS):
@@ -275,23 +271,6 @@ def is_too_many(grain: int, sets: int, calls: int, *, is_over: bool) -> bool:
     return sets * _CALLS_EACH[grain] > calls and (is_over or sets > _MANY[grain])
 
 
-def at(connection: sqlite3.Connection, name: str) -> int:
-    """Where a mark stands; 0 before it was first set."""
-    found = connection.execute("SELECT at FROM marks WHERE name = ?", (name,)).fetchone()
-    return found[0] if found else 0
-
-
-def set_mark(connection: sqlite3.Connection, name: str, place: int) -> None:
-    """Move a mark."""
-    connection.execute("INSERT INTO marks VALUES (?, ?) ON CONFLICT DO UPDATE SET at = excluded.at", (name, place))
-
-
-def behind(connection: sqlite3.Connection) -> int:
-    """How many records at most lie beyond the mark; all of a file that has no sums."""
-    (last,) = connection.execute("SELECT MAX(n) FROM records").fetchone()
-    return max((last or 0) - (at(connection, SUMMED) if has_sums(connection) else 0), 0)
-
-
 def _last(connection: sqlite3.Connection, mark: int, most: int) -> int | None:
     """The last of so many records after the mark; None where there is none."""
     question = "SELECT MAX(n) FROM (SELECT n FROM records WHERE n > ? ORDER BY n LIMIT ?)"
@@ -301,7 +280,7 @@ def _last(connection: sqlite3.Connection, mark: int, most: int) -> int | None:
 def _place(connection: sqlite3.Connection, mark: int, last: int) -> None:
     """Note where the sessions and accounts of the records after the mark lie."""
     found = connection.execute(
-        "SELECT n, session, account FROM records WHERE n > ? AND n <= ? ORDER BY n", (mark, last)
+        f"SELECT n, {', '.join(places.PLACED)} FROM records WHERE n > ? AND n <= ? ORDER BY n", (mark, last)
     ).fetchall()
     numbers, *columns = zip(*found, strict=True)
     for name, values in zip(places.PLACED, columns, strict=True):
