@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 AMOUNT_OF: Final = {
     USD: "coalesce(cost_nano_usd, 0)",
     TOKENS: "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)",
-    REQUESTS: "CASE WHEN outcome IS NOT 'refused' THEN calls ELSE 0 END",
+    REQUESTS: "outcome IS NOT 'refused'",
 }
 
 
@@ -97,7 +97,7 @@ def _standings(budget: Budget, ledger: Store | None, time_zone: tzinfo, now_ns: 
 
 
 def _ask(ledger: Store, budget: Budget, stretch: Stretch) -> list[tuple[Any, ...]]:
-    named = frozenset({*budget.scope, *([budget.each] if budget.each else [])})
+    named: frozenset[str] = frozenset([*budget.scope, budget.each] if budget.each else budget.scope)
     only = {word: list(map(str, chosen)) for word, chosen in budget.scope.items()}
     with ledger.at_one_moment():
         asked_of = cover.source(ledger, cover.Wanted(named, stretch.start_ns, stretch.end_ns, only=only)).sql
@@ -106,9 +106,10 @@ def _ask(ledger: Store, budget: Budget, stretch: Stretch) -> list[tuple[Any, ...
 
 def _question(budget: Budget, asked_of: str, stretch: Stretch) -> tuple[str, list[object]]:
     each = COLUMNS[budget.each] if budget.each else "NULL"
+    amount = f"({AMOUNT_OF[budget.unit]}) * calls" if budget.unit == REQUESTS else AMOUNT_OF[budget.unit]
     chosen, values = conditions(budget)
     question = (
-        f"SELECT {each}, coalesce(sum({AMOUNT_OF[budget.unit]}), 0), coalesce(sum(calls), 0),"  # noqa: S608
+        f"SELECT {each}, coalesce(sum({amount}), 0), coalesce(sum(calls), 0),"  # noqa: S608
         f" coalesce(sum(CASE WHEN unpriced_reason IS NOT NULL THEN calls END), 0) FROM ({asked_of}) "
         f"WHERE started_ns >= ? AND started_ns < ?{chosen} GROUP BY 1 ORDER BY 2 DESC, 1"  # words of the code; values are bound
     )

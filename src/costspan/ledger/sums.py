@@ -280,7 +280,8 @@ def _last(connection: sqlite3.Connection, mark: int, most: int) -> int | None:
 def _place(connection: sqlite3.Connection, mark: int, last: int) -> None:
     """Note where the sessions and accounts of the records after the mark lie."""
     found = connection.execute(
-        f"SELECT n, {', '.join(places.PLACED)} FROM records WHERE n > ? AND n <= ? ORDER BY n", (mark, last)
+        f"SELECT n, {', '.join(places.PLACED)} {_IN_RANGE} ORDER BY n",
+        (mark, last),
     ).fetchall()
     numbers, *columns = zip(*found, strict=True)
     for name, values in zip(places.PLACED, columns, strict=True):
