@@ -49,10 +49,13 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
     metavar="N",
     help="Requests a second of one token; 0 for any number.",
 )
+@click.option(
+    "--accept", "accepts", is_flag=True, help="Book usage that others send (OTLP at /v1/logs, and /v1/usage/records)."
+)
 def serve(ledger: Path | None, host: str, port: int, *, is_to_open: bool, plain_http: bool, **said: Any) -> None:
     """Answer over HTTP what was used and what it cost, until Ctrl+C.
 
-    GET /openapi.json on it says what can be asked. It reads the ledger, and changes nothing. Others than this machine
+    GET /openapi.json on it says what can be asked. It reads the ledger, and changes nothing without --accept. Others than this machine
     reach it with a token only.
     """
     try:
@@ -71,7 +74,7 @@ def serve(ledger: Path | None, host: str, port: int, *, is_to_open: bool, plain_
     _check(said["budgets"])
     built = app.build(
         path, time_zone=said["time_zone"], overrides=said["overrides"], budgets=said["budgets"], tokens=tokens,
-        names={*said["names"], *({host, socket.gethostname()} if is_for_others else ())}, per_s=said["per_s"],
+        names={*said["names"], *({host, socket.gethostname()} if is_for_others else ())}, per_s=said["per_s"], accepts=said["accepts"],
     )  # fmt: skip
     try:
         listener = listening.bound(host, port)

@@ -29,6 +29,8 @@ from costspan.serve.tokens import Tokens
 
 STATIC: Final = Path(__file__).with_name("static")
 _MOST_BYTES: Final = 1_000_000
+#: Of usage that is sent, compressed and not.
+_MOST_SENT_BYTES: Final = 16_000_000
 _BUSY: Final = "what the answer is made of cannot be read at the moment; the log of the server says why"
 
 
@@ -41,10 +43,11 @@ def build(
     names: Collection[str] = (),
     tokens: Tokens | None = None,
     per_s: float = 0,
+    accepts: bool = False,
 ) -> Starlette:
     """The application over a ledger. `overrides` are the user's own prices, `names` those by which the server may be
     called besides `localhost` and addresses, `tokens` who may ask (None: everybody), `per_s` how many requests a second each of
-    them (0: no limit).
+    them (0: no limit), `accepts` whether usage may be booked.
     """
     routes: list[BaseRoute] = [Way(route.path, _endpoint(route), methods=[route.method]) for route in ROUTES]
     routes += [
@@ -60,7 +63,7 @@ def build(
             Exception: _fault,
         },
     )  # fmt: skip
-    app.state.served = Served(ledger, time_zone, overrides, budgets)
+    app.state.served = Served(ledger, time_zone, overrides, budgets, accepts)
     app.add_middleware(Door, names=names, tokens=tokens, per_s=per_s)
     return app
 
@@ -72,9 +75,14 @@ def as_json(value: Any, status: int = 200, headers: Mapping[str, str] | None = N
 
 def _endpoint(route: Route) -> Any:
     async def endpoint(request: Request) -> Response:
-        asked = Asked.of(request, route.parameters)
+        asked = Asked.of(request, route.parameters, books=route.books)
+        if route.takes:
+            asked.body = await bodies.taken(request, _MOST_SENT_BYTES)
         if route.body is not None:
-            asked.body = bodies.understood(route.body, bodies.parsed(await bodies.read_json(request, _MOST_BYTES)))
+            asked.body = bodies.understood(
+                route.body,
+                bodies.parsed(await bodies.read_json(request, _MOST_SENT_BYTES if route.books else _MOST_BYTES)),
+            )
         # Reading a file takes time: in a thread, with a connection of its own.
         answer = await run_in_threadpool(route.work, asked)
         return answer if isinstance(answer, Response) else as_json(answer)

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
+from costspan.facts.periods import Periods
+from costspan.ledger.booking import Booking
 from costspan.pricing import Prices
 from costspan.report.period import Period
 from costspan.report.query import UsageQuery
@@ -53,7 +55,13 @@ class Served:
     time_zone: tzinfo = timezone.utc
     overrides: Path | None = None
     budgets: Path | None = None
+    accepts: bool = False
     limits: LabelLimits = field(default_factory=LabelLimits)
+
+    @cached_property
+    def booking(self) -> Booking:
+        """What books that which others send; its days are those of the server."""
+        return Booking(self.ledger, Periods(str(self.time_zone)))
 
     @cached_property
     def prices(self) -> Prices:
@@ -76,14 +84,18 @@ class Asked:
         self.filters = _bounded(parameters.filters(self.values), caller)
 
     @classmethod
-    def of(cls, request: Request, known: Sequence[Parameter]) -> Asked:
-        """The request as it was understood, with the parameters that its route knows."""
+    def of(cls, request: Request, known: Sequence[Parameter], *, books: bool = False) -> Asked:
+        """The request as it was understood, with the parameters that its route knows. `books` says that the route books usage."""
         caller: Caller = request.scope["caller"]
-        if not caller.sees:
+        served: Served = request.app.state.served
+        if books and not served.accepts:
             raise RequestError(
-                403, "this token sees nothing", field="Authorization", expected="a token that sees something"
+                403, "this server reads only: expected one that was started with --accept", expected="--accept"
             )
-        return cls(request.app.state.served, caller, request.query_params.multi_items(), known)
+        if not (caller.books if books else caller.sees):
+            may = "a token that books" if books else "a token that sees something"
+            raise RequestError(403, f"this token may not: expected {may}", field="Authorization", expected=may)
+        return cls(served, caller, request.query_params.multi_items(), known)
 
     @property
     def query(self) -> UsageQuery:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import types
 import typing
+import zlib
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -15,6 +16,7 @@ from costspan.report.words import nearest
 from costspan.serve.problems import RequestError, mistaken
 from costspan.serve.shapes import members, required
 
+_NOT_GZIP: Final = "a body of gzip, or none that says so"
 _KINDS: Final[dict[Any, tuple[type | tuple[type, ...], str]]] = {
     str: (str, "a text"),
     int: (int, "a whole number"),
@@ -41,6 +43,34 @@ async def read_json(request: Request, most_bytes: int) -> bytes:
         expected = "application/json"
         raise RequestError(415, f"Content-Type {kind!r}: expected {expected}", field="Content-Type", expected=expected)
     return await read(request, most_bytes)
+
+
+async def taken(request: Request, most_bytes: int) -> tuple[bytes, str]:
+    """A body as it is, unpacked where it says that it is packed, and its type."""
+    said = request.headers
+    kind = said.get("content-type", "").partition(";")[0].strip().lower()
+    content = await read(request, most_bytes)
+    return unpacked(content, said.get("content-encoding", "").strip().lower(), most_bytes), kind
+
+
+def unpacked(content: bytes, encoding: str, most_bytes: int) -> bytes:
+    """The body as it was before it was compressed, up to a limit. Raises RequestError."""
+    if encoding in {"", "identity"}:
+        return content
+    if encoding != "gzip":
+        raise RequestError(
+            415, f"Content-Encoding {encoding!r}: expected gzip", field="Content-Encoding", expected="gzip"
+        )
+    reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        whole = reader.decompress(content, most_bytes + 1)
+    except zlib.error as fault:
+        raise RequestError(400, f"the body is no gzip ({fault})", field="body", expected=_NOT_GZIP) from None
+    if len(whole) > most_bytes:
+        raise too_large(most_bytes)
+    if not reader.eof:
+        raise RequestError(400, "the body is cut short", field="body", expected=_NOT_GZIP)
+    return whole
 
 
 def too_large(most_bytes: int) -> RequestError:

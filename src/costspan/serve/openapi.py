@@ -63,6 +63,9 @@ def _operation(route: Route, named: dict[str, Any]) -> dict[str, Any]:
         **_plain(_id(route), route.summary, schema, route.media),
         "parameters": [_parameter(each) for each in route.parameters],
     }
+    if route.takes:
+        told["requestBody"] = {"required": True, "content": {kind: {"schema": {}} for kind in route.takes}}
+        told["responses"] |= _refused(_OF_BODIES)
     if route.body is not None:
         content = {JSON: {"schema": shapes.schema(route.body, named, is_told=False)}}
         told["requestBody"] = {"required": True, "content": content}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from costspan.serve import answers, exports, exposition, prices, standing, stats
+from costspan.serve import answers, arrivals, exports, exposition, intake, prices, standing, stats
 from costspan.serve.asked import Asked
 from costspan.serve.parameters import BY, CHOICE, FILTERS, TIME_ZONE, TOP, Parameter
 
@@ -25,6 +25,10 @@ class Route(NamedTuple):
     method: str = "GET"
     body: type | None = None
     media: tuple[str, ...] = (JSON,)
+    #: Whether usage is booked: only where the server accepts it, from whoever may.
+    books: bool = False
+    #: The types of a body that is taken as it is; it may be compressed.
+    takes: tuple[str, ...] = ()
 
 
 ROUTES: Final = (
@@ -35,6 +39,10 @@ ROUTES: Final = (
     Route("/v1/usage/daily", "The sums of each calendar day, by default of the last 30.", answers.daily, answers.Daily, CHOICE),
     Route("/v1/usage/records", "Calls, the newest first, in pages.", answers.records, answers.UsagePage,
           (answers.LIMIT, answers.AFTER, *CHOICE)),
+    Route("/v1/usage/records", "Book usage that a program writes down itself: priced here, each id once.", intake.records,
+          intake.BookedAnswer, method="POST", body=intake.BookedUsages, books=True),
+    Route("/v1/logs", "OTLP/HTTP: book the usage events of other processes, each once.", intake.otlp, None, method="POST",
+          media=(arrivals.PROTOBUF, arrivals.JSON), books=True, takes=(arrivals.PROTOBUF, arrivals.JSON)),
     Route("/v1/stats", "Averages, how calls ended, how sure the amounts are, what has no attribution.", stats.stats, stats.Stats,
           CHOICE),
     Route("/v1/models", "Models of the price table and their rates.", prices.models, prices.ModelPrices, prices.CHOICE),

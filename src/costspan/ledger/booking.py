@@ -1,0 +1,56 @@
+"""Calls that others made, into the ledger, for whoever has to know that they are in it before going on."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from costspan.facts.call import Call
+from costspan.facts.periods import Periods
+from costspan.ledger import faults
+from costspan.ledger.faults import LedgerError
+from costspan.ledger.migrations import ForeignFile
+from costspan.ledger.store import Store
+
+_PAUSE_S: Final = 0.01
+
+
+class Booking:
+    """Books calls in the ledger at `path`, from any thread. `patience_s` is how long a locked file is waited for."""
+
+    def __init__(self, path: Path, periods: Periods, patience_s: float = 5.0) -> None:
+        self._path = path
+        self._periods = periods
+        self._patience_s = patience_s
+        self._lock = threading.Lock()
+        self._store: Store | None = None
+
+    def book(self, calls: Sequence[Call]) -> int:
+        """Write the calls in one transaction; how many are new, by their ids. Raises LedgerError where none was written."""
+        give_up_s = time.monotonic() + self._patience_s
+        while True:
+            try:
+                with self._lock:
+                    return self._append(calls)
+            except (sqlite3.Error, OSError, ForeignFile) as fault:
+                if faults.kind(fault) != faults.LOCKED or time.monotonic() >= give_up_s:
+                    raise LedgerError(f"the ledger {self._path} cannot be written: {fault}") from fault
+            time.sleep(_PAUSE_S)
+
+    def _append(self, calls: Sequence[Call]) -> int:
+        if self._store is not None and not self._store.is_current():
+            self._store.close()
+            self._store = None
+        self._store = self._store or Store.open(self._path)
+        return self._store.append(calls, self._periods, mend=True)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+            self._store = None

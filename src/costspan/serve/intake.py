@@ -1,0 +1,190 @@
+"""What others book here: usage events by OTLP, and usage that programs write down themselves, priced here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from costspan.facts import foreign
+from costspan.facts.call import OK, Answer, Call
+from costspan.facts.money import Cost, Unpriced, usd
+from costspan.facts.usage import INPUT, INPUT_AUDIO_MS, OUTPUT, OUTPUT_AUDIO_MS, Usage, milliseconds
+from costspan.names import UNKNOWN
+from costspan.report.period import moment_s
+from costspan.serve import arrivals, booked_calls
+from costspan.serve.asked import Asked
+from costspan.serve.prices import counts
+from costspan.serve.problems import RequestError, mistaken
+
+_NS: Final = 1_000_000_000
+_MOST_RECORDS: Final = 10_000
+_REASONS_TOLD: Final = 5
+#: What a type of usage does, and the unit of its seconds.
+TYPES: Final = {
+    "text": ("chat", None), "embedding": ("embeddings", None), "audio_stt": ("transcription", INPUT_AUDIO_MS),
+    "audio_tts": ("speech", OUTPUT_AUDIO_MS),
+}  # fmt: skip
+
+
+def otlp(asked: Asked) -> Response:
+    """`POST /v1/logs`: usage events of other processes. Raises LedgerError where they cannot be booked now."""
+    content, kind = asked.body
+    calls: list[Call] = []
+    refused: list[str] = []
+    for arrival in arrivals.read(content, kind):
+        call = _understood(arrival, asked)
+        if isinstance(call, str):
+            refused.append(call)
+        else:
+            calls.append(call)
+    if calls:
+        asked.served.booking.book(calls)
+    why = "; ".join(dict.fromkeys(refused[:_REASONS_TOLD]))
+    return Response(arrivals.answer(kind, len(refused), why), media_type=kind)
+
+
+def _understood(arrival: arrivals.Arrival | str, asked: Asked) -> Call | str:
+    """The call, or why there is none."""
+    try:
+        return booked_calls.of_event(arrival, asked.caller.bounds)
+    except booked_calls.RefusedError as fault:
+        return str(fault)
+
+
+@dataclass(frozen=True, slots=True)
+class BookedUsage:
+    """Usage that a program writes down itself. `id` is that of its transaction: the same one is booked once. `type` is text,
+    embedding, audio_stt or audio_tts; `units` are counts by unit beside tokens and seconds of sound. Without an account
+    it is the usage of the system.
+    """
+
+    id: str
+    provider: str
+    model: str
+    type: str = "text"
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    seconds: float | None = None
+    units: Mapping[str, int] = field(default_factory=dict[str, int])
+    started_at: str | None = None
+    duration_s: float = 0.0
+    session: str | None = None
+    task_type: str | None = None
+    source: str | None = None
+    team: str | None = None
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BookedUsages:
+    """Some usage to book: all of it, or none where a record is mistaken."""
+
+    records: tuple[BookedUsage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BookedPrice:
+    """What a record costs; `cost_usd` is null where no price is known."""
+
+    id: str
+    cost_usd: Decimal | None
+    quality: str | None
+    unpriced_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BookedAnswer:
+    """How many records were new, how many had been booked before (those stay as they were), and what each costs."""
+
+    booked: int
+    duplicates: int
+    records: tuple[BookedPrice, ...]
+
+
+def records(asked: Asked) -> BookedAnswer:
+    """`POST /v1/usage/records`."""
+    said: BookedUsages = asked.body
+    if not 1 <= len(said.records) <= _MOST_RECORDS:
+        raise mistaken("records", str(len(said.records)), f"1 to {_MOST_RECORDS} records")
+    calls = [_call(one, f"records[{number}]", asked) for number, one in enumerate(said.records)]
+    new = asked.served.booking.book(calls)
+    return BookedAnswer(new, len(calls) - new, tuple(map(_priced, said.records, calls)))
+
+
+def _priced(one: BookedUsage, call: Call) -> BookedPrice:
+    price = call.price
+    if isinstance(price, Cost):
+        return BookedPrice(one.id, usd(price.nano_usd), price.quality, None)
+    return BookedPrice(one.id, None, None, price.reason if isinstance(price, Unpriced) else None)
+
+
+def _call(one: BookedUsage, place: str, asked: Asked) -> Call:
+    if one.type not in TYPES:
+        raise mistaken(f"{place}.type", one.type, f"one of {', '.join(TYPES)}")
+    operation, _ = TYPES[one.type]
+    started_s = _started_s(one.started_at, place)
+    found: dict[str, Any] = {
+        name: foreign.text(getattr(one, name)) for name in ("id", "provider", "model", *booked_calls.ATTRIBUTION)
+    }
+    for name in ("id", "provider", "model"):
+        if found[name] is None:
+            raise mistaken(f"{place}.{name}", getattr(one, name), "a text")
+    if asked.caller.bounds:  # whoever sees a part must not meet the ids of others, nor take them
+        found["id"] = f"{asked.caller.name}:{found['id']}"
+    if not 0 <= one.duration_s <= _LONGEST_S:
+        raise mistaken(f"{place}.duration_s", str(one.duration_s), f"seconds from 0 to {_LONGEST_S}")
+    usage = Usage(_counted(one, place))
+    answer = Answer(usage, found["model"])
+    price = asked.served.prices.price(found["provider"], None, found["model"], answer, started_s)
+    cost = (
+        {"nano_usd": price.nano_usd, "quality": price.quality, "cost_source": price.source, "price_version": price.version}
+        if isinstance(price, Cost) else {"unpriced_reason": price.reason, "unpriced_detail": price.detail}
+    )  # fmt: skip
+    found |= {
+        **cost, "client": UNKNOWN, "operation": operation, "started_ns": int(started_s * _NS), "duration_s": one.duration_s,
+        "request_model": found["model"], "outcome": OK, "period": "", "counts": usage.counts, "is_complete": True,
+    }  # fmt: skip
+    try:
+        return booked_calls.made(found, asked.caller.bounds)
+    except booked_calls.RefusedError as fault:
+        name, _, expected = str(fault).partition(": expected ")
+        refused = f"{place}.{name}"
+        raise RequestError(403, f"{refused}: expected {expected}", field=refused, expected=expected) from None
+
+
+_LONGEST_S: Final = 10_000_000
+
+
+def _counted(one: BookedUsage, place: str) -> dict[str, int]:
+    """The counts of a record by unit. Raises RequestError where it has none."""
+    _, sound = TYPES[one.type]
+    found = dict(one.units)
+    found |= {
+        unit: count for unit, count in ((INPUT, one.input_tokens), (OUTPUT, one.output_tokens)) if count is not None
+    }
+    if one.seconds is not None:
+        ms = milliseconds(one.seconds)
+        if sound is None or ms is None:
+            raise mistaken(f"{place}.seconds", str(one.seconds), "seconds from 0 on, of audio_stt or audio_tts")
+        found[sound] = ms
+    if not found:
+        expected = "input_tokens, output_tokens, seconds or units"
+        raise RequestError(400, f"{place} has no usage: expected {expected}", field=place, expected=expected)
+    return counts(found)
+
+
+def _started_s(said: str | None, place: str) -> float:
+    if said is None:
+        return time.time()
+    try:
+        found = moment_s(said)
+    except (ValueError, OverflowError):
+        found = -1.0
+    if not 0 <= found <= time.time() + 86_400:
+        raise mistaken(f"{place}.started_at", str(said), "a date or time such as 2026-11-03T14:30, not in the future")
+    return found
