@@ -41,6 +41,7 @@ class _Process(SqliteStore):
             owner = self._owner(db)
             db.execute("UPDATE owners SET started = 'another' WHERE n = ?", (owner.n,))
         self._me = Owner(*owner)
+        self._file.close()  # as the system does; a fork keeps what it inherits
         self.forget()
 
 
