@@ -22,7 +22,7 @@ from costspan.ledger.faults import LedgerError
 from costspan.serve import bodies, openapi, shapes
 from costspan.serve.asked import Asked, Served
 from costspan.serve.door import ALIVE, Door, log
-from costspan.serve.page import page
+from costspan.serve.page import PAGES
 from costspan.serve.problems import RequestError
 from costspan.serve.routes import JSON, ROUTES, Route
 from costspan.serve.tokens import Tokens
@@ -53,7 +53,7 @@ def build(
     routes += [
         Way(openapi.PATH, _document),
         Way(ALIVE, _alive),
-        Way("/", page),
+        *(Way(path, work) for path, work in PAGES.items()),
         Mount("/static", StaticFiles(directory=STATIC), name="static"),
     ]
     app = Starlette(

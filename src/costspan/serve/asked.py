@@ -84,8 +84,17 @@ class Asked:
         self.filters = _bounded(parameters.filters(self.values), caller)
 
     @classmethod
-    def of(cls, request: Request, known: Sequence[Parameter], *, books: bool = False) -> Asked:
-        """The request as it was understood, with the parameters that its route knows. `books` says that the route books usage."""
+    def of(
+        cls,
+        request: Request,
+        known: Sequence[Parameter],
+        *,
+        books: bool = False,
+        given: Sequence[tuple[str, str]] | None = None,
+    ) -> Asked:
+        """The request as it was understood, with the parameters that its route knows. `books` says that the route books
+        usage; `given` stands for the query.
+        """
         caller: Caller = request.scope["caller"]
         served: Served = request.app.state.served
         if books and not served.accepts:
@@ -95,7 +104,7 @@ class Asked:
         if not (caller.books if books else caller.sees):
             may = "a token that books" if books else "a token that sees something"
             raise RequestError(403, f"this token may not: expected {may}", field="Authorization", expected=may)
-        return cls(served, caller, request.query_params.multi_items(), known)
+        return cls(served, caller, request.query_params.multi_items() if given is None else given, known)
 
     @property
     def query(self) -> UsageQuery:

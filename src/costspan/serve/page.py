@@ -1,12 +1,85 @@
-"""The usage page at `/`."""
+"""The usage page at `/`: HTML made on the server, whole without script, from the figures that the API has."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from costspan.ledger.faults import LedgerError
+from costspan.report import amounts
+from costspan.serve import chart, page_choice, page_words
+from costspan.serve.asked import Asked
+from costspan.serve.door import log
+from costspan.serve.page_charts import charts, written_span
+from costspan.serve.page_choice import Choice
+from costspan.serve.page_figures import Figures, figures
+from costspan.serve.parameters import CHOICE
+from costspan.serve.problems import RequestError
+
+_FOUND: Final = 303
+_UNREADABLE: Final = "The ledger cannot be read at the moment. The log of the server says why."
+_TEMPLATES: Final = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name("templates")),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+#: What templates call. `form` is what can be chosen, `words` how figures are written.
+_KNOWN: Final[Mapping[str, Any]] = {
+    "words": page_words, "amounts": amounts, "form": page_choice, "chart": chart, "span_of": written_span,
+}  # fmt: skip
 
 
 async def page(request: Request) -> Response:
     """The page of the calls that the query chooses."""
-    del request
-    return PlainTextResponse("costspan: GET /openapi.json says what can be asked here.\n")
+    return await run_in_threadpool(_shown, request, _usage)
+
+
+def _shown(request: Request, work: Callable[[Request], Response]) -> Response:
+    """What `work` answers; mistakes and a ledger that cannot be read as a page too."""
+    try:
+        return work(request)
+    except RequestError as refused:
+        return _html("mistake.html", {"said": refused.detail}, refused.status, refused.headers)
+    except LedgerError as fault:
+        log.warning("%s", fault)
+        return _html("mistake.html", {"said": _UNREADABLE}, 503, {"Retry-After": "1"})
+
+
+def _usage(request: Request) -> Response:
+    choice, is_link = page_choice.read(request.query_params.multi_items())
+    if not is_link:
+        return RedirectResponse(choice.link(), _FOUND)
+    asked = Asked.of(request, CHOICE, given=choice.asked())
+    everything = Asked.of(request, CHOICE, given=choice.asked(is_of_all=True))
+    found = figures(choice, asked, everything)
+    return _html("usage.html", {**_context(choice, asked, found), **charts(choice, found)})
+
+
+def _context(choice: Choice, asked: Asked, found: Figures) -> dict[str, Any]:
+    return {
+        "choice": choice,
+        "found": found,
+        "total": found.total,
+        "zone": str(asked.time_zone),
+        "dates": written_span(found.spans[0].first, found.spans[-1].last) if found.spans else "",
+        "decimals": amounts.decimals_for(page_words.nano(found.total.cost_usd)),
+        "ledger": str(asked.served.ledger) if asked.caller.sees_all else "",
+    }
+
+
+def _html(
+    template: str, context: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return HTMLResponse(_TEMPLATES.get_template(template).render({**_KNOWN, **context}), status, headers)
+
+
+#: Every page by its path.
+PAGES: Final[Mapping[str, Callable[[Request], Awaitable[Response]]]] = {"/": page}

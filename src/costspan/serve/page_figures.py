@@ -1,0 +1,136 @@
+"""The figures of the page, asked from the ledger: what the calls come to, by day, by a word, and what can be chosen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import groupby
+from typing import Any, Final
+
+from costspan.report.period import Period
+from costspan.report.values import UsageDay, UsageSummary, UsageTotals
+from costspan.serve.answers import own
+from costspan.serve.asked import Asked
+from costspan.serve.page_before import before
+from costspan.serve.page_choice import GROUPS, IN_FORM, MODEL, PROVIDER, Choice
+
+#: So many rows has the table, and so many values a list of the form.
+MOST_ROWS: Final = 50
+_MOST_VALUES: Final = 60
+#: So many bars has a chart: beyond that a bar is a week, and then a month.
+MOST_BARS: Final = 100
+_MOST_DAYS: Final = 3_700
+_NS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Span:
+    """The sums of one or more calendar days."""
+
+    first: date
+    last: date
+    totals: UsageTotals
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Everything that the page shows of a choice. `step` is what a bar stands for: a day, a week or a month; `before` are the sums
+    of the time before; `is_unused` says that there is no call at all.
+    """
+
+    period: Period
+    summary: UsageSummary
+    before: UsageTotals | None
+    month: UsageTotals
+    step: str
+    spans: Sequence[Span]
+    values: Mapping[str, Sequence[str | None]]
+    is_unused: bool
+
+    @property
+    def total(self) -> UsageTotals:
+        """The sums of all calls of the choice."""
+        return self.summary.total
+
+
+def figures(choice: Choice, asked: Asked, everything: Asked) -> Figures:
+    """The figures of a choice. `everything` asks for all calls of its time that may be seen."""
+    period, query = asked.period(), asked.query
+    earlier = before(period, asked.time_zone, time.time())
+    summary = query.summary(*GROUPS[choice.by], period=period, top=MOST_ROWS)
+    step, spans = steps(query.daily(_bounded(period, everything)))
+    return Figures(
+        period=period,
+        summary=UsageSummary(summary.rows, summary.groups, own(summary.total, asked), summary.days, summary.unpriced),
+        before=None if earlier is None else own(query.total(earlier), asked),
+        month=own(query.this_month(), asked),
+        step=step,
+        spans=spans,
+        values=_values(choice, everything, period),
+        is_unused=everything.query.first_used() is None,
+    )
+
+
+def steps(days: Sequence[UsageDay]) -> tuple[str, Sequence[Span]]:
+    """What a bar stands for, and the bars: days, or where they are many weeks (from their Monday), or months."""
+    found: list[Span] = []
+    for step, key in _STEPS.items():
+        found = [_span(list(some)) for _, some in groupby(days, lambda one, key=key: key(one.day))]
+        if len(found) <= MOST_BARS:
+            return step, found
+    return _LONGEST, found[-MOST_BARS:]
+
+
+_LONGEST: Final = "year"
+_STEPS: Final[Mapping[str, Callable[[date], object]]] = {
+    "day": lambda day: day,
+    "week": lambda day: day - timedelta(days=day.weekday()),
+    "month": lambda day: (day.year, day.month),
+    _LONGEST: lambda day: day.year,
+}
+
+
+def _span(days: Sequence[UsageDay]) -> Span:
+    return Span(days[0].day, days[-1].day, added(one.totals for one in days))
+
+
+def added(some: Iterable[UsageTotals]) -> UsageTotals:
+    """The sum of some sums."""
+    found = list(some)
+    columns: dict[str, Any] = {
+        each.name: sum((getattr(one, each.name) for one in found), getattr(_NOTHING, each.name))
+        for each in fields(UsageTotals)
+    }
+    return UsageTotals(**columns)
+
+
+_NOTHING: Final = UsageTotals(0, 0, 0, 0, 0, 0, Decimal(0), Decimal(0), Decimal(0), 0, 0)
+
+
+def _bounded(period: Period, everything: Asked) -> Period:
+    """The period without the years before the first call: nobody looks at a bar for each day since 1678."""
+    start_ns = period.start_ns
+    if start_ns is None or (time.time() - start_ns / _NS) < timedelta(days=_MOST_DAYS).total_seconds():
+        return period
+    first = everything.query.first_used() or datetime.now(everything.time_zone)
+    return period._replace(start_ns=max(start_ns, int(first.timestamp()) * _NS))
+
+
+def _values(choice: Choice, everything: Asked, period: Period) -> Mapping[str, Sequence[str | None]]:
+    """What each list of the form offers: names of the data in this time, the dearest first; models of the provider alone."""
+    query = everything.query
+    sold = [
+        (row.words[PROVIDER], row.words[MODEL])
+        for row in query.by(PROVIDER, MODEL, period=period, top=10 * _MOST_VALUES)
+    ]
+    of_provider = [
+        model for provider, model in sold if PROVIDER not in choice.words or provider == choice.words[PROVIDER]
+    ]
+    found: dict[str, list[str | None]] = {PROVIDER: [provider for provider, _ in sold], MODEL: of_provider}
+    for word in IN_FORM[2:]:
+        found[word] = [row.words[word] for row in query.by(word, period=period, top=_MOST_VALUES)]
+    chosen = {word: [choice.words[word]] if word in choice.words else [] for word in found}
+    return {word: tuple(dict.fromkeys([*chosen[word], *found[word]]))[:_MOST_VALUES] for word in found}

@@ -1,0 +1,102 @@
+"""Figures and names as the page writes them: rounded for people, never a zero for what is not zero or not known."""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal
+from shlex import quote
+from typing import Final
+
+from costspan.report import amounts
+from costspan.report.naming import EMPTY, NOT_SET, harmless
+from costspan.report.values import UsageTotals
+
+_EXACT: Final = Context(prec=60)
+_NANO_PLACES: Final = 9
+_THOUSAND: Final = 1_000
+_SIZES: Final = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
+_LONGEST: Final = 80
+#: In the place of an amount that nobody knows.
+NO_PRICE: Final = "no price"
+
+
+def name(value: str | None) -> str:
+    """A name as text: what steers, hides or turns the direction is written as an escape."""
+    if value is None:
+        return NOT_SET
+    text = harmless(value) or EMPTY
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}…{text[-19:]}"
+
+
+def quoted(word: str) -> str:
+    """A word of a command."""
+    return harmless(quote(word))
+
+
+def nano(amount: Decimal) -> int:
+    """An amount in USD as nano-USD."""
+    return int(amount.scaleb(_NANO_PLACES, _EXACT))
+
+
+def has_cost(totals: UsageTotals) -> bool:
+    """Whether an amount is known: none is of calls without a price."""
+    return not totals.unpriced_calls or bool(totals.cost_usd)
+
+
+def amount(totals: UsageTotals, decimals: int | None = None) -> str:
+    """What has a price came to; with `decimals` as in a column."""
+    booked = nano(totals.cost_usd)
+    return amounts.average_usd(booked, 1) if decimals is None else amounts.short_usd(booked, decimals)
+
+
+def cost(totals: UsageTotals) -> str:
+    """What the calls cost, in USD, as a piece of a sentence."""
+    if not has_cost(totals):
+        return NO_PRICE
+    return f"{'at least ' if totals.is_lower_bound else ''}{amount(totals)} USD"
+
+
+def exact(amount: Decimal) -> str:
+    """An amount in USD to its last digit."""
+    return f"{amount:f}"
+
+
+def share(totals: UsageTotals, whole: UsageTotals) -> str:
+    """The part of all cost; empty where no amount is known."""
+    return amounts.percent(nano(totals.cost_usd), nano(whole.cost_usd)) if has_cost(totals) else ""
+
+
+def change(now: UsageTotals, before: UsageTotals) -> str:
+    """How much more or less the calls cost than those before."""
+    if not before.calls:
+        return "nothing in the period before"
+    if not has_cost(before) or not has_cost(now):
+        return f"the period before: {cost(before)}"
+    earlier = nano(before.cost_usd)
+    if not earlier:
+        return "0.00 USD in the period before"
+    percent = Decimal(nano(now.cost_usd) - earlier) * 100 / earlier
+    return f"{percent:+,.1f} % against {cost(before)} in the period before"
+
+
+def short(count: int) -> str:
+    """A count with three figures: 950, 1.2k, 34.5M."""
+    for size, letter in _SIZES:
+        if count >= size:
+            shown = Decimal(count) / size
+            return f"{shown.quantize(Decimal('0.1') if shown < _THOUSAND // 10 else Decimal(1)):f}{letter}"
+    return str(count)
+
+
+def usd_at_axis(booked: int) -> str:
+    """An amount at the axis of a chart."""
+    return f"{amounts.average_usd(booked, 1)} $"
+
+
+def per_day(count: int, days: int) -> str:
+    """A count for each of some days."""
+    return amounts.average(count, days) if days else "0"
+
+
+def tokens(totals: UsageTotals) -> int:
+    """Input and output together; what came from a cache is in the input."""
+    return totals.input_tokens + totals.output_tokens
