@@ -11,18 +11,21 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from costspan.ledger.faults import LedgerError
-from costspan.report import amounts
-from costspan.serve import chart, page_choice, page_words
+from costspan.budgets.policy import PolicyError
+from costspan.ledger.faults import LedgerError, NoLedger
+from costspan.ledger.intake import read
+from costspan.report import amounts, bill, explained, record
+from costspan.serve import chart, exports, page_choice, page_words, standing
 from costspan.serve.asked import Asked
 from costspan.serve.door import log
 from costspan.serve.page_charts import charts, written_span
 from costspan.serve.page_choice import Choice
-from costspan.serve.page_figures import Figures, figures
-from costspan.serve.parameters import CHOICE
+from costspan.serve.page_figures import MOST_ROWS, Figures, figures
+from costspan.serve.parameters import CHOICE, TIME_ZONE, Parameter
 from costspan.serve.problems import RequestError
 
 _FOUND: Final = 303
+_ID: Final = Parameter("id", "The id of a call.")
 _UNREADABLE: Final = "The ledger cannot be read at the moment. The log of the server says why."
 _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")),
@@ -48,7 +51,7 @@ def _shown(request: Request, work: Callable[[Request], Response]) -> Response:
         return work(request)
     except RequestError as refused:
         return _html("mistake.html", {"said": refused.detail}, refused.status, refused.headers)
-    except LedgerError as fault:
+    except (LedgerError, PolicyError) as fault:
         log.warning("%s", fault)
         return _html("mistake.html", {"said": _UNREADABLE}, 503, {"Retry-After": "1"})
 
@@ -63,6 +66,45 @@ def _usage(request: Request) -> Response:
     return _html("usage.html", {**_context(choice, asked, found), **charts(choice, found)})
 
 
+async def table(request: Request) -> Response:
+    """The rows of the table on the page, as CSV."""
+    return await run_in_threadpool(_shown, request, _table)
+
+
+def _table(request: Request) -> Response:
+    choice, _ = page_choice.read(request.query_params.multi_items())
+    asked = Asked.of(request, CHOICE, given=choice.asked())
+    by = page_choice.GROUPS[choice.by] or page_choice.GROUPS[page_choice.MODEL]
+    found = asked.query.summary(*by, period=asked.period(), top=MOST_ROWS)
+    headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
+    return Response(page_words.csv_of(by, found), 200, headers, exports.CSV)
+
+
+async def call(request: Request) -> Response:
+    """One call, and its price step by step."""
+    return await run_in_threadpool(_shown, request, _call)
+
+
+def _call(request: Request) -> Response:
+    asked = Asked.of(request, (TIME_ZONE, _ID))
+    sought = asked.values.get(_ID.name, "")
+    try:
+        with read(asked.served.ledger) as store:
+            found = [one for one in record.find(store, sought) if one["id"] == sought]
+    except NoLedger:
+        found = []
+    # Whoever may not see it learns no more than that it is not there.
+    seen = [one for one in found if all(one[word] == own for word, own in asked.caller.bounds.items())]
+    if not seen:
+        raise RequestError(404, f"id={sought[:80]!r}: there is no such call", field=_ID.name)
+    again = record.price_again(seen[0], asked.served.prices)
+    return _html("call.html", {
+        "lines": [line.partition(" ") for line in explained.lines(seen[0], asked.time_zone)],
+        "bill": bill.table(again.explanation),
+        "verdict": explained.verdict(seen[0], again, asked.served.prices),
+    })  # fmt: skip
+
+
 def _context(choice: Choice, asked: Asked, found: Figures) -> dict[str, Any]:
     return {
         "choice": choice,
@@ -71,6 +113,7 @@ def _context(choice: Choice, asked: Asked, found: Figures) -> dict[str, Any]:
         "zone": str(asked.time_zone),
         "dates": written_span(found.spans[0].first, found.spans[-1].last) if found.spans else "",
         "decimals": amounts.decimals_for(page_words.nano(found.total.cost_usd)),
+        "budgets": standing.budgets(asked).budgets if asked.served.budgets else (),
         "ledger": str(asked.served.ledger) if asked.caller.sees_all else "",
     }
 
@@ -82,4 +125,4 @@ def _html(
 
 
 #: Every page by its path.
-PAGES: Final[Mapping[str, Callable[[Request], Awaitable[Response]]]] = {"/": page}
+PAGES: Final[Mapping[str, Callable[[Request], Awaitable[Response]]]] = {"/": page, "/usage.csv": table, "/call": call}

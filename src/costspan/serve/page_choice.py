@@ -26,17 +26,21 @@ PRESETS: Final = {
 }  # fmt: skip
 #: What the page shows when nobody says when.
 USUAL: Final = "30d"
+#: The table of single calls, in the place of groups.
+CALL: Final = "call"
+QUALITY: Final = "quality"
 #: What the table may be by.
 GROUPS: Final = {
     MODEL: (PROVIDER, MODEL), TEAM: (TEAM,), TASK_TYPE: (TASK_TYPE,), SOURCE: (SOURCE,), ACCOUNT: (ACCOUNT,),
-    SESSION: (SESSION,),
+    SESSION: (SESSION,), CALL: (),
 }  # fmt: skip
 _PERIOD, _FROM, _UNTIL = parameters.PERIOD.name, parameters.FROM.name, parameters.UNTIL.name
 _ZONE, _BY = parameters.TIME_ZONE.name, parameters.BY.name
 #: Fields of the form that no link has: a preset that was pressed, and the provider that the models were shown of.
 _PRESSED: Final = "preset"
 _SHOWN_PROVIDER: Final = "models_of"
-_NAMES: Final = (*COLUMNS, _PERIOD, _FROM, _UNTIL, _ZONE, _BY, _PRESSED, _SHOWN_PROVIDER)
+_AFTER: Final = "after"
+_NAMES: Final = (*COLUMNS, _PERIOD, _FROM, _UNTIL, _ZONE, _BY, _AFTER, _PRESSED, _SHOWN_PROVIDER)
 _NOT_SET: Final = "~"
 #: No provider was chosen: no name is written like that.
 ANY: Final = "~any"
@@ -70,6 +74,7 @@ class Choice:
     until: str = ""
     zone: str = ""
     by: str = MODEL
+    after: str = ""
     words: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
 
     @property
@@ -91,14 +96,14 @@ class Choice:
     def link(self, path: str = "/") -> str:
         """The address of the page, or of another path that is asked the same way."""
         said = [(_PERIOD, self.period), (_FROM, self.since), (_UNTIL, self.until), (_ZONE, self.zone)]
-        said += [(_BY, self.by if self.by != MODEL else "")]
+        said += [(_BY, self.by if self.by != MODEL else ""), (_AFTER, self.after)]
         said += [(word, written(value)) for word, value in self.words.items()]
         query = urlencode([(name, value) for name, value in said if value])
         return f"{path}?{query}" if query else path
 
     def within(self, period: str) -> Choice:
         """The same in another period."""
-        return replace(self, period=period, since="", until="")
+        return replace(self, period=period, since="", until="", after="")
 
     def of_days(self, first: date, last: date) -> Choice:
         """The same from one day to another, which is included."""
@@ -106,15 +111,34 @@ class Choice:
 
     def with_words(self, words: Mapping[str, str | None]) -> Choice:
         """The same with these words besides."""
-        return replace(self, words={**self.words, **words})
+        return replace(self, words={**self.words, **words}, after="")
 
     def without(self, *words: str) -> Choice:
         """The same without these words."""
-        return replace(self, words={word: value for word, value in self.words.items() if word not in words})
+        left = {word: value for word, value in self.words.items() if word not in words}
+        return replace(self, words=left, after="")
 
     def grouped(self, by: str) -> Choice:
         """The same by another word."""
-        return replace(self, by=by)
+        return replace(self, by=by, after="")
+
+    def following(self, after: str) -> Choice:
+        """The page of calls after this one."""
+        return replace(self, after=after)
+
+    def into(self, words: Mapping[str, str | None]) -> Choice:
+        """One group alone: a session by its calls, others by what they were by."""
+        chosen = self.with_words(words)
+        return chosen.grouped(CALL) if SESSION in words else chosen
+
+    def export(self) -> str:
+        """All calls of the choice as a file, from the API."""
+        return f"/v1/export?{urlencode(self.asked())}"
+
+
+def call_link(call_id: str, choice: Choice) -> str:
+    """The address of one call."""
+    return f"/call?{urlencode([('id', call_id), *([(_ZONE, choice.zone)] if choice.zone else [])])}"
 
 
 def titled(choice: Choice) -> str:
@@ -144,7 +168,7 @@ def read(given: Iterable[tuple[str, str]]) -> tuple[Choice, bool]:
     by = values.get(_BY, MODEL)
     if by not in GROUPS:
         raise mistaken(_BY, by, f"one of {', '.join(GROUPS)}{nearest(by, GROUPS)}")
-    choice = Choice(zone=values.get(_ZONE, ""), by=by, words=words)
+    choice = Choice(zone=values.get(_ZONE, ""), by=by, after=values.get(_AFTER, ""), words=words)
     if _PRESSED in values:
         return choice.within(values[_PRESSED]), False
     since, until = values.get(_FROM, ""), values.get(_UNTIL, "")

@@ -10,12 +10,14 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any, Final
 
+from costspan.ledger.sidefile import waiting
 from costspan.report.period import Period
-from costspan.report.values import UsageDay, UsageSummary, UsageTotals
+from costspan.report.values import UsageDay, UsagePage, UsageRow, UsageSummary, UsageTotals
 from costspan.serve.answers import own
 from costspan.serve.asked import Asked
 from costspan.serve.page_before import before
-from costspan.serve.page_choice import GROUPS, IN_FORM, MODEL, PROVIDER, Choice
+from costspan.serve.page_choice import CALL, GROUPS, IN_FORM, MODEL, PROVIDER, QUALITY, Choice
+from costspan.serve.problems import mistaken
 
 #: So many rows has the table, and so many values a list of the form.
 MOST_ROWS: Final = 50
@@ -36,6 +38,17 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Trust:
+    """How sure the figures are: calls by the quality of their amount, calls without each word, files that wait to be booked
+    (None for whoever does not see all).
+    """
+
+    qualities: Sequence[UsageRow]
+    unattributed: Mapping[str, int]
+    waiting: int | None
+
+
+@dataclass(frozen=True)
 class Figures:
     """Everything that the page shows of a choice. `step` is what a bar stands for: a day, a week or a month; `before` are the sums
     of the time before; `is_unused` says that there is no call at all.
@@ -49,6 +62,8 @@ class Figures:
     spans: Sequence[Span]
     values: Mapping[str, Sequence[str | None]]
     is_unused: bool
+    calls: UsagePage
+    trust: Trust
 
     @property
     def total(self) -> UsageTotals:
@@ -71,7 +86,24 @@ def figures(choice: Choice, asked: Asked, everything: Asked) -> Figures:
         spans=spans,
         values=_values(choice, everything, period),
         is_unused=everything.query.first_used() is None,
+        calls=_calls(choice, asked, period),
+        trust=_trust(asked, period),
     )
+
+
+def _calls(choice: Choice, asked: Asked, period: Period) -> UsagePage:
+    if choice.by != CALL:
+        return UsagePage((), None)
+    try:
+        return asked.query.records(period, limit=MOST_ROWS, after=choice.after or None)
+    except ValueError:
+        raise mistaken("after", choice.after, "what the link to the next calls says") from None
+
+
+def _trust(asked: Asked, period: Period) -> Trust:
+    query = asked.query
+    files = len(waiting(asked.served.ledger)) if asked.caller.sees_all else None
+    return Trust(query.by(QUALITY, period=period), query.unattributed(period), files)
 
 
 def steps(days: Sequence[UsageDay]) -> tuple[str, Sequence[Span]]:

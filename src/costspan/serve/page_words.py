@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Sequence
 from decimal import Context, Decimal
 from shlex import quote
 from typing import Final
 
 from costspan.report import amounts
+from costspan.report.as_data import no_formula
 from costspan.report.naming import EMPTY, NOT_SET, harmless
-from costspan.report.values import UsageTotals
+from costspan.report.values import UsageSummary, UsageTotals
 
 _EXACT: Final = Context(prec=60)
 _NANO_PLACES: Final = 9
@@ -60,6 +64,16 @@ def exact(amount: Decimal) -> str:
     return f"{amount:f}"
 
 
+def plain(amount: Decimal) -> str:
+    """An amount of a budget, which may be USD, tokens or requests."""
+    return f"{amount.quantize(Decimal('0.01')):,f}".removesuffix(".00")
+
+
+def quality(value: str | None) -> str:
+    """How sure the amounts of calls are; of a call that brought no answer there is none."""
+    return {None: "without an answer to bill", "incomplete": "with a lower bound"}.get(value) or name(value)
+
+
 def share(totals: UsageTotals, whole: UsageTotals) -> str:
     """The part of all cost; empty where no amount is known."""
     return amounts.percent(nano(totals.cost_usd), nano(whole.cost_usd)) if has_cost(totals) else ""
@@ -100,3 +114,25 @@ def per_day(count: int, days: int) -> str:
 def tokens(totals: UsageTotals) -> int:
     """Input and output together; what came from a cache is in the input."""
     return totals.input_tokens + totals.output_tokens
+
+
+_COLUMNS: Final = (
+    "requests", "input_tokens", "output_tokens", "cache_read_tokens", "tokens", "cost_usd", "unpriced_requests",
+)  # fmt: skip
+
+
+def csv_of(by: Sequence[str], found: UsageSummary) -> bytes:
+    """The rows as CSV, without the total, so that a sum over a column is right. A cost that is not known is empty; a name that a
+    spreadsheet would take for a formula has an apostrophe before it.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerow([*by, *_COLUMNS])
+    for row in found.rows:
+        sums = row.totals
+        known = exact(sums.cost_usd) if has_cost(sums) else ""
+        writer.writerow([
+            *(no_formula(value or "") for value in row.words.values()),
+            sums.calls, sums.input_tokens, sums.output_tokens, sums.cache_read_tokens, tokens(sums), known, sums.unpriced_calls,
+        ])  # fmt: skip
+    return text.getvalue().encode("utf-8", "replace")

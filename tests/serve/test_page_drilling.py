@@ -1,0 +1,117 @@
+"""From a day to its sessions to one call and its price; the table as CSV; budgets and how sure the figures are."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from costspan.facts.money import ESTIMATED, Cost
+from costspan.serve.asked import Caller
+from costspan.serve.tokens import Tokens
+from ledger_calls import UNPRICED, at_ns, call, write
+from read_page import ReadPage
+from served import client
+
+HOSTILE: Final = '=cmd|"/c calc"!A1,\r\n\u202e<b>'
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """Sixty calls of one session, one of another without a price, one that was cut short, one of another account."""
+    path = tmp_path / "ledger.db"
+    write(
+        path,
+        *[call(id=f"c{n:02}", started_ns=at_ns("2026-11-20 10:00") + n * 10**9, session="long") for n in range(60)],
+        call(id="own-1", session=HOSTILE, model="own", price=UNPRICED),
+        call(id="cut", session="cut", price=Cost(1_000_000_001, ESTIMATED), team=None),
+        call(id="zeta", started_ns=at_ns("2026-11-21 10:00"), session="theirs", account="zeta"),
+    )
+    return path
+
+
+def _link(page: ReadPage, pattern: str) -> str:
+    return next(address for address in page.addresses if re.search(pattern, address))
+
+
+def test_a_day_leads_to_sessions_to_a_call_to_its_price(ledger: Path) -> None:
+    """By links alone."""
+    asked = client(ledger)
+    month = ReadPage(asked.get("/?period=2026-11").text)
+    day = ReadPage(asked.get(_link(month, r"period=2026-11-20&by=session")).text)
+    assert set(day.rows["groups"]) > {"long", "cut", "Total"}
+    session = ReadPage(asked.get(_link(day, r"by=call&session=long")).text)
+    assert (session.figures["card-requests"], len(session.rows["calls"])) == ([60], 50)
+    rest = ReadPage(asked.get(_link(session, "after=")).text)
+    assert list(rest.rows["calls"]) == [f"2026-11-20 10:00:0{n}" for n in range(9, -1, -1)]
+    assert rest.rows["calls"]["2026-11-20 10:00:00"] == [812, 96, Decimal("0.000695400")]
+    one = ReadPage(asked.get(_link(rest, "id=c00")).text)
+    assert "session session-1" not in one.texts["call"]
+    assert "session long" in one.texts["call"]
+    assert "0.000695400 USD, exact" in one.texts["call"]
+    assert "cache_read" in one.texts["steps"]
+
+
+def test_a_call_of_another_is_not_there(ledger: Path) -> None:
+    """Neither for a token of another account, nor one by the beginning of its id, nor one without an id."""
+    token = "a-token-of-acme-0123456789"
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    asked = client(ledger, tokens=Tokens({digest: Caller("portal", {"account": "acme"})}))
+    asked.headers["Authorization"] = f"Bearer {token}"
+    assert asked.get("/call?id=c00").status_code == 200
+    assert [asked.get(f"/call?id={name}").status_code for name in ("zeta", "c0", "nobody", "")] == [404] * 4
+    assert asked.get("/usage.csv?account=zeta").status_code == 403
+    assert "zeta" not in asked.get("/?period=all&by=call").text + asked.get("/usage.csv?period=all&by=account").text
+    assert client(ledger.with_name("none.db")).get("/call?id=c00").status_code == 404
+
+
+def test_the_rows_come_as_csv(ledger: Path) -> None:
+    """Those of the screen; no name is a formula, and a cost that nobody knows is empty."""
+    asked = client(ledger)
+    page = ReadPage(asked.get("/?period=2026-11&by=session").text)
+    told = asked.get(_link(page, r"^/usage\.csv"))
+    assert told.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(told.text, newline="")))
+    assert {row["session"]: row["requests"] for row in rows} == {
+        "long": "60",
+        "cut": "1",
+        "theirs": "1",
+        f"'{HOSTILE}": "1",
+    }
+    assert {row["session"]: row["cost_usd"] for row in rows}[f"'{HOSTILE}"] == ""
+    assert sum(Decimal(row["cost_usd"] or 0) for row in rows) == page.figures["card-cost"][0]
+    calls = ReadPage(asked.get("/?period=2026-11&by=call&team=search").text)
+    exported = list(csv.DictReader(io.StringIO(asked.get(_link(calls, "/v1/export")).text, newline="")))
+    assert len(exported) == 62
+
+
+def test_how_sure_the_figures_are_is_told(ledger: Path) -> None:
+    """Calls by the quality of their amounts, calls without a word, files that wait."""
+    ledger.with_name(f"{ledger.name}-unsaved-1.jsonl").touch()
+    page = ReadPage(client(ledger).get("/?period=2026-11").text)
+    said = [" ".join(line.split()) for line in page.texts["sure"].splitlines() if line.strip()]
+    assert said[:4] == ["1 estimated", "61 exact", "1 unpriced", "1 without team"]
+    assert "Estimated: 1.00 USD" in page.texts["trust"]
+
+
+def test_budgets_stand_on_the_page(ledger: Path) -> None:
+    """What is spent, of which limit; nothing where the server has none."""
+    budgets = ledger.with_name("budgets.yaml")
+    budgets.write_text("time_zone: UTC\nbudgets:\n  - {name: all-of-it, period: month, limit_usd: 50, owner: us}\n")
+    page = ReadPage(client(ledger, budgets=budgets).get("/").text)
+    assert "all-of-it" in page.texts["budgets"]
+    assert "of 50 USD" in page.texts["budgets"]
+    assert "budgets" not in ReadPage(client(ledger).get("/").text).texts
+
+
+@pytest.mark.parametrize("query", ["by=call&after=x", "by=call&after=1-x"])
+def test_a_place_that_is_none_is_named(ledger: Path, query: str) -> None:
+    """400, with the field."""
+    told = client(ledger).get(f"/?{query}")
+    assert (told.status_code, "after=" in told.text) == (400, True)
