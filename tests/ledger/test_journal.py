@@ -296,3 +296,19 @@ def test_a_child_has_nothing_of_its_parents(path: Path) -> None:
     assert booked(path) == ["child"]
     assert journal.waiting(path) == [writer.unwritten.path]
     writer.unwritten.forget()
+
+
+def test_a_journal_that_has_ended_is_closed(own: Journal) -> None:
+    """Once no thread is at it; who switches costspan on and off leaves no descriptors open."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    held = call()
+    own.hold(held)
+    own.end()
+    assert own.is_open
+    own.release([held])
+    own.end()
+    assert not own.is_open
+    assert len(list(Path("/proc/self/fd").iterdir())) == before - 1
+    own.hold(call())
+    own.end()
+    assert own.held == []

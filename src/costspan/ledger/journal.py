@@ -106,15 +106,20 @@ class Journal:
     def end(self) -> None:
         """Remove the file, unless it holds calls that could not be written elsewhere: whoever comes next writes them.
 
-        The descriptor stays open: a thread may be about to use it.
+        Who has all slots knows that no thread is at the file.
         """
-        path = self.path
-        if path is not None and not self._taken:
-            self.path = None
-            removed(path)
+        slots: list[int] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                slots.append(self._free.pop())
+        if len(slots) == SLOTS and self.path is not None:
+            removed(self.path)
+            self.forget()
+        else:
+            self._free += slots
 
     def forget(self) -> None:
-        """In a forked child, which has one thread: the file is the parent's."""
+        """Let go of the file: also in a forked child, which has one thread, and whose parent has it."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self.__init__()
