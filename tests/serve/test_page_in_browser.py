@@ -73,7 +73,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = tmp_path_factory.mktemp("page") / "ledger.db"
     write(
         path,
-        *[call(started_ns=NOW_NS - n * DAY_NS // 3, session=f"s-{n % 5}", provider=("openai", "anthropic")[n % 2],
+        *[call(started_ns=NOW_NS - n * DAY_NS // 3, session=f"s-{n % 5}", source=("main_agent", "heartbeat", "cron")[n % 3], provider=("openai", "anthropic")[n % 2],
                model=("gpt-5", "claude")[n % 2], price=Cost(10**8 * (n + 1), ESTIMATED if n % 7 == 0 else "exact"))
           for n in range(80)],
         call(id="one", started_ns=NOW_NS, session="s-1"),

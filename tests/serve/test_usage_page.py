@@ -119,6 +119,23 @@ def test_the_table_is_by_other_words_too(tmp_path: Path, by: str) -> None:
         assert rows[NOT_SET if name is None else name] == added_up(path, f"{by} IS ?", name)
 
 
+def test_days_are_told_by_source_where_there_are_several(tmp_path: Path) -> None:
+    """Each of the known ones, then all others, those without one included; nothing of one source alone."""
+    path = tmp_path / "ledger.db"
+    alone = [call(started_ns=at_ns("2026-01-05 10:00"), source="heartbeat") for _ in range(2)]
+    some = ("main_agent", "task_agent", "task_agent", "cron", None)
+    write(path, *alone, *[call(started_ns=at_ns("2026-02-03 10:00"), source=source) for source in some])
+    asked = client(path)
+    assert "sources" not in ReadPage(asked.get("/?period=2026-01").text).texts
+    page = ReadPage(asked.get("/?period=2026").text)
+    each = 812 + 96
+    shown = {"2026-01-05": [0, 0, 2 * each, 0], "2026-02-03": [each, 2 * each, 0, 2 * each]}
+    days = ReadPage(asked.get("/?period=2026-02").text).rows["sources"]
+    assert days == {"2026-02-03": shown["2026-02-03"]}
+    sums = [sum(column) for column in zip(*page.rows["sources"].values(), strict=True)]
+    assert sums == [sum(column) for column in zip(*shown.values(), strict=True)]
+
+
 def test_names_of_strangers_are_text(tmp_path: Path) -> None:
     """Markup, quotes, signs that turn the direction or steer: in rows, lists, chips and mistakes; and they can be chosen."""
     path = tmp_path / "ledger.db"

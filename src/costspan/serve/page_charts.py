@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, Final
 
+from costspan.facts.attribution_words import SOURCES
 from costspan.report.amounts import number
 from costspan.report.values import UsageTotals
 from costspan.serve import page_words
@@ -16,6 +17,7 @@ from costspan.serve.page_figures import Figures, Span
 #: What lies on each other in a bar, from below.
 TOKENS: Final = ("input", "output")
 COST: Final = ("priced", "estimated", "lower bound")
+INITIATORS: Final = (*(source.replace("_", " ") for source in SOURCES), "others")
 
 
 def charts(choice: Choice, found: Figures) -> dict[str, Any]:
@@ -23,8 +25,23 @@ def charts(choice: Choice, found: Figures) -> dict[str, Any]:
     return {
         "tokens": _chart(choice, found, _tokens, page_words.short),
         "cost_bars": _chart(choice, found, _cost, page_words.usd_at_axis),
-        "parts": {"tokens": TOKENS, "cost": COST},
+        "sources": stacked([_by_source(choice, found, span) for span in found.spans], page_words.short),
+        "of_sources": [(span, tokens_by_source(found, span)) for span in found.spans if found.sources],
+        "parts": {"tokens": TOKENS, "cost": COST, "sources": INITIATORS},
     }
+
+
+def tokens_by_source(found: Figures, span: Span) -> tuple[int, ...]:
+    """The tokens of some days by who initiated the calls, in the order of INITIATORS; zeros where there is one source alone."""
+    days = [sums for day, sums in found.sources.items() if span.first <= day <= span.last]
+    return tuple(sum(sums[part] for sums in days) for part in range(len(INITIATORS)))
+
+
+def _by_source(choice: Choice, found: Figures, span: Span) -> Column:
+    amounts = tokens_by_source(found, span)
+    said = [f"{count:,} {name}" for count, name in zip(amounts, INITIATORS, strict=True) if count]
+    words = ", ".join([written_span(span.first, span.last), *said])
+    return Column(_LABELS[found.step](span.first), words, amounts, choice.of_days(span.first, span.last).link())
 
 
 def written_span(first: date, last: date) -> str:

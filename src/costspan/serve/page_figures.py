@@ -10,13 +10,16 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any, Final
 
+from costspan.facts.attribution_words import SOURCE, SOURCES
 from costspan.ledger.sidefile import waiting
 from costspan.report.period import Period
 from costspan.report.values import UsageDay, UsagePage, UsageRow, UsageSummary, UsageTotals
+from costspan.report.words import TIMES
 from costspan.serve.answers import own
 from costspan.serve.asked import Asked
 from costspan.serve.page_before import before
 from costspan.serve.page_choice import CALL, GROUPS, IN_FORM, MODEL, PROVIDER, QUALITY, Choice
+from costspan.serve.page_words import tokens
 from costspan.serve.problems import mistaken
 
 #: So many rows has the table, and so many values a list of the form.
@@ -25,6 +28,7 @@ _MOST_VALUES: Final = 60
 #: So many bars has a chart: beyond that a bar is a week, and then a month.
 MOST_BARS: Final = 100
 _MOST_DAYS: Final = 3_700
+_DAY: Final = TIMES[0]
 _NS: Final = 1_000_000_000
 
 
@@ -64,6 +68,7 @@ class Figures:
     is_unused: bool
     calls: UsagePage
     trust: Trust
+    sources: Mapping[date, Sequence[int]]
 
     @property
     def total(self) -> UsageTotals:
@@ -88,7 +93,21 @@ def figures(choice: Choice, asked: Asked, everything: Asked) -> Figures:
         is_unused=everything.query.first_used() is None,
         calls=_calls(choice, asked, period),
         trust=_trust(asked, period),
+        sources=_sources(asked, period),
     )
+
+
+def _sources(asked: Asked, period: Period) -> Mapping[date, Sequence[int]]:
+    """The tokens of each day by who initiated the calls: each of SOURCES, then all others; of nothing where there is one alone."""
+    rows = asked.query.by(_DAY, SOURCE, period=period)
+    if len({row.words[SOURCE] for row in rows}) < 2:  # noqa: PLR2004 - more than one
+        return {}
+    found: dict[date, list[int]] = {}
+    for row in rows:
+        day, source = date.fromisoformat(row.words[_DAY] or ""), row.words[SOURCE]
+        sums = found.setdefault(day, [0] * (len(SOURCES) + 1))
+        sums[SOURCES.index(source) if source in SOURCES else -1] += tokens(row.totals)
+    return found
 
 
 def _calls(choice: Choice, asked: Asked, period: Period) -> UsagePage:
