@@ -33,7 +33,7 @@ def ledger() -> None:
 def check(ledger: Path | None, *, rebuild: bool) -> None:
     """Whether the file is sound, what waits beside it, and whether its sums are those of its records.
 
-    Reads the whole ledger: about a minute for ten million records.
+    Reads the whole ledger.
     """
     path = options.ledger_path(ledger)
     intake.take_in_all(path)
