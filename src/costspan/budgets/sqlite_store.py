@@ -148,7 +148,9 @@ class SqliteStore:
         with self._file.writing() as db:
             owner = self._owner(db)
             values = (*owner, self._monotonic_ns())
-            db.execute("INSERT INTO owners VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seen_ns = ?5", values)
+            db.execute(
+                "INSERT INTO owners VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seen_ns = excluded.seen_ns", values
+            )
             (clock_ns,) = db.execute("SELECT value FROM meta WHERE name = 'clock_ns'").fetchone()
             before = clock_ns - _KEPT_NS
             db.execute("DELETE FROM reservations WHERE state != ? AND made_ns < ?", (stores.HELD, before))
@@ -176,7 +178,10 @@ class SqliteStore:
                 if not db.execute("DELETE FROM seen WHERE id = ? AND budget = ?", (key, budget)).rowcount:
                     db.execute(sums.ADD, (budget, slot, amount, 0))
             values = (definition, *upto)
-            db.execute("INSERT INTO intakes VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET n = ?2, id = ?3", values)
+            db.execute(
+                "INSERT INTO intakes VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET n = excluded.n, id = excluded.id",
+                values,
+            )
             return True
 
     # -- the end -------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 #: Clocks of two processes may differ by so much without one of them being behind.
 _TOLERANCE_NS: Final = 1_000_000_000
 ADD: Final = (
-    "INSERT INTO sums VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET spent = spent + ?3, reserved = reserved + ?4"
+    "INSERT INTO sums VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+    " SET spent = spent + excluded.spent, reserved = reserved + excluded.reserved"
 )
 
 
@@ -59,7 +60,7 @@ def hold(db: sqlite3.Connection, key: str, hold: Hold, taken: int, parent: str |
     if taken:
         where = (taken, parent, hold.budget, hold.slot)
         db.execute("UPDATE holds SET amount = amount - ? WHERE key = ? AND budget = ? AND slot = ?", where)
-    statement = "INSERT INTO holds VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT DO UPDATE SET amount = amount + ?4"
+    statement = "INSERT INTO holds VALUES (?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"
     db.execute(statement, (key, hold.budget, hold.slot, hold.amount))
     db.execute(ADD, (hold.budget, hold.slot, 0, hold.amount - taken))
 
