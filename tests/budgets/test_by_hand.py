@@ -12,7 +12,7 @@ import openai
 import pytest
 
 import costspan
-from budgeted import budgeted, store_of
+from budgeted import budgeted, reserved_in
 from costspan import BudgetExceeded, ReservationError, names
 from costspan.facts.money import Cost
 from costspan.ledger.store import Store
@@ -69,7 +69,7 @@ def test_a_reservation_comes_to_what_is_committed(tmp_path: Path) -> None:
     reservation.commit("0.1")
     assert reservation.state == "committed"
     assert _left() == Decimal("0.9")
-    assert store_of(tmp_path).reservations() == []
+    assert reserved_in(tmp_path) == []
 
 
 @pytest.mark.usefixtures("obeying")

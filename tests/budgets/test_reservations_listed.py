@@ -39,6 +39,7 @@ def test_what_is_held_is_listed_and_cleared(tmp_path: Path) -> None:
     assert code == 1
     assert "there is no open reservation 'order-17'" in said
     assert store.standing("plan#usd.1/acme", 0) == (0, 0)
+    store.close()
 
 
 def test_without_a_file_it_says_what_makes_one(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import bedrock_caller
-from budgeted import NOTHING_LEFT, budgeted, store_of
+from budgeted import NOTHING_LEFT, budgeted, reserved_in
 from caller import KINDS, Caller
 from costspan import BudgetExceeded, names
 from costspan.facts.call import REFUSED
@@ -36,7 +36,7 @@ def _is_refused_once(watched: Watched, provider: Provider, folder: Path, error: 
     assert watched.total(names.REQUESTS, llm__outcome=REFUSED) == 1
     assert watched.total(names.BUDGET_REFUSED) == 1
     assert watched.total(names.COST_USD) == 0
-    assert store_of(folder).reservations() == []
+    assert reserved_in(folder) == []
 
 
 async def _plain(c: Caller) -> None:

@@ -16,7 +16,7 @@ import pytest
 import wrapt
 
 import costspan
-from budgeted import NOTHING_LEFT, budgeted, store_of
+from budgeted import NOTHING_LEFT, budgeted, reserved_in
 from caller import flavour
 from costspan import BudgetExceeded, attribution, guard, names
 from costspan.calls import engine, patching
@@ -977,10 +977,9 @@ def test_a_response_settles_what_its_request_reserved(mode: str, tmp_path: Path)
     with SocketServer((*TURN, CLOSE), greeting=[session()]) as server, budgeted(tmp_path, text) as watched:
         Talker(server.url, mode).run(asking(ASKED))
         price = watched.call().price
-        store = store_of(tmp_path)
         assert isinstance(price, Cost)
         assert price.nano_usd > 0
-        assert store.reservations() == []
+        assert reserved_in(tmp_path) == []
         refused = _refused(10)
         assert (refused.spent, refused.reserved) == (usd(price.nano_usd), 0)
 
@@ -992,7 +991,7 @@ def test_a_request_that_is_never_answered_holds_nothing_for_ever(mode: str, tmp_
     with SocketServer((CUT,), greeting=[session()]) as server, budgeted(tmp_path, text) as watched:
         Talker(server.url, mode).run(received_first)
         assert len(watched.calls()) == 1
-        assert store_of(tmp_path).reservations() == []
+        assert reserved_in(tmp_path) == []
 
 
 def _refused(amount_usd: int) -> BudgetExceeded:

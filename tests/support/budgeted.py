@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from costspan.budgets.enforcing import store_beside
 from costspan.budgets.sqlite_store import SqliteStore
+from costspan.budgets.store import Reserved
 from watching import Watched
 
 NOTHING_LEFT = """
@@ -30,3 +31,9 @@ def budgeted(folder: Path, text: str, **settings: Any) -> Generator[Watched]:
 def store_of(folder: Path) -> SqliteStore:
     """The reservations of that folder's ledger."""
     return SqliteStore(store_beside(folder / "ledger.db"))
+
+
+def reserved_in(folder: Path) -> list[Reserved]:
+    """What is reserved beside that folder's ledger."""
+    with closing(store_of(folder)) as store:
+        return store.reservations()

@@ -136,6 +136,7 @@ class Keeper:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=2 * _LOOK_S)
         guard.guarded("budgets.close")(self._settle_late)()
+        self._store.close()  # a call that finishes later opens it again
 
     def before_fork(self, give_up_s: float) -> bool:
         """No handle of SQLite crosses a fork, and no thread within it."""
