@@ -209,13 +209,13 @@ def test_every_period_scope_and_unit_is_read_from_the_ledger(tmp_path: Path, led
 def test_many_values_are_some_rows_and_a_number(tmp_path: Path) -> None:
     """Sessions may be thousands: those with the highest spend are shown, JSON has all."""
     ledger, file = tmp_path / "ledger.db", tmp_path / "sessions.yaml"
-    write(ledger, *(dollars(n / 100, session=f"s{n}") for n in range(300)))
+    write(ledger, *(dollars(n / 100, session=f"s{n}") for n in range(1_050)))
     file.write_text("budgets:\n  - {name: runs, period: session, limit_usd: 5}\n")
     command = ["budgets", "status", str(file), "--ledger", str(ledger)]
     lines = CliRunner().invoke(costspan, command).output.splitlines()
-    assert sum("runs: s" in line for line in lines) == 250
+    assert sum("runs: s" in line for line in lines) == 1_000
     assert lines[-1] == "Not shown: 50 values more of runs, each with less spent (--json has all)."
-    assert len(json.loads(CliRunner().invoke(costspan, [*command, "--json"]).stdout)) == 300
+    assert len(json.loads(CliRunner().invoke(costspan, [*command, "--json"]).stdout)) == 1_050
 
 
 def test_check_tells_what_is_most_likely_meant_otherwise(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 import costspan
 from costspan.facts.money import ESTIMATED, Cost
 from costspan.ledger.store import Store
+from costspan.serve.page import PAGES
 from costspan.serve.routes import ROUTES
 from ledger_calls import UNPRICED, at_ns, call, write
 from served import client, serving
@@ -194,7 +195,7 @@ def test_the_document_has_every_route_and_every_parameter(ledger: Path) -> None:
     asked = client(ledger)
     document: dict[str, Any] = asked.get("/openapi.json").json()
     assert document["openapi"].startswith("3.1")
-    shipped = {"/", "/static"}
+    shipped = {*PAGES, "/static"}
     assert document["paths"].keys() == {getattr(route, "path", "") for route in asked.app.routes} - shipped  # type: ignore[union-attr]
     for route in ROUTES:
         told = document["paths"][route.path][route.method.lower()]

@@ -51,7 +51,7 @@ _PARTS_OF_CENTS: Final = 6
 _MOST_NAMED: Final = 5
 _LONGEST_IN_A_SENTENCE: Final = 60
 #: So many values of a word have a row, those with the highest spend.
-_MOST_ROWS: Final = 250
+_MOST_ROWS: Final = 1_000
 _FILE = click.argument("file", type=click.Path(path_type=Path))
 
 

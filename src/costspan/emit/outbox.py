@@ -15,6 +15,7 @@ from time import monotonic, time, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from costspan import guard
+from costspan.emit.outbox_head import head
 from costspan.facts.call import Call
 from costspan.ledger import outbox, outbox_lines
 from costspan.ledger.journal import Journal
@@ -163,8 +164,6 @@ class Outbox:
         return True
 
     def _head(self, way: Any) -> dict[str, Any]:
-        from costspan.emit.outbox_head import head
-
         meters, loggers = self._providers()
         said, logs = head(way, meters, loggers, with_events=self._settings.events)
         if logs is not None and self._sent is None:

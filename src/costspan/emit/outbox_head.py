@@ -1,4 +1,4 @@
-"""The first line of an outbox: who the process is, and where it sends. Loaded when an outbox begins."""
+"""The first line of an outbox: who the process is, and where it sends."""
 
 from __future__ import annotations
 
