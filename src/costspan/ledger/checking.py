@@ -12,7 +12,7 @@ from costspan.facts.money import UNKNOWN_SELLER
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.migrations import ForeignFile
 from costspan.ledger.store import Store
-from costspan.ledger.sums import ACCOUNT_DAYS, ARCHIVE, COUNTS, DAYS, HOURS, LABELS, SLOT_NS
+from costspan.ledger.sums import ACCOUNT_DAYS, COUNTS, DAYS, HOURS, LABELS, SLOT_NS
 
 _AT_ONCE: Final = 10_000
 _OF_ONE_SELLER: Final = ("host", "unpriced_detail")
@@ -53,19 +53,17 @@ def differences(store: Store) -> list[Difference]:
 
 
 def _by_records(mark: int) -> str:
-    """Records, and the archive of those that were removed, by hour and label set."""
+    """The records that are in sums, by hour and label set."""
     length = SLOT_NS[HOURS]
     named = ", ".join(
         f"CASE WHEN unpriced_reason = '{UNKNOWN_SELLER}' THEN {name} END AS {name}" if name in _OF_ONE_SELLER else name
         for name in LABELS
     )
-    records = (
+    return (
         f"SELECT started_ns / {length} AS slot, {named}, COUNT(*) AS calls,"  # noqa: S608 - own names and numbers, here and below
         f" {', '.join(f'SUM({name}) AS {name}' for name in COUNTS[1:])}"
         f" FROM calls WHERE n <= {mark} AND n NOT IN (SELECT n FROM unsummed) GROUP BY {', '.join(map(str, range(1, len(LABELS) + 2)))}"
     )
-    archive = f"SELECT {_NAMES}, {', '.join(COUNTS)} FROM sums JOIN labels ON labels.n = label WHERE grain = {ARCHIVE}"  # noqa: S608
-    return f"{records} UNION ALL {archive}"
 
 
 def _of_grain(store: Store, grain: int) -> Iterator[Difference]:

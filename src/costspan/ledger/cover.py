@@ -14,7 +14,7 @@ from costspan.facts.attribution_words import ACCOUNT, SESSION
 from costspan.ledger import places
 from costspan.ledger.columns import COLUMNS
 from costspan.ledger.store import Store
-from costspan.ledger.sums import ACCOUNT_DAYS, ARCHIVE, COUNTS, DAYS, HOURS, LABELS, SLOT_NS
+from costspan.ledger.sums import ACCOUNT_DAYS, COUNTS, DAYS, HOURS, LABELS, SLOT_NS
 
 #: The words that sums do not answer: sessions are as many as calls, almost.
 BY_RECORDS: Final = frozenset({SESSION})
@@ -55,14 +55,13 @@ def source(store: Store, wanted: Wanted) -> Source:
         return Source(_records(), _records())
     only = _only(store, wanted.only)
     if wanted.words & BY_RECORDS or not wanted.words <= COLUMNS.keys():
-        sql = f"{_records(*only)} UNION ALL {_archive()}"
-        return Source(sql, sql)
+        return Source(_records(*only), _records(*only))
     cells, rest = _cover(store, wanted)
     mark = store.summed
     parts = [_records(f"n > {mark}", *only, looked_up=True)]
     parts.append(_records("n IN (SELECT n FROM unsummed)", f"n <= {mark}", *only, looked_up=True))
     if rest:
-        parts += [_stretches(rest, mark, only), _archive(rest)]
+        parts.append(_stretches(rest, mark, only))
     together, each = ([_sums(cells, is_together=is_together)] if cells else [] for is_together in (True, False))
     return Source(" UNION ALL ".join(parts + together), " UNION ALL ".join(parts + each), len(cells))
 
@@ -75,15 +74,12 @@ def only_places(store: Store, only: Mapping[str, Sequence[str]]) -> str:
 def is_empty(store: Store) -> bool:
     """Whether no call is known."""
     ((found,),) = store.select("SELECT EXISTS (SELECT 1 FROM records)")
-    return not found and first_ns(store) is None
+    return not found
 
 
 def first_ns(store: Store) -> int | None:
-    """When the first call began; of one that compaction removed, the hour."""
+    """When the first call began."""
     ((first,),) = store.select("SELECT MIN(started_ns) FROM records")
-    if store.has_sums:
-        ((hour,),) = store.select(f"SELECT MIN(slot) FROM sums WHERE grain = {ARCHIVE}")  # noqa: S608 - own number
-        first = min((ns for ns in (first, hour and hour * SLOT_NS[ARCHIVE]) if ns is not None), default=None)
     return first
 
 
@@ -130,12 +126,6 @@ def _sums(cells: Iterable[tuple[int, int, int]], *, is_together: bool = False) -
         f"SELECT s.slot * CASE s.grain {slot} END AS started_ns, NULL AS {SESSION}, {labels}, {counts}"  # noqa: S608
         f" FROM {stretches} CROSS JOIN labels AS l ON l.n = s.label"
     )
-
-
-def _archive(stretches: Iterable[tuple[int, int]] = ((0, _END_NS),)) -> str:
-    """The hours of removed records that begin in a stretch."""
-    length = SLOT_NS[ARCHIVE]
-    return _sums((ARCHIVE, -(-start // length), -(-end // length)) for start, end in stretches)
 
 
 # --- which sums count --------------------------------------------------------------------------------------------------

@@ -30,11 +30,10 @@ _COUNTED: Final = (
 #: What is added up.
 COUNTS: Final = ("calls", *_COUNTED)
 
-#: The grains: slots of a day or an hour of UTC since the epoch; of a day by account too; and, of records that compaction
-#: removed, of an hour by account too.
-DAYS, HOURS, ACCOUNT_DAYS, ARCHIVE = range(4)
+#: The grains: slots of a day or an hour of UTC since the epoch, and of a day by account too.
+DAYS, HOURS, ACCOUNT_DAYS = range(3)
 _HOUR_NS: Final = 3_600 * 10**9
-SLOT_NS: Final = {DAYS: 24 * _HOUR_NS, HOURS: _HOUR_NS, ACCOUNT_DAYS: 24 * _HOUR_NS, ARCHIVE: _HOUR_NS}
+SLOT_NS: Final = {DAYS: 24 * _HOUR_NS, HOURS: _HOUR_NS, ACCOUNT_DAYS: 24 * _HOUR_NS}
 
 # A writer sums up when so many records lie beyond the mark, and so many at once at most: 20 ms.
 _DUE: Final = 4_000
@@ -127,28 +126,11 @@ class Sums:
         return behind(connection) > 0
 
     def begin_anew(self) -> None:
-        """Have nothing summed but what stands in the archive; `fold` goes through all records again."""
-        for table in ("crowded", "unsummed", *(f"{word}_places" for word in places.PLACED)):
+        """Have nothing summed; `fold` goes through all records again."""
+        for table in ("sums", "crowded", "unsummed", *(f"{word}_places" for word in places.PLACED)):
             self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - own names
-        self._connection.execute("DELETE FROM sums WHERE grain <> ?", (ARCHIVE,))
         self._connection.execute("DELETE FROM marks WHERE name IN (?, ?)", (SUMMED, NEWEST_HOUR))
         self.forget()
-        self._add_archive()
-
-    def _add_archive(self) -> None:
-        cells: dict[_Slot, _Cells] = {}
-        question = (
-            f"SELECT slot, {', '.join(LABELS)}, {', '.join(COUNTS)} FROM sums JOIN labels ON labels.n = label"  # noqa: S608
-            " WHERE grain = ? ORDER BY slot"
-        )
-        for slot, *values in self._connection.execute(question, (ARCHIVE,)).fetchall():
-            labels, counts = values[: len(LABELS)], values[len(LABELS) :]
-            account, labels[_ACCOUNT] = labels[_ACCOUNT], None
-            shared = self._number(tuple(labels))
-            _add(cells.setdefault((HOURS, slot), {}), (shared, None), counts)
-            _add(cells.setdefault((DAYS, slot // 24), {}), (shared, None), counts)
-            _add(cells.setdefault((ACCOUNT_DAYS, slot // 24), {}), (shared, account), counts)
-        self._write(cells)
 
     def _groups(self, mark: int, last: int) -> Sequence[Sequence[tuple[Any, ...]]]:
         """The records after the mark by hour and kind, and by day, kind and account; odd ones are noted and left out."""
