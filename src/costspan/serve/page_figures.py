@@ -81,7 +81,8 @@ def figures(choice: Choice, asked: Asked, everything: Asked) -> Figures:
     period, query = asked.period(), asked.query
     earlier = before(period, asked.time_zone, time.time())
     summary = query.summary(*GROUPS[choice.by], period=period, top=MOST_ROWS)
-    step, spans = steps(query.daily(_bounded(period, everything)))
+    first = everything.query.first_used()
+    step, spans = steps(query.daily(_bounded(period, first or datetime.now(everything.time_zone))))
     return Figures(
         period=period,
         summary=UsageSummary(summary.rows, summary.groups, own(summary.total, asked), summary.days, summary.unpriced),
@@ -90,7 +91,7 @@ def figures(choice: Choice, asked: Asked, everything: Asked) -> Figures:
         step=step,
         spans=spans,
         values=_values(choice, everything, period),
-        is_unused=everything.query.first_used() is None,
+        is_unused=first is None,
         calls=_calls(choice, asked, period),
         trust=_trust(asked, period),
         sources=_sources(asked, period),
@@ -161,12 +162,11 @@ def added(some: Iterable[UsageTotals]) -> UsageTotals:
 _NOTHING: Final = UsageTotals(0, 0, 0, 0, 0, 0, Decimal(0), Decimal(0), Decimal(0), 0, 0)
 
 
-def _bounded(period: Period, everything: Asked) -> Period:
+def _bounded(period: Period, first: datetime) -> Period:
     """The period without the years before the first call: nobody looks at a bar for each day since 1678."""
     start_ns = period.start_ns
     if start_ns is None or (time.time() - start_ns / _NS) < timedelta(days=_MOST_DAYS).total_seconds():
         return period
-    first = everything.query.first_used() or datetime.now(everything.time_zone)
     return period._replace(start_ns=max(start_ns, int(first.timestamp()) * _NS))
 
 
