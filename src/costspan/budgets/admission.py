@@ -177,9 +177,8 @@ class Admission:
             return 1
         if unit == TOKENS:
             return usage.get(units.INPUT) + usage.get(units.OUTPUT)
-        host = call.host if call.port is None else call.address
-        answer = Answer(usage=usage)
-        price = self.prices.price(call.provider, host, call.request_model, answer, call.started_ns / _NS_PER_S)
+        answer, started_s = Answer(usage=usage), call.started_ns / _NS_PER_S
+        price = self.prices.price(call.provider, call.address, call.request_model, answer, started_s)
         return price.nano_usd if isinstance(price, Cost) and price.quality != INCOMPLETE else None
 
     def refusal(self, wanted: Wanted, refused: Refused) -> BudgetExceeded:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from costspan.budgets.periods import Window
 from costspan.budgets.policy import UNITS
 from costspan.budgets.status import AMOUNT_OF
+from costspan.facts.call import REFUSED
 from costspan.facts.periods import NS_PER_S, zone
 from costspan.ledger.columns import COLUMNS
 
@@ -135,7 +136,7 @@ def simulate(policy: Policy, ledger: Store, start_ns: int, end_ns: int) -> Itera
     first_ns = min([start_ns, *(budget.span.around(time_zone, start_ns).start_ns for budget in policy.budgets)])
     told = ", ".join(["started_ns", "id", *(AMOUNT_OF[unit] for unit in UNITS), *(COLUMNS[word] for word in words)])
     question = (
-        f"SELECT {told} FROM calls WHERE started_ns >= ? AND started_ns < ? AND outcome IS NOT 'refused' "  # noqa: S608
+        f"SELECT {told} FROM calls WHERE started_ns >= ? AND started_ns < ? AND outcome IS NOT '{REFUSED}' "  # noqa: S608
         "ORDER BY started_ns, n"  # words of the code; values are bound
     )
     return _events(watches, ledger.each(question, (first_ns, end_ns)), start_ns)

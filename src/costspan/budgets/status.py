@@ -7,6 +7,7 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
 from costspan.budgets.policy import REQUESTS, TOKENS, USD
+from costspan.facts.call import REFUSED
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import zone
 from costspan.ledger import cover
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 AMOUNT_OF: Final = {
     USD: "coalesce(cost_nano_usd, 0)",
     TOKENS: "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)",
-    REQUESTS: "outcome IS NOT 'refused'",
+    REQUESTS: f"outcome IS NOT '{REFUSED}'",
 }
 
 
