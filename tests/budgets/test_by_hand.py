@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import openai
 import pytest
 
 import costspan
-from budgeted import budgeted, reserved_in
+from budgeted import MESSAGES, ask, budgeted, reserved_in
 from costspan import BudgetExceeded, ReservationError, names
 from costspan.facts.money import Cost
 from costspan.ledger.store import Store
@@ -20,7 +19,6 @@ from forking import in_child
 from provider import Provider
 from watching import Watched
 
-_MESSAGES: Any = [{"role": "user", "content": "How are you?"}]
 _PLAN = """
 budgets:
   - {name: plan, period: month, each: account, limit_usd: 1, hard: true, overage: false}
@@ -41,11 +39,6 @@ def client(provider: Provider) -> Iterator[openai.OpenAI]:
     """A client of OpenAI's library."""
     with openai.OpenAI(api_key="local", base_url=provider.url, max_retries=0) as made:
         yield made
-
-
-def _ask(client: openai.OpenAI, **more: Any) -> Any:
-    create: Any = client.chat.completions.create
-    return create(**{"model": "gpt-4o-mini", "messages": _MESSAGES, "max_tokens": 64, **more})
 
 
 def _left(account: str = "acme") -> Decimal:
@@ -141,7 +134,7 @@ def test_another_process_may_not_end_it() -> None:
 def test_calls_within_are_made_under_it(client: openai.OpenAI, obeying: Watched, tmp_path: Path) -> None:
     """They are for its account, their records carry its transaction, and what they cost is part of what it comes to."""
     with costspan.reserve(account="acme", amount_usd="0.4") as reservation:
-        _ask(client)
+        ask(client)
         assert _left() == Decimal("0.6")
     assert reservation.state == "committed"
     call = obeying.call()
@@ -154,7 +147,7 @@ def test_calls_within_are_made_under_it(client: openai.OpenAI, obeying: Watched,
     assert obeying.events()[0].attributes[names.TRANSACTION] == reservation.transaction_id
     with Store.read(tmp_path / "ledger.db") as ledger:
         assert ledger.select("SELECT account, transaction_id FROM calls") == [("acme", reservation.transaction_id)]
-    _ask(client)
+    ask(client)
     assert obeying.calls()[1].transaction is None
 
 
@@ -164,7 +157,7 @@ def test_a_reservation_is_not_less_than_its_calls(client: openai.OpenAI, obeying
 
     def work() -> None:
         with reservation:
-            _ask(client)
+            ask(client)
             with pytest.raises(ReservationError, match="its calls have spent"):
                 reservation.commit(0)
             raise KeyError
@@ -180,9 +173,9 @@ def test_a_reservation_is_not_less_than_its_calls(client: openai.OpenAI, obeying
 def test_a_call_that_needs_more_takes_it_from_the_budget(client: openai.OpenAI, obeying: Watched) -> None:
     """And is refused where that has no room."""
     with costspan.reserve(account="acme", amount_usd="0.000001"):
-        _ask(client)
+        ask(client)
         with pytest.raises(BudgetExceeded):
-            _ask(client, max_tokens=10**9)
+            ask(client, max_tokens=10**9)
     assert [call.outcome for call in obeying.calls()] == ["ok", "refused"]
 
 
@@ -194,7 +187,7 @@ def test_an_async_program(provider: Provider) -> None:
         async with openai.AsyncOpenAI(api_key="local", base_url=provider.url, max_retries=0) as client:
 
             async def ask() -> None:
-                await client.chat.completions.create(model="gpt-4o-mini", messages=_MESSAGES, max_tokens=64)
+                await client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES, max_tokens=64)
 
             async with costspan.reserve(account="acme", amount_usd="0.4", requests=2) as reservation:
                 await asyncio.gather(ask(), ask())
@@ -209,12 +202,12 @@ def test_an_async_program(provider: Provider) -> None:
 def test_an_estimate_is_reserved() -> None:
     """The upper bound of a request; for a model without a price there is none."""
     reservation = costspan.reserve(
-        account="acme", estimate={"model": "gpt-4o-mini", "messages": _MESSAGES, "max_tokens": 1_000_000}
+        account="acme", estimate={"model": "gpt-4o-mini", "messages": MESSAGES, "max_tokens": 1_000_000}
     )
     assert Decimal("0.39") < _left() < Decimal("0.4")
     reservation.release()
     with pytest.raises(ReservationError, match="no price"):
-        costspan.reserve(account="acme", estimate={"model": "nobodys", "messages": _MESSAGES})
+        costspan.reserve(account="acme", estimate={"model": "nobodys", "messages": MESSAGES})
 
 
 def test_without_a_hard_budget_there_is_nothing_to_reserve() -> None:

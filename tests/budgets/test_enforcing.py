@@ -15,7 +15,7 @@ import pytest
 
 import costspan
 from answers import error
-from budgeted import budgeted
+from budgeted import ask, budgeted
 from costspan import BudgetCrossing, BudgetExceeded, guard, instrumentor, names
 from costspan.budgets import crossings
 from costspan.budgets.enforcing import store_beside
@@ -26,8 +26,6 @@ from costspan.ledger.store import Store
 from forking import in_child
 from provider import Provider
 from watching import Watched
-
-_MESSAGES: Any = [{"role": "user", "content": "How are you?"}]
 
 
 @pytest.fixture(autouse=True)
@@ -41,11 +39,6 @@ def client(provider: Provider) -> Iterator[openai.OpenAI]:
     """A client of OpenAI's library."""
     with openai.OpenAI(api_key="local", base_url=provider.url, max_retries=0) as made:
         yield made
-
-
-def _ask(client: openai.OpenAI, **more: Any) -> Any:
-    create: Any = client.chat.completions.create
-    return create(**{"model": "gpt-4o-mini", "messages": _MESSAGES, "max_tokens": 64, **more})
 
 
 def _budget(*, limit: str = "limit_usd: 1", more: str = "") -> str:
@@ -69,7 +62,7 @@ def test_a_call_reserves_its_bound_and_settles_its_cost(
     held: list[tuple[int, int]] = []
     with budgeted(tmp_path, _budget()) as watched:
         provider.replies.append(lambda asked: (held.append(_standing(tmp_path)), provider.usual(asked))[1])
-        _ask(client)
+        ask(client)
         ((spent, reserved),) = held
         cost = _nano_usd(watched)
         assert spent == 0
@@ -81,17 +74,17 @@ def test_a_call_reserves_its_bound_and_settles_its_cost(
 def test_a_stream_is_settled_when_it_is_over(client: openai.OpenAI, tmp_path: Path) -> None:
     """Read to its end, closed before it, or let go of."""
     with budgeted(tmp_path, _budget()) as watched:
-        stream = _ask(client, stream=True)
+        stream = ask(client, stream=True)
         assert _standing(tmp_path)[1] > 0
         for _ in stream:
             pass
         assert _standing(tmp_path) == (_nano_usd(watched), 0)
-        stream = _ask(client, stream=True)
+        stream = ask(client, stream=True)
         next(iter(stream))
         stream.close()
         assert _standing(tmp_path) == (_nano_usd(watched), 0)
         del stream
-        stream = _ask(client, stream=True)
+        stream = ask(client, stream=True)
         next(iter(stream))
         del stream
         watched.calls()
@@ -104,7 +97,7 @@ def test_a_failed_call_lets_go(client: openai.OpenAI, provider: Provider, tmp_pa
     with budgeted(tmp_path, _budget()):
         provider.replies.append(error(400))
         with pytest.raises(openai.BadRequestError):
-            _ask(client)
+            ask(client)
         assert _standing(tmp_path) == (0, 0)
 
 
@@ -114,7 +107,7 @@ def test_limits_in_tokens_and_requests(limit: str, client: openai.OpenAI, provid
     with budgeted(tmp_path, _budget(limit=limit)) as watched:
         with pytest.raises(BudgetExceeded) as refused:  # noqa: PT012 - one of them
             for _ in range(50):
-                _ask(client)
+                ask(client)
         assert refused.value.unit == limit.split(":", maxsplit=1)[0].removeprefix("limit_")
         assert refused.value.limit == int(limit.rsplit(maxsplit=1)[-1])
         calls = [call for call in watched.calls() if call.outcome == "ok"]
@@ -134,7 +127,7 @@ def test_what_others_spent_counts(client: openai.OpenAI, tmp_path: Path) -> None
         ledger.append(others[:2], Periods())
     with budgeted(tmp_path, _budget()) as watched:
         assert _standing(tmp_path) == (600_000_000, 0)
-        _ask(client)
+        ask(client)
         watched.calls()
         with Store.open(tmp_path / "ledger.db") as ledger:
             ledger.append(others[2:], Periods())
@@ -144,7 +137,7 @@ def test_what_others_spent_counts(client: openai.OpenAI, tmp_path: Path) -> None
         assert _standing(tmp_path)[0] == 900_000_000 + _nano_usd(watched)
         ask_too_much = {"max_tokens": 10**9}
         with pytest.raises(BudgetExceeded) as refused:
-            _ask(client, **ask_too_much)
+            ask(client, **ask_too_much)
         assert refused.value.spent == Decimal(900_000_000 + _nano_usd(watched)) / 10**9
     with budgeted(tmp_path, _budget()):  # a process that starts later reads on
         assert _standing(tmp_path)[0] == 900_000_000 + _nano_usd(watched)
@@ -179,7 +172,7 @@ budgets:
 """
     for _ in range(2):
         with budgeted(tmp_path, text) as watched, caplog.at_level(logging.WARNING, "costspan"):
-            _ask(client)
+            ask(client)
             watched.calls()
     lines = [record.getMessage() for record in caplog.records if "budget" in record.getMessage()]
     assert len(lines) == 2
@@ -199,15 +192,15 @@ def test_the_store_cannot_be_asked(
             other.execute("BEGIN IMMEDIATE")
             if mode == "closed":
                 with pytest.raises(BudgetExceeded, match="on_failure: closed") as refused:
-                    _ask(client)
+                    ask(client)
                 assert refused.value.reason == "unavailable"
                 assert provider.asked == []
             else:
-                _ask(client)
+                ask(client)
                 assert "calls pass, as they say on_failure: open" in caplog.text
             other.execute("ROLLBACK")
         other.close()
-        _ask(client)
+        ask(client)
 
 
 def test_a_fault_of_ours_is_no_exception_of_the_callers(
@@ -223,10 +216,10 @@ def test_a_fault_of_ours_is_no_exception_of_the_callers(
         with budgeted(tmp_path, _budget(more=f", on_failure: {mode}")):
             monkeypatch.setattr("costspan.budgets.bounds.bound", broken)
             if mode == "open":
-                _ask(client)
+                ask(client)
             else:
                 with pytest.raises(BudgetExceeded, match="a fault of costspan"):
-                    _ask(client)
+                    ask(client)
     assert guard.faults["budgets.admission"] == 2
 
 
@@ -245,7 +238,7 @@ def test_a_call_that_cannot_be_settled_now_is_settled_later(
                 return provider.usual(asked)
 
             provider.replies.append(answer)
-            _ask(client)
+            ask(client)
             assert locked.is_set()
             other.execute("ROLLBACK")
         other.close()
@@ -259,11 +252,11 @@ def test_a_call_that_cannot_be_settled_now_is_settled_later(
 def test_a_forked_child_holds_its_own(client: openai.OpenAI, tmp_path: Path) -> None:
     """A stream that is open at the fork is the parent's; the child's calls count for the same budget."""
     with budgeted(tmp_path, _budget()) as watched:
-        stream = _ask(client, stream=True)
+        stream = ask(client, stream=True)
         next(iter(stream))
 
         def work() -> None:
-            _ask(client)
+            ask(client)
             costspan.flush()
 
         assert in_child(work) == 0
@@ -281,6 +274,6 @@ def test_a_file_that_is_mistaken_is_told(
 ) -> None:
     """And the program goes on without budgets."""
     with budgeted(tmp_path, "budgets: [{name: a}]"):
-        _ask(client)
+        ask(client)
     assert "budgets.yaml:1" in caplog.text
     assert "budgets" in guard.degraded

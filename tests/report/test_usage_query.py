@@ -18,11 +18,11 @@ from click.testing import CliRunner
 
 import costspan
 from costspan.cli.commands import costspan as command
-from costspan.facts.money import ESTIMATED, INCOMPLETE, Cost
+from costspan.facts.money import INCOMPLETE, Cost
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.store import Store
 from costspan.ledger.writer import LedgerWriter
-from ledger_calls import COST, UNPRICED, at_ns, call, write
+from ledger_calls import COST, UNPRICED, at_ns, call, two_teams, write
 from provider import Provider
 from watching import Watched
 
@@ -33,16 +33,8 @@ NOBODY: Final[dict[str, Any]] = {"account": None, "team": None}
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Path:
-    """Calls of two teams on two days, some without an account, one unpriced, one of a stream cut short."""
-    path = tmp_path / "ledger.db"
-    write(
-        path,
-        call(started_ns=at_ns("2026-11-03 23:30"), team="Search"),
-        call(started_ns=at_ns("2026-11-05 08:00"), account=None),
-        call(started_ns=at_ns("2026-11-05 09:00"), team="ads", model="own", price=UNPRICED),
-        call(started_ns=at_ns("2026-11-05 10:00"), team="ads", price=Cost(1_000_000_001, ESTIMATED)),
-    )
-    return path
+    """The calls of two teams."""
+    return two_teams(tmp_path / "ledger.db")
 
 
 def test_the_totals_are_those_of_the_command_line(ledger: Path) -> None:

@@ -16,26 +16,17 @@ from typing import Any
 import pytest
 
 import costspan
-from costspan.facts.money import ESTIMATED, Cost
 from costspan.ledger.store import Store
 from costspan.serve.page import PAGES
 from costspan.serve.routes import ROUTES
-from ledger_calls import UNPRICED, at_ns, call, write
+from ledger_calls import call, two_teams, write
 from served import client, serving
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Path:
-    """Calls of two teams and two accounts on two days, one unpriced, one of a stream cut short."""
-    path = tmp_path / "ledger.db"
-    write(
-        path,
-        call(started_ns=at_ns("2026-11-03 23:30"), team="Search"),
-        call(started_ns=at_ns("2026-11-05 08:00"), account=None),
-        call(started_ns=at_ns("2026-11-05 09:00"), team="ads", model="own", price=UNPRICED),
-        call(started_ns=at_ns("2026-11-05 10:00"), team="ads", price=Cost(1_000_000_001, ESTIMATED)),
-    )
-    return path
+    """The calls of two teams."""
+    return two_teams(tmp_path / "ledger.db")
 
 
 def test_a_summary_has_the_figures_of_the_library(ledger: Path) -> None:

@@ -7,11 +7,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import openai
+
 from costspan.budgets.enforcing import store_beside
 from costspan.budgets.sqlite_store import SqliteStore
 from costspan.budgets.store import Reserved
 from watching import Watched
 
+MESSAGES: Any = [{"role": "user", "content": "How are you?"}]
 NOTHING_LEFT = """
 budgets:
   - {name: nothing, period: month, limit_usd: 0, hard: true, overage: false, on_failure: closed}
@@ -37,3 +40,9 @@ def reserved_in(folder: Path) -> list[Reserved]:
     """What is reserved beside that folder's ledger."""
     with closing(store_of(folder)) as store:
         return store.reservations()
+
+
+def ask(client: openai.OpenAI, **more: Any) -> Any:
+    """A call that may cost at most 64 tokens of output."""
+    create: Any = client.chat.completions.create
+    return create(**{"model": "gpt-4o-mini", "messages": MESSAGES, "max_tokens": 64, **more})

@@ -10,7 +10,7 @@ from typing import Any
 
 from costspan.facts.attribution import Attribution
 from costspan.facts.call import Answer, Call
-from costspan.facts.money import EXACT, LOCAL, Cost, Unpriced
+from costspan.facts.money import ESTIMATED, EXACT, LOCAL, Cost, Unpriced
 from costspan.facts.usage import Usage
 from costspan.ledger.store import Store
 from costspan.ledger.writer import LedgerWriter
@@ -65,3 +65,15 @@ def booked(path: Path, *columns: str) -> list[Any]:
     with Store.read(path) as store:
         rows = store.select(f"SELECT {', '.join(columns or ('id',))} FROM calls ORDER BY n")  # noqa: S608 - own names
     return rows if len(columns) > 1 else [row[0] for row in rows]
+
+
+def two_teams(path: Path) -> Path:
+    """A ledger of two teams on two days: one call without an account, one unpriced, one of a stream that was cut short."""
+    write(
+        path,
+        call(started_ns=at_ns("2026-11-03 23:30"), team="Search"),
+        call(started_ns=at_ns("2026-11-05 08:00"), account=None),
+        call(started_ns=at_ns("2026-11-05 09:00"), team="ads", model="own", price=UNPRICED),
+        call(started_ns=at_ns("2026-11-05 10:00"), team="ads", price=Cost(1_000_000_001, ESTIMATED)),
+    )
+    return path
