@@ -312,3 +312,28 @@ def test_a_journal_that_has_ended_is_closed(own: Journal) -> None:
     own.hold(call())
     own.end()
     assert own.held == []
+
+
+def test_a_child_does_not_keep_its_parents_lock(path: Path) -> None:
+    """Once the parent is dead, whoever comes next books what it left, whether the child lives or not."""
+    writer = LedgerWriter(path)
+    writer.hold(call(id="parent"))
+    done_read, done = os.pipe()
+    ready, ready_write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        writer.forget()
+        os.close(done)
+        os.write(ready_write, b"1")
+        os.read(done_read, 1)
+        os._exit(0)
+    os.read(ready, 1)
+    writer.unwritten.forget()  # the parent ends
+    try:
+        write(path, call(id="later"))
+        assert sorted(booked(path)) == ["later", "parent"]
+    finally:
+        os.close(done)
+        os.waitpid(pid, 0)
+        for each in (done_read, ready, ready_write):
+            os.close(each)

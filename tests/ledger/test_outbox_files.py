@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from costspan.ledger import locks, outbox
+from costspan.ledger import kept_calls, locks, outbox, outbox_lines
+from costspan.ledger.journal import Journal
+from ledger_calls import call
 
 DAY_S = 86_400
 
@@ -79,3 +81,48 @@ def test_it_waits_ten_minutes_before_it_is_told_of(left: Path, held: Path) -> No
     written_s = max(left.stat().st_mtime, held.stat().st_mtime)
     assert outbox.number_of_waiting(left.parent, written_s + 540) == 0
     assert outbox.number_of_waiting(left.parent, written_s + 660) == 1
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """An outbox with a call, whose process was killed before the slot of that call was emptied, and with another call held."""
+    own, held = outbox.OwnFile(tmp_path), Journal()
+    own.begin({"metrics": "http://127.0.0.1:1"})
+    assert own.path is not None
+    path = own.path
+    held.begin(outbox.journal_of(path), "UTC")
+    for each in (call(id="written"), call(id="held")):
+        held.hold(each)
+    own.append(outbox_lines.line(kept_calls.packed(call(id="written"), 1)))
+    own.close()
+    held.forget()
+    return path
+
+
+def test_what_stands_in_outbox_and_journal_is_one_call(killed: Path) -> None:
+    """Both go when they are delivered."""
+    with outbox.dead(killed) as file:
+        assert file is not None
+        assert [each.id for _, each in file.read().calls] == ["written", "held"]
+        file.remove()
+    assert list(killed.parent.iterdir()) == []
+
+
+def test_an_outbox_is_set_aside_with_its_journal(killed: Path) -> None:
+    """Whoever looks at one has to see the other."""
+    with outbox.dead(killed) as file:
+        assert file is not None
+        file.set_aside()
+    assert {path.name for path in killed.parent.iterdir()} == {
+        f"corrupt-{killed.stem}.outbox",
+        f"corrupt-{killed.stem}.journal",
+    }
+
+
+def test_a_journal_goes_when_its_outbox_has_gone(killed: Path) -> None:
+    """A deliverer may end between the two; one with its outbox stays."""
+    assert list(outbox.prune(killed.parent)) == []
+    assert outbox.journal_of(killed).exists()
+    killed.unlink()
+    assert list(outbox.prune(killed.parent)) == []
+    assert not outbox.journal_of(killed).exists()
