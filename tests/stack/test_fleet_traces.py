@@ -48,8 +48,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Generator[Fleet]:
             yield Fleet(stack, (one, other))
 
 
-def send(stack: Stack, count: int) -> set[bytes]:
-    """Traces that begin well on one machine and fail on the other; their ids."""
+def send(stack: Stack, count: int, *, fails_on_both: bool = False) -> set[bytes]:
+    """Traces that begin well on one machine, or fail there too, and fail on the other; their ids."""
     providers = [TracerProvider(), TracerProvider()]
     for provider, name in zip(providers, MACHINES, strict=True):
         exporter = OTLPSpanExporter(f"{stack.url(name, 4318)}/v1/traces")
@@ -59,6 +59,8 @@ def send(stack: Stack, count: int) -> set[bytes]:
     for _ in range(count):
         with caller.start_as_current_span("agent") as outer:
             sent.add(outer.get_span_context().trace_id.to_bytes(16, "big"))
+            if fails_on_both:
+                outer.set_status(Status(StatusCode.ERROR))
             with called.start_as_current_span("chat", context=trace.set_span_in_context(outer)) as inner:
                 inner.set_status(Status(StatusCode.ERROR))
     for provider in providers:
@@ -84,9 +86,13 @@ def test_a_failed_trace_is_kept_with_the_spans_of_every_machine(fleet: Fleet) ->
 
 
 def test_spans_wait_on_disk_while_no_gateway_is_there(fleet: Fleet) -> None:
-    """Also over the death of the machines' Collectors."""
+    """Also over the death of the machines' Collectors.
+
+    When they are back each asks again at its own time, seconds apart, and here a gateway judges after one second: each
+    half of these traces has a reason of its own to be kept.
+    """
     fleet.stack.stop(*GATEWAYS)
-    sent = send(fleet.stack, 5)
+    sent = send(fleet.stack, 5, fails_on_both=True)
     fleet.stack.kill(*MACHINES)
     fleet.stack.start(*MACHINES, *GATEWAYS)
     one, other = fleet.received

@@ -199,6 +199,19 @@ def the_collector_says_later_before_it_is_killed(files: Files) -> None:
         assert seconds(limiter["check_interval"]) <= 1
 
 
+def after_an_outage_a_trace_is_judged_whole(files: Files) -> None:
+    """Its spans wait on the disks of two agents, which ask again each at its own time: up to half as late again as said.
+
+    The factor is `randomization_factor`, 0.5 where none is given (config/configretry of the Collector). A gateway judges
+    a trace so long after its first span.
+    """
+    retry = files.read("collector-config/agent.yaml")["exporters"]["load_balancing/traces"]["retry_on_failure"]
+    latest_s = seconds(retry["max_interval"]) * (1 + retry.get("randomization_factor", 0.5))
+    judged = files.read("collector-config/gateway.yaml")["processors"]["tail_sampling"]["decision_wait"]
+    assert retry["enabled"]
+    assert latest_s < seconds(judged)
+
+
 def a_burn_stays_until_no_slower_window_sees_it(files: Files) -> None:
     """Or the slower one, which it silences, would be told as news; and not longer than its own long window."""
     for rules in PERIOD_RULES.values():
@@ -286,6 +299,7 @@ PROMISES: list[Callable[[Files], None]] = [
     prometheus_keeps_what_is_asked,
     prometheus_takes_whatever_the_collector_lets_pass,
     the_collector_says_later_before_it_is_killed,
+    after_an_outage_a_trace_is_judged_whole,
     a_burn_stays_until_no_slower_window_sees_it,
     a_crossing_stays_over_a_gap_in_the_rules,
     whoever_silences_is_as_severe_as_what_it_silences,
@@ -335,6 +349,8 @@ BROKEN: list[tuple[Callable[[Files], None], str, str, str]] = [
     (the_collector_says_later_before_it_is_killed, COLLECTOR, r"check_interval: 1s", "check_interval: 30s"),
     (the_collector_says_later_before_it_is_killed, AGENT, r"limit_percentage: 7\d", "limit_percentage: 99"),
     (the_collector_says_later_before_it_is_killed, GATEWAY, r"spike_limit_percentage: 15", "spike_limit_percentage: 95"),
+    (after_an_outage_a_trace_is_judged_whole, AGENT, r"max_interval: 15s", "max_interval: 30s"),
+    (after_an_outage_a_trace_is_judged_whole, GATEWAY, r"decision_wait: 30s", "decision_wait: 10s"),
     (a_burn_stays_until_no_slower_window_sees_it, BUDGETS, r"keep_firing_for: 30m", "keep_firing_for: 5m"),
     (a_burn_stays_until_no_slower_window_sees_it, BUDGETS, r"keep_firing_for: 2h", "keep_firing_for: 1h"),
     (a_burn_stays_until_no_slower_window_sees_it, BUDGETS, r"keep_firing_for: 30m", "keep_firing_for: 1d"),
