@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from costspan import attribution, names
+from costspan.clients import xai_body
 from costspan.facts.call import ABANDONED, ERROR, OK, Call
 from costspan.facts.money import Cost
 from watching import Watched
@@ -132,6 +133,36 @@ def test_tools_of_the_server_are_counted(mode: str) -> None:
     assert call.answer.unread == ("server_side_tools_used.x_search",)
 
 
+def test_a_count_of_a_newer_version_is_named() -> None:
+    """Nobody knows what it is charged as: the usage is a lower bound."""
+    pool: Any = importlib.import_module("google.protobuf.descriptor_pool").DescriptorPool()
+    added: list[str] = []
+
+    def add(file: Any) -> None:
+        """The file after those that it needs, and a count more in the usage."""
+        if file.name in added:
+            return
+        for needed in file.dependencies:
+            add(needed)
+        described: Any = importlib.import_module("google.protobuf.descriptor_pb2").FileDescriptorProto()
+        file.CopyToProto(described)
+        for message in described.message_type:
+            if message.name == "SamplingUsage":
+                message.field.add(name="thought_tokens", number=1000, type="TYPE_INT32", label="LABEL_OPTIONAL")
+        pool.Add(described)
+        added.append(file.name)
+
+    add(_chat.DESCRIPTOR)
+    factory: Any = importlib.import_module("google.protobuf.message_factory")
+    newer = factory.GetMessageClass(pool.FindMessageTypeByName(completion().DESCRIPTOR.full_name))
+    message = newer.FromString(completion().SerializeToString())
+    message.usage.thought_tokens = 4
+    answer = xai_body.chat(message)
+    assert answer is not None
+    assert answer.usage is not None
+    assert (answer.usage.counts, answer.usage.complete, answer.unread) == (COUNTS, True, ("thought_tokens",))
+
+
 @_MODES
 def test_tier_and_pictures_are_read(mode: str) -> None:
     """A picture in the prompt is a part of the input."""
@@ -192,6 +223,7 @@ def test_a_refused_call_is_an_error_without_usage(way: Way, code: str, mode: str
     served: Methods = {"Chat.GetCompletion": lambda _: refusal, "Chat.GetCompletionChunk": lambda _: [refusal]}
     (call,) = asked(way, served, mode)
     assert (call.outcome, call.error_type, call.usage, call.price) == (ERROR, code, None, None)
+    assert call.is_stream is (way is stream)
 
 
 @_MODES
