@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import importlib.util
 import subprocess
 import sys
 import types
+import weakref
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
@@ -211,6 +213,37 @@ def test_a_module_that_comes_late_is_patched_once(tmp_path: Path, monkeypatch: p
     assert (body.read(), read) == ("text", ["text"])
     patching.remove(CLIENTS[0].name)
     assert (body.read(), read) == ("text", ["text"])
+
+
+def test_what_was_removed_is_let_go_of() -> None:
+    """A module that was waited for holds nothing of those who watched before; an import hook cannot be taken back."""
+
+    class Waiting(PatchedClient):
+        def points(self) -> tuple[Point, ...]:
+            return (Point("never_imported", "Body.read", self.read),)
+
+        def read(self, wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+            return wrapped(*args, **kwargs)
+
+    waiting = Waiting(CLIENTS[0], cast("Any", None))
+    patching.install(waiting)
+    patching.remove(CLIENTS[0].name)
+    removed = weakref.ref(waiting)
+    del waiting
+    gc.collect()
+    assert removed() is None
+
+
+def test_a_process_that_starts_and_stops_again_and_again_does_not_grow(provider: Provider) -> None:
+    """As the tests of a program do. Functions of libraries hold what watched them last, for coroutines that have not begun."""
+    pytest.importorskip("openai")
+    begun: list[weakref.ref[Any]] = []
+    for _ in range(4):
+        with Watched():
+            begun.append(weakref.ref(instrumentor.pipeline))
+            Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)
+    gc.collect()
+    assert [pipeline() is None for pipeline in begun[:-1]] == [True] * 3
 
 
 INTERACTIONS = "google.genai._gaos"

@@ -27,8 +27,10 @@ unwatched: Final[dict[str, str]] = {}
 _active: Final[dict[str, PatchedClient]] = {}
 #: What gives functions back that were not exchanged as attributes.
 _taken: Final[dict[str, list[Callable[[], None]]]] = {}
-#: Points in modules that the program has not imported so far.
+#: Points in modules that the program has not imported so far, by client name.
 _waiting: Final[dict[str, list[Point]]] = {}
+#: Of which client and module the import is waited for. An import hook cannot be taken back: there is one, and it holds no point.
+_hooked: Final[set[tuple[str, str]]] = set()
 
 
 def install(patched_client: PatchedClient) -> None:
@@ -80,19 +82,23 @@ def _waits(name: str, point: Point) -> bool:
     """Whether a point's module has not been imported yet. Then it is patched once it is."""
     if point.module in sys.modules:
         return False
-    if point not in _waiting.setdefault(name, []):
-        _waiting[name].append(point)
-        wrapt.register_post_import_hook(lambda _: _patch_late(name, point), point.module)
+    waiting = _waiting.setdefault(name, [])
+    if point not in waiting:
+        waiting.append(point)
+    if (name, point.module) not in _hooked:
+        _hooked.add((name, point.module))
+        wrapt.register_post_import_hook(partial(_patch_late, name, point.module), point.module)
     return True
 
 
 @guard.guarded("calls.patch")
-def _patch_late(name: str, point: Point) -> None:
-    """A module of a library was imported after the library: a point of whoever watches it now."""
+def _patch_late(name: str, module: str, _: Any) -> None:
+    """A module of a library was imported after the library: the points of whoever watches it now."""
     waiting = _waiting.get(name, [])
-    if name in patched and point in waiting:
-        waiting.remove(point)  # each time that the library was watched anew asked for this import once more
-        if _fault(point) is None:
+    found = [point for point in waiting if point.module == module]
+    _waiting[name] = [point for point in waiting if point not in found]
+    for point in found:
+        if name in patched and _fault(point) is None:
             _put(name, point)
 
 
