@@ -13,6 +13,7 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -48,10 +49,11 @@ class Watched:
         self.exporter = InMemorySpanExporter()
         self.reader = InMemoryMetricReader()
         self.log_exporter = InMemoryLogRecordExporter()
-        self.tracer_provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
+        resource = Resource.create()  # starts threads that look for what there is: once is enough
+        self.tracer_provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.exporter))
-        self.meter_provider = MeterProvider([self.reader], shutdown_on_exit=False)
-        self.logger_provider = LoggerProvider(shutdown_on_exit=False)
+        self.meter_provider = MeterProvider([self.reader], resource, shutdown_on_exit=False)
+        self.logger_provider = LoggerProvider(resource, shutdown_on_exit=False)
         self.logger_provider.add_log_record_processor(SimpleLogRecordProcessor(self.log_exporter))
         self._calls: list[Call] = []
 
