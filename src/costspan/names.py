@@ -112,7 +112,7 @@ ATTRIBUTES: Final = (
     Attribute(COST_NANO_USD, "The exact cost in nano-USD; absent where the call is unpriced."),
     Attribute(USAGE_UNITS, "The whole usage, a map: a count per unit."),
     Attribute(DURATION, "Seconds from the start of the call to its end."),
-    Attribute(TRANSACTION, "The reservation under which the call was made (docs/enforcement.md)."),
+    Attribute(TRANSACTION, "The reservation under which the call was made (`costspan docs enforcement`)."),
     Attribute(BUDGET, "The name of a budget, as in budgets.yaml."),
 )
 

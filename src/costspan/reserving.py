@@ -37,7 +37,7 @@ def reserve(
     if keeper is None or keeper.admission is None:
         raise ReservationError(
             "no hard budget is obeyed in this process: start costspan, with OTEL_COSTSPAN_BUDGETS as the path of a budgets.yaml "
-            "that has one (docs/enforcement.md)"
+            "that has one (`costspan docs enforcement`)"
         )
     said = {SESSION: session, TASK_TYPE: task_type, SOURCE: source, TEAM: team, ACCOUNT: account}
     who = Attribution(**said).over(scope.current())

@@ -132,8 +132,8 @@ SETTINGS: Final = (
     Setting(OTEL_COSTSPAN_ENABLED, _switch, "true", "Whether anything is watched at all."),
     Setting(OTEL_COSTSPAN_LEDGER, _ledger, "auto", "The SQLite ledger: a path, `on` (the default path), `off`, or `auto`: on where no OTLP endpoint is configured."),
     Setting(OTEL_COSTSPAN_OUTBOX, _ledger, "auto", "Where calls that leave by OTLP are kept until they are delivered: the path of a directory, `on` (the default one), `off`, or `auto`: on, unless the ledger is `off`."),
-    Setting(OTEL_COSTSPAN_PRICES, _path, "", "A YAML file with your own prices (docs/pricing.md)."),
-    Setting(OTEL_COSTSPAN_BUDGETS, _path, "", "A budgets.yaml that is obeyed: thresholds are told, hard budgets refuse calls (docs/enforcement.md)."),
+    Setting(OTEL_COSTSPAN_PRICES, _path, "", "A YAML file with your own prices (`costspan docs pricing`)."),
+    Setting(OTEL_COSTSPAN_BUDGETS, _path, "", "A budgets.yaml that is obeyed: thresholds are told, hard budgets refuse calls (`costspan docs enforcement`)."),
     Setting(
         OTEL_COSTSPAN_ASK_USAGE, _one_of("known", "always", "never"), "known",
         "Whether a chat stream is asked for its usage where the caller did not: on hosts known to need it (on this machine, "
@@ -143,7 +143,7 @@ SETTINGS: Final = (
     Setting(
         OTEL_COSTSPAN_HTTP_CLIENTS, _switch, "false",
         "Whether calls are counted that are made by an HTTP library, with no client library that costspan watches "
-        "(docs/clients.md).",
+        "(`costspan docs clients`).",
     ),
     Setting(OTEL_COSTSPAN_TIME_ZONE, _zone, "UTC", "The time zone in which days and months of spend begin."),
     Setting(OTEL_COSTSPAN_SPANS, _switch, "true", "Whether each call becomes a span."),
@@ -268,14 +268,14 @@ def _mistake(what: str, given: object, expected: ValueError, instead: str) -> st
 def _unknown(environ: Mapping[str, str]) -> list[str]:
     names = [setting.name for setting in SETTINGS]
     return [
-        f"{name} is no setting of costspan: {_near(name, names) or 'see docs/settings.md for their names'}"
+        f"{name} is no setting of costspan: {_near(name, names) or 'see `costspan docs settings` for their names'}"
         for name in sorted(environ)
         if name.startswith(_PREFIX) and name not in names
     ]
 
 
 def _unknown_option(name: str, fields: Mapping[str, object]) -> str:
-    hint = _near(name, [*fields, *PROVIDERS]) or "docs/settings.md has their names, in lower case without the prefix"
+    hint = _near(name, [*fields, *PROVIDERS]) or "`costspan docs settings` has their names, here in lower case"
     return f"instrument({name}=...) is no setting of costspan and is ignored: {hint}"
 
 

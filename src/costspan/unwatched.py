@@ -19,7 +19,7 @@ def imported(module: str) -> None:
     told = f" ({remark})" if remark else ""
     is_first = guard.tell_once(
         f"unwatched:{library}",
-        "costspan: %s is imported and not watched: calls made with it are not counted%s. Watched are %s: docs/clients.md",
+        "costspan: %s is imported and not watched: calls made with it are not counted%s. Watched are %s: `costspan docs clients`",
         f"{library} {version}".strip(), told, ", ".join(WAITED_FOR),
     )  # fmt: skip
     if is_first:
@@ -38,7 +38,7 @@ def used(client: str, route: str) -> None:
     patching.unwatched[f"{client} {route}"] = ""
     is_first = guard.tell_once(
         f"unwatched:{client}:{route}",
-        "costspan: %s of %s was called, which is not watched: its calls are not counted: docs/clients.md", route, client,
+        "costspan: %s of %s was called, which is not watched: its calls are not counted: `costspan docs clients`", route, client,
     )  # fmt: skip
     if is_first:
         notes.leave(notes.UNWATCHED, f"{client}.{route}", library=client, route=route)

@@ -146,7 +146,7 @@ def test_a_keyword_goes_before_the_environment_and_a_mistaken_one_does_not() -> 
     assert "Asia/Tokyo is used instead" in mistaken.mistakes[0]
 
 
-@pytest.mark.parametrize(("name", "hint"), [("labels", "docs/settings.md"), ("sesion", "did you mean session?"),
+@pytest.mark.parametrize(("name", "hint"), [("labels", "costspan docs settings"), ("sesion", "did you mean session?"),
                                             ("tracer_providers", "did you mean tracer_provider?")])  # fmt: skip
 def test_an_unknown_keyword_is_told(name: str, hint: str) -> None:
     """With the one that was probably meant."""

@@ -42,9 +42,8 @@ def pod(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A container's files: a Python with the program's own packages, and the volume that the init container filled."""
     folder = tmp_path_factory.mktemp("pod")
     dockerfile = (ROOT / "stack" / "kubernetes" / "injection" / "Dockerfile").read_text(encoding="utf-8")
-    (words,) = re.findall(
-        r"^RUN pip install --no-cache-dir --target /autoinstrumentation (.+)$", dockerfile, re.MULTILINE
-    )
+    pattern = r'^ARG COSTSPAN=(.+)\nRUN pip install --no-cache-dir --target /autoinstrumentation "\$COSTSPAN"$'
+    (words,) = re.findall(pattern, dockerfile, re.MULTILINE)
     known = ["--constraint", str(ROOT / "requirements.lock")]
     image = folder / "autoinstrumentation"
     install(*known, "--no-build-isolation", "--python", sys.executable, "--target", str(image), *words.split())

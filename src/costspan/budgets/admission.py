@@ -164,7 +164,7 @@ class Admission:
             what = f"{call.request_model or call.operation} of {call.provider} has no price that bounds its cost"
             if budget.budget.on_failure == CLOSED:
                 return BudgetExceeded(
-                    f"budget {budget.budget.name}: {what}, and it says on_failure: closed (docs/enforcement.md)",
+                    f"budget {budget.budget.name}: {what}, and it says on_failure: closed (`costspan docs enforcement`)",
                     budget=budget.budget.name, unit=budget.budget.unit, value=budget.value(key), reason=UNBOUNDED,
                 )  # fmt: skip
             sentence = "costspan: budget %s: %s: such calls pass, as it says on_failure: open"
@@ -205,7 +205,7 @@ class Admission:
         for budget, key in matches:
             name = budget.budget.name
             if budget.budget.on_failure == CLOSED:
-                message = f"budget {name} cannot be asked ({why}), and it says on_failure: closed (docs/enforcement.md)"
+                message = f"budget {name} cannot be asked ({why}), and it says on_failure: closed (`costspan docs enforcement`)"
                 return BudgetExceeded(
                     message, budget=name, unit=budget.budget.unit, value=budget.value(key), reason=UNAVAILABLE
                 )
@@ -275,7 +275,7 @@ def _tell_too_low(budget: Counted, call: Call, amount: int, held: int) -> None:
     guard.count("budgets.bound")
     sentence = (
         "costspan: a call of %s (%s) came to %s of budget %s, and %s was reserved as the most that it could: what stands at"
-        " the provider's, or is searched there, is not in the request (docs/enforcement.md)"
+        " the provider's, or is searched there, is not in the request (`costspan docs enforcement`)"
     )
     guard.tell_once(
         f"budgets:bound:{call.request_model}", sentence, call.request_model, call.client, budget.text(amount),

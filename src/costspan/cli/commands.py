@@ -8,7 +8,20 @@ from typing import Final
 import click
 
 #: In the order of the help text. Each is imported when it is asked for: `run` must start fast.
-COMMANDS: Final = ("run", "demo", "usage", "explain", "prices", "budgets", "serve", "deliver", "ledger", "doctor")
+COMMANDS: Final = (
+    "run",
+    "demo",
+    "usage",
+    "explain",
+    "prices",
+    "budgets",
+    "serve",
+    "stack",
+    "deliver",
+    "ledger",
+    "doctor",
+    "docs",
+)
 
 
 class _Commands(click.Group):

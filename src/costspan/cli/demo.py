@@ -18,15 +18,13 @@ from urllib.parse import urlsplit
 
 import click
 
-from costspan.cli import options
+from costspan.cli import options, shipped
 from costspan.cli.run import added_variables
 from costspan.ledger.place import NoHome, data_directory
 from costspan.ledger.store import Store
 from costspan.report import Page, summary
 
 CLIENTS: Final = ("openai", "anthropic")
-#: The example lies in the wheel beside this file, and in a checkout where people look for examples.
-PLACES: Final = (Path(__file__).parent / "example", Path(__file__).parents[3] / "examples" / "agent")
 
 
 @click.command()
@@ -40,7 +38,7 @@ def demo(ledger: Path | None, *, send: bool) -> None:
     The agent calls the real openai and anthropic clients; a stand-in for both providers answers on this machine.
     """
     _require_clients()
-    example = _example()
+    example = shipped.root() / "examples" / "agent"
     path = ledger or _fresh_ledger()
     given = dict(os.environ) if send else {name: v for name, v in os.environ.items() if not name.startswith("OTEL_")}
     with _stand_in(example) as address:
@@ -67,13 +65,6 @@ def _require_clients() -> None:
             f"the demo runs the real client libraries, and {' and '.join(missing)} cannot be imported by "
             f"{sys.executable}: {sys.executable} -m pip install {' '.join(missing)}"
         )
-
-
-def _example() -> Path:
-    for place in PLACES:
-        if (place / "agent.py").exists():
-            return place
-    raise click.ClickException(f"the example agent is missing: {PLACES[0]} should hold it; install costspan again")
 
 
 def _fresh_ledger() -> Path:

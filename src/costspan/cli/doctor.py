@@ -105,7 +105,7 @@ def settings(found: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     if not found.enabled:
         yield Finding("settings", NOTE, "OTEL_COSTSPAN_ENABLED switches costspan off: nothing is counted")
     given = [f"{setting.name}={environ[setting.name]}" for setting in SETTINGS if environ.get(setting.name)]
-    yield Finding("settings", OK, ", ".join(given) if given else "all are the defaults (docs/settings.md)")
+    yield Finding("settings", OK, ", ".join(given) if given else "all are the defaults (`costspan docs settings`)")
 
 
 def prices(found: Settings, now_s: float) -> Iterator[Finding]:

@@ -31,7 +31,9 @@ def doctor(set_: Settings, environ: Mapping[str, str], now_s: float) -> Iterator
     place = directory(set_, environ)
     if set_.outbox == OFF or (set_.outbox == AUTO and set_.ledger == OFF):
         yield Finding(
-            _TOPIC, NOTE, "what a program has not delivered when it ends is lost: the outbox is off (docs/settings.md)"
+            _TOPIC,
+            NOTE,
+            "what a program has not delivered when it ends is lost: the outbox is off (`costspan docs settings`)",
         )
     elif not locks.ARE_POSSIBLE:
         yield Finding(_TOPIC, NOTE, "what a program has not delivered when it ends is lost: this system has no flock")

@@ -34,7 +34,7 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
     "--tokens",
     "tokens_file",
     type=_FILE,
-    help=f"Who may ask, and what each sees (docs/serve.md); {TOKEN} is one token that sees all.",
+    help=f"Who may ask, and what each sees (`costspan docs serve`); {TOKEN} is one token that sees all.",
 )
 @click.option("--tls-cert", type=_FILE, help="The certificate, with those that lead to its root (PEM).")
 @click.option("--tls-key", type=_FILE, help="Its key (PEM).")

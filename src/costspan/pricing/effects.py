@@ -121,5 +121,5 @@ def _known(catalog: Catalog) -> set[str]:
 
 def _nobody(provider: Pattern, known: set[str]) -> str:
     close = difflib.get_close_matches(provider.text.lower(), sorted(known), n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else "docs/clients.md lists them"
+    hint = f"did you mean {' or '.join(close)}?" if close else "`costspan docs clients` lists them"
     return f"no provider is called {provider.text!r}, unless OTEL_COSTSPAN_HOSTS names one so: {hint}"

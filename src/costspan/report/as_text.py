@@ -134,7 +134,7 @@ def notes(report: Report) -> Iterator[str]:
         yield (
             f"A lower bound: without a price are {number(total.unpriced_requests, 'call')} with "
             f"{number(total.unpriced_tokens, 'token')} ({_unpriced(report)}). {_all_of_them(report)}"
-            "Give the model a price: docs/pricing.md."
+            "Give the model a price: `costspan docs pricing`."
         )
     yield from (f"Without a price: {harmless(sentence)}." for sentence in report.unknown_sellers)
     if total.incomplete_nano_usd:

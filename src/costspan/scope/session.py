@@ -225,7 +225,7 @@ def _tell_uncounted() -> None:
         tell_once(
             "uncounted",
             "costspan: a call is attributed, and nothing is counted in this process: start the program by `costspan run`, "
-            "or have it call CostspanInstrumentor().instrument() first (docs/getting-started.md)",
+            "or have it call CostspanInstrumentor().instrument() first (`costspan docs getting-started`)",
         )
 
 

@@ -1,0 +1,160 @@
+"""`costspan docs`: the pages that messages point to, from an installed package and without a network."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import click
+
+from costspan.cli import shipped
+
+#: Names for what is no page of docs/, in the order in which they are listed: the file or the folder, and what it is.
+FILES: Final = {
+    "schema": ("src/costspan/budgets/budgets.schema.json", "JSON schema of budgets.yaml"),
+    "rules": ("prometheus/rules/budgets.yml", "Prometheus rules, compiled from the example budgets"),
+    "own-rules": ("prometheus/rules/meter.yml", "Prometheus rules about the telemetry itself"),
+    "routes": ("prometheus/alertmanager-routes.yml", "Routes of Alertmanager, compiled from the example budgets"),
+    "receivers": ("prometheus/receivers.example.yml", "Receivers: Slack, e-mail, PagerDuty"),
+    "example-budgets": ("examples/budgets/budgets.yaml", "An example budgets.yaml"),
+}
+_RUNBOOKS: Final = "prometheus/runbooks"
+_DECISIONS: Final = "docs/decisions"
+_HEADING: Final = re.compile(r"^#{1,4} (.+)$", re.MULTILINE)
+_MEANING: Final = re.compile(r"^## Meaning\n\n(.+?)(?:[.:](?=\s)|\Z)", re.MULTILINE | re.DOTALL)
+_WIDEST_MEANING: Final = 90
+_MOST_SUGGESTED: Final = 8
+
+
+class Topic(NamedTuple):
+    """Something that can be printed: the word that names it, its file and what it is about."""
+
+    word: str
+    path: Path
+    title: str
+
+    @property
+    def text(self) -> str:
+        """What the file says."""
+        return self.path.read_text(encoding="utf-8")
+
+
+@click.command()
+@click.argument("word", required=False)
+@click.option("--path", "is_path", is_flag=True, help="Print where the file lies instead of what it says.")
+def docs(word: str | None, *, is_path: bool) -> None:
+    """Print the page about WORD: of this version, without a network. Without WORD, list the pages.
+
+    \b
+    costspan docs pricing
+    costspan docs LlmBudgetThreshold
+    costspan docs schema > budgets.schema.json
+    """  # noqa: D301 - \b is click's sign for "leave these lines as they are"
+    topics = list(_topics(shipped.root()))
+    if word is None:
+        click.echo("\n".join(_listing(topics)))
+        return
+    topic = _find(word, topics)
+    if topic is None:
+        raise click.ClickException("\n".join([f"no page is about {word!r}.", *_suggestions(word, topics)]))
+    if is_path:
+        click.echo(str(topic.path))
+    elif topic.path.suffix == ".md" and sys.stdout.isatty():
+        _render(topic.text)
+    else:
+        click.echo(topic.text, nl=False)
+
+
+def _topics(root: Path) -> Iterator[Topic]:
+    for path in sorted((root / "docs").rglob("*.md")):
+        inside = path.relative_to(root / "docs").with_suffix("")
+        if inside.parts[0] != "decisions":
+            yield Topic(inside.as_posix(), path, _title(path))
+    for word, (file, title) in FILES.items():
+        yield Topic(word, _source(root, file), title)
+    for path in sorted((root / _RUNBOOKS).glob("*.md")):
+        yield Topic(path.stem, path, _meaning(path))
+    for path in sorted((root / _DECISIONS).glob("0*.md")):
+        yield Topic(path.stem, path, _title(path))
+
+
+def _source(root: Path, file: str) -> Path:
+    """A file of the package itself lies beside this one, in a wheel as in a checkout."""
+    inside = file.removeprefix("src/costspan/")
+    return root / file if inside == file else Path(__file__).parents[1] / inside
+
+
+def _title(path: Path) -> str:
+    with path.open(encoding="utf-8") as lines:
+        return next((line[2:].strip() for line in lines if line.startswith("# ")), path.stem)
+
+
+def _meaning(path: Path) -> str:
+    """The first sentence of what an alert means: the heading of a runbook is its name."""
+    found = _MEANING.search(path.read_text(encoding="utf-8"))
+    return textwrap.shorten(found[1].replace("`", ""), _WIDEST_MEANING, placeholder=" ...") if found else ""
+
+
+def _find(word: str, topics: Iterable[Topic]) -> Topic | None:
+    """By its word in any case, by its path as messages and pages write it, by the number of a decision."""
+    asked = word.partition("#")[0].removeprefix("./").removesuffix(".md").removeprefix("docs/").lower()
+    for topic in topics:
+        names = {topic.word.lower(), topic.word.rpartition("/")[2].lower()}
+        names.add(f"prometheus/runbooks/{topic.word.lower()}")
+        if topic.word[:4].isdigit():
+            names |= {topic.word[:4], f"decisions/{topic.word.lower()}"}
+        if asked in names:
+            return topic
+    return None
+
+
+def _suggestions(word: str, topics: list[Topic]) -> Iterator[str]:
+    """Pages with a name like it, then pages with a heading that says it."""
+    pages = {topic.word.rpartition("/")[2].lower(): topic for topic in topics}
+    near = [pages[name] for name in difflib.get_close_matches(word.lower(), pages, n=3)]
+    said = re.compile(r"\b" + re.escape(word), re.IGNORECASE)
+    found = [f"  costspan docs {topic.word:24}  {topic.title}" for topic in near]
+    for topic in topics:
+        if topic.path.suffix == ".md" and topic not in near:
+            heading = next((each for each in _HEADING.findall(topic.text) if said.search(each)), None)
+            if heading:
+                found.append(f"  costspan docs {topic.word:24}  {heading}")
+    if found:
+        yield "Near to it:"
+        yield from found[:_MOST_SUGGESTED]
+    yield "All pages: costspan docs"
+
+
+def _listing(topics: list[Topic]) -> Iterator[str]:
+    groups = {
+        "Pages": [one for one in topics if one.word not in FILES and not _is_numbered(one) and not _is_runbook(one)],
+        "Files": [one for one in topics if one.word in FILES],
+        "Runbooks": [one for one in topics if _is_runbook(one)],
+    }
+    width = max(len(topic.word) for members in groups.values() for topic in members)
+    for name, members in groups.items():
+        yield f"{name}:"
+        yield from (f"  {topic.word:{width}}  {topic.title}" for topic in members)
+        yield ""
+    yield "Decisions, by their number: costspan docs 0007"
+    yield "The files of the stack: costspan stack init DIRECTORY"
+
+
+def _is_numbered(topic: Topic) -> bool:
+    return topic.word[:4].isdigit()
+
+
+def _is_runbook(topic: Topic) -> bool:
+    return topic.path.parent.name == "runbooks"
+
+
+def _render(text: str) -> None:
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(re.sub(r"^<!--.*?-->\n", "", text, flags=re.MULTILINE | re.DOTALL)))
