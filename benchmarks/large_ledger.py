@@ -19,6 +19,8 @@ from typing import Final
 from unittest import mock
 from zoneinfo import ZoneInfo
 
+from starlette.testclient import TestClient
+
 from benchmarks.contenders import ROOT
 from costspan.facts.attribution import Attribution
 from costspan.facts.call import Answer, Call
@@ -27,10 +29,12 @@ from costspan.facts.periods import Periods
 from costspan.facts.usage import Usage
 from costspan.ledger.store import Store
 from costspan.ledger.sums import Sums
-from costspan.report import record
+from costspan.report import moment, record
+from costspan.report.glances import last_used_ns
 from costspan.report.period import ALL, parse
-from costspan.report.usage import Question, ask, last_used_ns
+from costspan.report.usage import Question, ask
 from costspan.report.words import filters
+from costspan.serve.app import build
 
 _NS: Final = 10**9
 _DAY_S: Final = 86_400
@@ -167,7 +171,23 @@ def _measure(ledger: Path, rounds: int) -> None:
             with Store.read(ledger) as store:
                 question(store)
             taken.append(time.perf_counter() - started)
-        print(f"{name:45} {statistics.median(taken):7.3f} s   [{min(taken):.3f}..{max(taken):.3f}]", flush=True)
+        _tell(name, taken)
+
+
+def _measure_pages(ledger: Path, rounds: int) -> None:
+    application = TestClient(build(ledger), base_url="http://127.0.0.1")
+    with mock.patch.object(moment, "time", mock.Mock(time=lambda: _END_S - _DAY_S * 1.5)):
+        for query in ("", "?time_zone=Europe/Berlin", "?team=team-1", "?account=customer-77", "?period=all"):
+            taken: list[float] = []
+            for _ in range(rounds):
+                started = time.perf_counter()
+                application.get(f"/{query}").raise_for_status()
+                taken.append(time.perf_counter() - started)
+            _tell(f"the page /{query}", taken)
+
+
+def _tell(name: str, taken: list[float]) -> None:
+    print(f"{name:45} {statistics.median(taken):7.3f} s   [{min(taken):.3f}..{max(taken):.3f}]", flush=True)
 
 
 # --- the cost of writing -------------------------------------------------------------------------------------------------
@@ -221,7 +241,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
     _measure_writing(asked.rounds)
-    _measure(prepared(asked.rows), asked.rounds)
+    ledger = prepared(asked.rows)
+    _measure(ledger, asked.rounds)
+    _measure_pages(ledger, asked.rounds)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ from costspan.ledger import checking, cover, intake, migrations, sums
 from costspan.ledger.columns import COLUMNS
 from costspan.ledger.store import Store
 from costspan.report import record
+from costspan.report.glances import first_used_ns, last_used_ns
 from costspan.report.period import Period
-from costspan.report.usage import Question, ask, first_used_ns, last_used_ns
+from costspan.report.usage import Question, ask
 from costspan.report.words import TIMES, Filter
 from ledger_calls import UNPRICED, at_ns, booked, call
 
@@ -240,7 +241,7 @@ def test_who_asks_a_large_ledger_of_an_older_costspan_sums_it_up(tmp_path: Path)
     with mock.patch.object(intake, "_LEFT_UNSUMMED", 20), intake.read(path) as reader:
         assert reader.beyond == 0
         assert ask(reader, Question(("day",)), 0).total.requests == 30
-        assert cover.source(reader, cover.Wanted(frozenset())).sums == 1
+        assert len(cover.source(reader, cover.Wanted(frozenset())).cells) == 1
 
 
 def test_a_ledger_that_may_not_be_written_is_read_from_its_records(tmp_path: Path) -> None:

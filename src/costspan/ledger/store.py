@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from costspan.facts.recent import Recent
 from costspan.ledger import faults, private
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.marks import SUMMED, at, behind
-from costspan.ledger.migrations import complete_for_reading, has_sums, migrate
+from costspan.ledger.migrations import add_indexes, complete_for_reading, has_sums, migrate
 from costspan.ledger.place import NotAFile, check
 from costspan.ledger.rows import KIND_COLUMNS, RECORD_COLUMNS, Row, kind, mended, record
 from costspan.ledger.sums import Sums
@@ -35,6 +36,7 @@ _INSERT_LOSS: Final = (
 #: Records, nano-USD, the reason.
 Loss: TypeAlias = tuple[int, int, str]
 _KINDS_KEPT: Final = 16_384
+_tables: Final = itertools.count()
 
 # NORMAL in WAL mode: a commit survives the end of the process, SIGKILL included; a power cut may take the commits
 # since the last checkpoint with it, and never breaks the file (https://sqlite.org/pragma.html#pragma_synchronous).
@@ -54,6 +56,7 @@ class Store:
         self._inode = _inode(path)
         self._kinds: Recent[Row, int] = Recent(_KINDS_KEPT)
         self._sums = Sums(connection)
+        self._kept: dict[tuple[object, ...], str] = {}
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -160,6 +163,7 @@ class Store:
         """Forget the sums; `sum_up` makes them from the records again, which answer meanwhile."""
         with self._writing():
             self._sums.begin_anew()
+            add_indexes(self.connection)
 
     @contextlib.contextmanager
     def _writing(self) -> Generator[None]:
@@ -195,12 +199,32 @@ class Store:
 
     @contextlib.contextmanager
     def at_one_moment(self) -> Generator[None]:
-        """Within, every question is answered by the ledger as it stands now, whoever writes to it."""
+        """Within, every question is answered by the ledger as it stands now, whoever writes to it; one moment may lie in
+        another, which counts.
+        """
+        if self.connection.in_transaction:
+            yield
+            return
         self.select("BEGIN")
+        self._kept.clear()
         try:
             yield
         finally:
             self.select("COMMIT")
+
+    def kept(self, question: str, values: Sequence[object] = (), make: Callable[[str], object] | None = None) -> str:
+        """The name of a table beside the ledger with the answer to a question, which is asked once in one moment; `make` fills
+        the table of a name that no question does. Raises LedgerError.
+        """
+        key = (question, *values)
+        if key not in self._kept:
+            name = f"temp.kept_{next(_tables)}"
+            if make is None:
+                self.select(f"CREATE TABLE {name} AS {question}", values)
+            else:
+                make(name)
+            self._kept[key] = name
+        return self._kept[key]
 
     def close(self) -> None:
         """Let go of the file."""

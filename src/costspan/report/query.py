@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from costspan.facts.attribution_words import WORDS
+from costspan.facts.attribution_words import ACCOUNT, SESSION, WORDS
 from costspan.facts.money import usd
-from costspan.ledger.faults import NoLedger
-from costspan.ledger.intake import read
 from costspan.ledger.store import Store
 from costspan.report import record
+from costspan.report.glances import first_used_ns, last_used_ns, newest, without_word
+from costspan.report.moment import Moment
 from costspan.report.period import ALL, Period, parse
-from costspan.report.usage import Question, Report, Totals, ask, first_used_ns, last_used_ns, losses, without_word
+from costspan.report.usage import Question, Report, Totals, ask, losses
 from costspan.report.values import (
     UnpricedModel,
     UsageDay,
@@ -36,22 +36,31 @@ _R = TypeVar("_R")
 
 
 class UsageQuery:
-    """Questions about the calls that some filters choose; each method reads the ledger as it stands then.
+    """Questions about the calls that some filters choose; each method reads the ledger as it stands then, or all of them as it
+    stands at one `moment`.
 
     `refresh` is called before each question. All methods raise LedgerError for a ledger that cannot be read, and
     ValueError with what was expected for a mistaken word, period or number. One that does not exist yet has no calls.
     May be shared by threads.
     """
 
-    def __init__(self, path: Path, filters: tuple[Filter, ...], zone: tzinfo, refresh: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        filters: tuple[Filter, ...],
+        zone: tzinfo,
+        refresh: Callable[[], object],
+        moment: Moment | None = None,
+    ) -> None:
         self.path = path
+        self._moment = moment
         self._filters = filters
         self._zone = zone
         self._refresh = refresh
 
     def total(self, period: str | Period = "all") -> UsageTotals:
         """The sums of a period, in the words of the command line: `this-month`, `7d`, `2026-11`, `2026-11-03..2026-11-10`."""
-        found = self._ask((), period, lambda report: _totals(report.total, report))
+        found = self._ask((), period, lambda report: _totals(report.total, report), is_brief=True)
         return found or _totals(Totals())
 
     def this_month(self) -> UsageTotals:
@@ -77,13 +86,12 @@ class UsageQuery:
         """The sums of each group, the dearest first (in the order of time, where the first word is one): of all
         groups, or of the first `top`.
         """
-        return self.summary(*words, period=period, top=top).rows
+        asked = _checked(words, top)
+        return self._ask(asked, period, lambda report: _rows(asked, report, top), is_brief=True) or ()
 
     def summary(self, *words: str, period: str | Period = "all", top: int | None = None) -> UsageSummary:
         """What `by` and `total` say, of one moment, with the models that have no price."""
-        asked = groups(words)
-        if top is not None and top < 1:
-            raise ValueError(f"top={top!r}: expected a number from 1 on")
+        asked = _checked(words, top)
         found = self._ask(asked, period, lambda report: _summary(asked, report, top))
         return found or UsageSummary((), 0, _totals(Totals()), 0, ())
 
@@ -91,7 +99,7 @@ class UsageQuery:
         """The sums of each calendar day of the period so far, days without a call included; of `all`, from the first
         record on.
         """
-        return self._ask((_DAY,), period, self._days) or ()
+        return self._ask((_DAY,), period, self._days, is_brief=True) or ()
 
     def _days(self, report: Report) -> tuple[UsageDay, ...]:
         found = {date.fromisoformat(row.key[0]): _totals(row.totals) for row in report.rows if row.key[0] is not None}
@@ -105,16 +113,17 @@ class UsageQuery:
         """Up to `limit` (at most 1,000) calls of a period, the newest first; `after` is the `next` of the page before."""
         if not 1 <= limit <= _MOST_AT_ONCE:
             raise ValueError(f"limit={limit!r}: expected a number from 1 to {_MOST_AT_ONCE}")
-        asked = self._period(period, time.time())
+        asked = self._period(period)
         found = self._read(lambda store: record.page(store, self._filters, asked, limit, after))
         records, following = found or ((), None)
         return UsagePage(tuple(map(_record, records)), following)
 
     def each(self, period: str | Period = "all") -> Iterator[UsageRecord]:
         """All calls of a period, the newest first, in constant memory; the ledger is let go of between some and the next."""
-        asked, after = self._period(period, time.time()), None
+        asked, after = self._period(period), None
+        alone = UsageQuery(self.path, self._filters, self._zone, self._refresh)
         while True:
-            some = self.records(asked, limit=_MOST_AT_ONCE, after=after)
+            some = alone.records(asked, limit=_MOST_AT_ONCE, after=after)
             yield from some
             if some.next is None:
                 return
@@ -127,33 +136,52 @@ class UsageQuery:
 
     def unattributed(self, period: str | Period = "all") -> Mapping[str, int]:
         """For each word of the attribution, how many calls of a period have none."""
-        asked = self._period(period, time.time())
+        asked = self._period(period)
         found = self._read(lambda store: without_word(store, self._filters, asked))
         return MappingProxyType(found or dict.fromkeys(WORDS, 0))
 
-    def _ask(self, asked: tuple[str, ...], period: str | Period, answer: Callable[[Report], _R]) -> _R | None:
-        now_s = time.time()
-        question = Question(asked, self._filters, self._period(period, now_s), self._zone)
-        return self._read(lambda store: answer(ask(store, question, now_s)))
+    def newest(self, period: str | Period = "all") -> Mapping[str, Sequence[str | None]]:
+        """The sessions and accounts of the last 1,000 calls of a period, the newest first."""
+        asked = self._period(period)
+        found = self._read(lambda store: newest(store, self._filters, asked))
+        return MappingProxyType(found or {SESSION: [], ACCOUNT: []})
 
-    def _period(self, said: str | Period, now_s: float) -> Period:
-        return said if isinstance(said, Period) else parse(said, self._zone, now_s)
+    def _ask(
+        self, asked: tuple[str, ...], period: str | Period, answer: Callable[[Report], _R], *, is_brief: bool = False
+    ) -> _R | None:
+        question = Question(asked, self._filters, self._period(period), self._zone)
+        return self._read(lambda store: answer(ask(store, question, self._now_s(), is_brief=is_brief)))
+
+    def _now_s(self) -> float:
+        return self._moment.now_s if self._moment else time.time()
+
+    def _period(self, said: str | Period) -> Period:
+        return said if isinstance(said, Period) else parse(said, self._zone, self._now_s())
 
     def _read(self, answer: Callable[[Store], _R]) -> _R | None:
         self._refresh()
-        try:
-            with read(self.path) as store:
-                return answer(store)
-        except NoLedger:
-            return None
+        if self._moment:
+            return self._moment.ask(answer)
+        with Moment(self.path) as moment:
+            return moment.ask(answer)
+
+
+def _checked(words: tuple[str, ...], top: int | None) -> tuple[str, ...]:
+    if top is not None and top < 1:
+        raise ValueError(f"top={top!r}: expected a number from 1 on")
+    return groups(words)
+
+
+def _rows(asked: tuple[str, ...], report: Report, top: int | None) -> tuple[UsageRow, ...]:
+    return tuple(
+        UsageRow(MappingProxyType(dict(zip(asked, row.key, strict=True))), _totals(row.totals))
+        for row in report.rows.first(top)
+    )
 
 
 def _summary(asked: tuple[str, ...], report: Report, top: int | None) -> UsageSummary:
     return UsageSummary(
-        tuple(
-            UsageRow(MappingProxyType(dict(zip(asked, row.key, strict=True))), _totals(row.totals))
-            for row in report.rows.first(top)
-        ),
+        _rows(asked, report, top),
         len(report.rows),
         _totals(report.total, report),
         report.days,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone, tzinfo
 from typing import Final, NamedTuple
 
-from costspan.facts.attribution_words import WORDS
+from costspan.facts.attribution_words import ACCOUNT
 from costspan.facts.money import UNKNOWN_SELLER
 from costspan.ledger import cover
 from costspan.ledger.columns import COLUMNS
@@ -36,6 +36,8 @@ _SUMS: Final = (
     f"SUM(CASE WHEN {_UNPRICED} THEN {_TOKENS} END)",
 )  # fmt: skip
 _SUM_NAMES: Final = tuple(f"s{number}" for number in range(len(_SUMS)))
+# Sums of so many slots and more are read for the label sets that are meant alone.
+_MANY_SLOTS: Final = 200
 _tables: Final = itertools.count()
 
 
@@ -150,82 +152,59 @@ class Report:
     notices: list[str] = field(default_factory=list[str])
 
 
-def ask(store: Store, question: Question, now_s: float) -> Report:
-    """The answer of a ledger, which has to stay open while its rows are read. Raises LedgerError if it cannot be read."""
+def ask(store: Store, question: Question, now_s: float, *, is_brief: bool = False) -> Report:
+    """The answer of a ledger, which has to stay open while its rows are read; `is_brief` without the models that have no price.
+    Raises LedgerError if it cannot be read.
+    """
     asked = question.period
     report = Report(question, OK, str(store.path), start_ns=asked.start_ns, end_ns=asked.end_ns, now_s=now_s)
     store.define("FOLDED", words.folded, 1)
     store.define("TIME_WORD", functools.lru_cache(4096)(functools.partial(_time_word, question.zone)), 2)
     with store.at_one_moment():
         wanted = words.wanted(question.groups, question.filters, question.period, question.zone)
-        report.rows, report.total, asked_of = _rows(store, question, cover.source(store, wanted))
+        report.rows, report.total, source = _rows(store, question, wanted)
         if not report.total.requests:
             report.state = NO_RECORDS if cover.is_empty(store) else NOTHING
         if report.start_ns is None:
             report.start_ns = cover.first_ns(store)
         report.days = _days(report)
-        if report.total.unpriced_requests:
-            report.unpriced = _unpriced(store, question, asked_of)
-            report.unknown_sellers = _unknown_sellers(store, question, asked_of)
+        if report.total.unpriced_requests and not is_brief:
+            report.unpriced = _unpriced(store, question, source)
+            if any(one.reason == UNKNOWN_SELLER for one in report.unpriced):
+                report.unknown_sellers = _unknown_sellers(store, question, source)
         report.lost_records, report.lost_nano_usd = losses(store, question.period)
     return report
 
 
-def last_used_ns(store: Store, filters: Iterable[words.Filter]) -> int | None:
-    """When the last of the calls began, in nanoseconds since the epoch; None of none."""
-    return _used_ns(store, tuple(filters), "MAX")
-
-
-def first_used_ns(store: Store, filters: Iterable[words.Filter]) -> int | None:
-    """When the first of the calls began, in nanoseconds since the epoch; None of none."""
-    return _used_ns(store, tuple(filters), "MIN")
-
-
-def _used_ns(store: Store, filters: Sequence[words.Filter], which: str) -> int | None:
-    store.define("FOLDED", words.folded, 1)
-    condition = words.conditions(filters, period.ALL)
-    with store.at_one_moment():
-        asked_of = cover.source(store, words.wanted((), filters)).each
-        question = f"SELECT {which}(started_ns) FROM ({asked_of}) WHERE {condition.sql}"  # noqa: S608 - words of our own
-        ((about_ns,),) = store.select(question, condition.values)
-        if about_ns is None:
-            return None
-        # Of sums it is when their slot begins: the call is one of those within it.
-        exactly = f"SELECT {which}(started_ns) FROM calls WHERE started_ns BETWEEN ? AND ? AND {condition.sql}"  # noqa: S608
-        ((found_ns,),) = store.select(exactly, (about_ns, about_ns + cover.LONGEST_NS, *condition.values))
-    return about_ns if found_ns is None else found_ns
-
-
-def without_word(store: Store, filters: Iterable[words.Filter], asked: period.Period) -> dict[str, int]:
-    """For each word of the attribution, how many of the calls have none."""
-    store.define("FOLDED", words.folded, 1)
-    condition = words.conditions(filters, asked)
-    sums = ", ".join(f"COUNT(*) - COUNT({COLUMNS[word]})" for word in WORDS)
-    (found,) = store.select(f"SELECT {sums} FROM calls WHERE {condition.sql}", condition.values)  # noqa: S608
-    return dict(zip(WORDS, found, strict=True))
-
-
-def _rows(store: Store, question: Question, source: cover.Source) -> tuple[Rows, Totals, str]:
+def _rows(store: Store, question: Question, wanted: cover.Wanted) -> tuple[Rows, Totals, cover.Source]:
     """The rows, their total, and what they were read from."""
-    asked_of = source.sql
+    source = cover.source(store, wanted)
     table = f"temp.usage_rows_{next(_tables)}"
     names = ", ".join(f"SUM({name})" for name in _SUM_NAMES)
     try:
-        _sum_up(store, question, asked_of, table, "SUM")
+        _sum_up(store, question, source, table, "SUM")
         (total,) = store.select(f"SELECT {names} FROM {table}")  # noqa: S608 - words of our own
     except LedgerError as fault:
         if "integer overflow" not in str(fault):
             raise
         # A sum beyond 64 bits; counts of a faulty server can do that. SUM_EXACTLY is slow, and has no such limit.
-        asked_of = source.each
-        _sum_up(store, question, asked_of, table, "SUM_EXACTLY")
+        source = cover.source(store, wanted._replace(is_each=True))
+        _sum_up(store, question, source, table, "SUM_EXACTLY")
         (total,) = store.select(f"SELECT {names.replace('SUM', 'SUM_EXACTLY')} FROM {table}")  # noqa: S608
-    return Rows(store, table, question), Totals(*[int(value or 0) for value in total]), asked_of
+    return Rows(store, table, question), Totals(*[int(value or 0) for value in total]), source
 
 
-def _sum_up(store: Store, question: Question, asked_of: str, table: str, function: str) -> None:
+def narrowed(source: cover.Source, question: Question) -> str:
+    """A piece of SQL to read from. Where many sums are to be read it is asked first which label sets are meant."""
+    is_long = source.slots > _MANY_SLOTS or ACCOUNT in {*question.groups, *(one.word for one in question.filters)}
+    meant = words.conditions(question.filters if is_long and source.cells else (), period.ALL)
+    return source.of(meant.sql, meant.values)
+
+
+def _sum_up(store: Store, question: Question, source: cover.Source, table: str, function: str) -> None:
     """Make the table of the rows: the keys k0, k1, ..., the sums s0, s1, ..."""
     condition = words.conditions(question.filters, question.period)
+    asked_of = narrowed(source, question)
     keys = [
         f"TIME_WORD('{word}', {words.QUARTER})" if word in words.TIMES else COLUMNS[word] for word in question.groups
     ]
@@ -263,8 +242,9 @@ def _days(report: Report) -> int:
     return max((last - first).days + 1, 1)
 
 
-def _unpriced(store: Store, question: Question, asked_of: str) -> list[Unpriced]:
+def _unpriced(store: Store, question: Question, source: cover.Source) -> list[Unpriced]:
     condition = words.conditions(question.filters, question.period)
+    asked_of = narrowed(source, question)
     found = store.select(
         f"SELECT provider, {COLUMNS['model']}, unpriced_reason, SUM(calls), CAST(TOTAL({_TOKENS}) AS INTEGER)"  # noqa: S608
         f" FROM ({asked_of}) WHERE {condition.sql} AND {_UNPRICED} GROUP BY 1, 2, 3 ORDER BY 5 DESC, 4 DESC, 2",
@@ -273,9 +253,10 @@ def _unpriced(store: Store, question: Question, asked_of: str) -> list[Unpriced]
     return [Unpriced(*values) for values in found]
 
 
-def _unknown_sellers(store: Store, question: Question, asked_of: str) -> list[str]:
+def _unknown_sellers(store: Store, question: Question, source: cover.Source) -> list[str]:
     """A sentence for each host, those with the most tokens first."""
     condition = words.conditions(question.filters, question.period)
+    asked_of = narrowed(source, question)
     found = store.select(
         f"SELECT MAX(unpriced_detail) FROM ({asked_of}) WHERE {condition.sql} AND unpriced_reason = '{UNKNOWN_SELLER}'"  # noqa: S608
         f" AND unpriced_detail IS NOT NULL GROUP BY host ORDER BY TOTAL({_TOKENS}) DESC, host LIMIT {_HOSTS_NAMED}",

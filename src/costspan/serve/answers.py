@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from decimal import Decimal
@@ -91,7 +90,8 @@ def summary(asked: Asked) -> Summary:
 def daily(asked: Asked) -> Daily:
     """`GET /v1/usage/daily`."""
     period = asked.period("30d")
-    end_ns = min(period.end_ns or time.time_ns(), time.time_ns())
+    now_ns = int(asked.moment.now_s * _NS)
+    end_ns = min(period.end_ns or now_ns, now_ns)
     if period.start_ns is not None and end_ns - period.start_ns > _MOST_DAYS * _DAY_NS:
         expected = f"a period of at most {_MOST_DAYS:,} days"
         name = next(each.name for each in (parameters.FROM, parameters.PERIOD) if each.name in asked.values)

@@ -84,10 +84,15 @@ def _endpoint(route: Route) -> Any:
                 bodies.parsed(await bodies.read_json(request, _MOST_SENT_BYTES if route.books else _MOST_BYTES)),
             )
         # Reading a file takes time: in a thread, with a connection of its own.
-        answer = await run_in_threadpool(route.work, asked)
+        answer = await run_in_threadpool(_answered, route, asked)
         return answer if isinstance(answer, Response) else as_json(answer)
 
     return endpoint
+
+
+def _answered(route: Route, asked: Asked) -> Any:
+    with asked.moment:
+        return route.work(asked)
 
 
 async def _alive(request: Request) -> Response:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from costspan.facts.periods import Periods
 from costspan.ledger.booking import Booking
 from costspan.pricing import Prices
+from costspan.report.moment import Moment
 from costspan.report.period import Period
 from costspan.report.query import UsageQuery
 from costspan.report.words import SIGNS, Filter
@@ -73,12 +74,19 @@ class Asked:
     """One request. Raises RequestError for values that are none, and for calls that the caller may not see."""
 
     def __init__(
-        self, served: Served, caller: Caller, given: Sequence[tuple[str, str]], known: Sequence[Parameter]
+        self,
+        served: Served,
+        caller: Caller,
+        given: Sequence[tuple[str, str]],
+        known: Sequence[Parameter],
+        moment: Moment | None = None,
     ) -> None:
         self.served = served
         #: What the body says, where the route takes one.
         self.body: Any = None
         self.caller = caller
+        #: All questions of the answer are put to the ledger as it stands then.
+        self.moment = moment or Moment(served.ledger)
         self.values: dict[str, Any] = parameters.read(given, known)
         self.time_zone: tzinfo = self.values.get(parameters.TIME_ZONE.name) or served.time_zone
         self.filters = _bounded(parameters.filters(self.values), caller)
@@ -91,9 +99,10 @@ class Asked:
         *,
         books: bool = False,
         given: Sequence[tuple[str, str]] | None = None,
+        moment: Moment | None = None,
     ) -> Asked:
         """The request as it was understood, with the parameters that its route knows. `books` says that the route books
-        usage; `given` stands for the query.
+        usage; `given` stands for the query; `moment` is the one of another question of the same answer.
         """
         caller: Caller = request.scope["caller"]
         served: Served = request.app.state.served
@@ -104,16 +113,16 @@ class Asked:
         if not (caller.books if books else caller.sees):
             may = "a token that books" if books else "a token that sees something"
             raise RequestError(403, f"this token may not: expected {may}", field="Authorization", expected=may)
-        return cls(served, caller, request.query_params.multi_items() if given is None else given, known)
+        return cls(served, caller, request.query_params.multi_items() if given is None else given, known, moment)
 
     @property
     def query(self) -> UsageQuery:
-        """The question about the calls that are meant and may be seen."""
-        return UsageQuery(self.served.ledger, self.filters, self.time_zone, _nothing)
+        """The question about the calls that are meant and may be seen, at the moment of the request."""
+        return UsageQuery(self.served.ledger, self.filters, self.time_zone, _nothing, self.moment)
 
     def period(self, default: str = "all") -> Period:
         """When. For whoever does not see all, time without a beginning begins with their own first call."""
-        asked = parameters.asked_period(self.values, self.time_zone, default)
+        asked = parameters.asked_period(self.values, self.time_zone, self.moment.now_s, default)
         if asked.start_ns is not None or self.caller.sees_all:
             return asked
         first = self.query.first_used()

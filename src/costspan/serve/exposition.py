@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Final
@@ -41,7 +40,7 @@ _Number = int | Decimal
 
 def metrics(asked: Asked) -> Response:
     """`GET /metrics`: the sums of this month and the one before, and what the ledger lost."""
-    period = between("last-month", None, asked.time_zone, time.time())
+    period = between("last-month", None, asked.time_zone, asked.moment.now_s)
     rows = asked.query.summary(*_ASKED, period=period).rows
     sums: dict[Metric, dict[_Labels, _Number]] = {}
     for row in rows:

@@ -12,8 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from costspan.budgets.policy import PolicyError
-from costspan.ledger.faults import LedgerError, NoLedger
-from costspan.ledger.intake import read
+from costspan.ledger.faults import LedgerError
 from costspan.report import amounts, bill, explained, record
 from costspan.serve import chart, exports, page_choice, page_words, standing
 from costspan.serve.asked import Asked
@@ -61,9 +60,11 @@ def _usage(request: Request) -> Response:
     if not is_link:
         return RedirectResponse(choice.link(), _FOUND)
     asked = Asked.of(request, CHOICE, given=choice.asked())
-    everything = Asked.of(request, CHOICE, given=choice.asked(is_of_all=True))
-    found = figures(choice, asked, everything)
-    return _html("usage.html", {**_context(choice, asked, found), **charts(choice, found)})
+    with asked.moment as moment:
+        everything = Asked.of(request, CHOICE, given=choice.asked(is_of_all=True), moment=moment)
+        found = figures(choice, asked, everything)
+        context = _context(choice, asked, found)
+    return _html("usage.html", {**context, **charts(choice, found)})
 
 
 async def table(request: Request) -> Response:
@@ -75,7 +76,8 @@ def _table(request: Request) -> Response:
     choice, _ = page_choice.read(request.query_params.multi_items())
     asked = Asked.of(request, CHOICE, given=choice.asked())
     by = page_choice.GROUPS[choice.by] or page_choice.GROUPS[page_choice.MODEL]
-    found = asked.query.summary(*by, period=asked.period(), top=MOST_ROWS)
+    with asked.moment:
+        found = asked.query.summary(*by, period=asked.period(), top=MOST_ROWS)
     headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
     return Response(page_words.csv_of(by, found), 200, headers, exports.CSV)
 
@@ -88,11 +90,8 @@ async def call(request: Request) -> Response:
 def _call(request: Request) -> Response:
     asked = Asked.of(request, (TIME_ZONE, _ID))
     sought = asked.values.get(_ID.name, "")
-    try:
-        with read(asked.served.ledger) as store:
-            found = [one for one in record.find(store, sought) if one["id"] == sought]
-    except NoLedger:
-        found = []
+    with asked.moment as moment:
+        found = [one for one in moment.ask(lambda store: record.find(store, sought)) or () if one["id"] == sought]
     # Whoever may not see it learns no more than that it is not there.
     seen = [one for one in found if all(one[word] == own for word, own in asked.caller.bounds.items())]
     if not seen:

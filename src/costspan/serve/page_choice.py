@@ -20,6 +20,8 @@ PROVIDER: Final = "provider"
 MODEL: Final = "model"
 #: The words of the form, in its order. Other words of the ledger are kept where a link names them.
 IN_FORM: Final = (PROVIDER, MODEL, TEAM, TASK_TYPE, SOURCE, SESSION, ACCOUNT)
+#: Those that may have very many values: they are typed, and some are offered.
+TYPED: Final = (SESSION, ACCOUNT)
 PRESETS: Final = {
     "today": "Today", "yesterday": "Yesterday", "7d": "Last 7 days", "30d": "Last 30 days", "this-month": "This month",
     "last-month": "Last month",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
@@ -10,7 +9,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any, Final
 
-from costspan.facts.attribution_words import SOURCE, SOURCES
+from costspan.facts.attribution_words import SOURCE, SOURCES, TASK_TYPE, TEAM
 from costspan.ledger.sidefile import waiting
 from costspan.report.period import Period
 from costspan.report.values import UsageDay, UsagePage, UsageRow, UsageSummary, UsageTotals
@@ -18,7 +17,7 @@ from costspan.report.words import TIMES
 from costspan.serve.answers import own
 from costspan.serve.asked import Asked
 from costspan.serve.page_before import before
-from costspan.serve.page_choice import CALL, GROUPS, IN_FORM, MODEL, PROVIDER, QUALITY, Choice
+from costspan.serve.page_choice import CALL, GROUPS, MODEL, PROVIDER, QUALITY, Choice
 from costspan.serve.page_words import tokens
 from costspan.serve.problems import mistaken
 
@@ -79,10 +78,10 @@ class Figures:
 def figures(choice: Choice, asked: Asked, everything: Asked) -> Figures:
     """The figures of a choice. `everything` asks for all calls of its time that may be seen."""
     period, query = asked.period(), asked.query
-    earlier = before(period, asked.time_zone, time.time())
+    earlier = before(period, asked.time_zone, asked.moment.now_s)
     summary = query.summary(*GROUPS[choice.by], period=period, top=MOST_ROWS)
     first = everything.query.first_used()
-    step, spans = steps(query.daily(_bounded(period, first or datetime.now(everything.time_zone))))
+    step, spans = steps(query.daily(_bounded(period, first, asked.moment.now_s)))
     return Figures(
         period=period,
         summary=UsageSummary(summary.rows, summary.groups, own(summary.total, asked), summary.days, summary.unpriced),
@@ -162,16 +161,19 @@ def added(some: Iterable[UsageTotals]) -> UsageTotals:
 _NOTHING: Final = UsageTotals(0, 0, 0, 0, 0, 0, Decimal(0), Decimal(0), Decimal(0), 0, 0)
 
 
-def _bounded(period: Period, first: datetime) -> Period:
+def _bounded(period: Period, first: datetime | None, now_s: float) -> Period:
     """The period without the years before the first call: nobody looks at a bar for each day since 1678."""
     start_ns = period.start_ns
-    if start_ns is None or (time.time() - start_ns / _NS) < timedelta(days=_MOST_DAYS).total_seconds():
+    if start_ns is None or (now_s - start_ns / _NS) < timedelta(days=_MOST_DAYS).total_seconds():
         return period
-    return period._replace(start_ns=max(start_ns, int(first.timestamp()) * _NS))
+    first_s = now_s if first is None else first.timestamp()
+    return period._replace(start_ns=max(start_ns, int(first_s) * _NS))
 
 
 def _values(choice: Choice, everything: Asked, period: Period) -> Mapping[str, Sequence[str | None]]:
-    """What each list of the form offers: names of the data in this time, the dearest first; models of the provider alone."""
+    """What each list of the form offers: names of the data in this time, the dearest first; models of the provider alone.
+    Of sessions and accounts, which may be many, those of the last calls.
+    """
     query = everything.query
     sold = [
         (row.words[PROVIDER], row.words[MODEL])
@@ -181,7 +183,8 @@ def _values(choice: Choice, everything: Asked, period: Period) -> Mapping[str, S
         model for provider, model in sold if PROVIDER not in choice.words or provider == choice.words[PROVIDER]
     ]
     found: dict[str, list[str | None]] = {PROVIDER: [provider for provider, _ in sold], MODEL: of_provider}
-    for word in IN_FORM[2:]:
+    for word in (TEAM, TASK_TYPE, SOURCE):
         found[word] = [row.words[word] for row in query.by(word, period=period, top=_MOST_VALUES)]
+    found.update({word: list(values) for word, values in query.newest(period).items()})
     chosen = {word: [choice.words[word]] if word in choice.words else [] for word in found}
     return {word: tuple(dict.fromkeys([*chosen[word], *found[word]]))[:_MOST_VALUES] for word in found}

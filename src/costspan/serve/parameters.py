@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, Final, NamedTuple
@@ -143,10 +142,9 @@ def grouped(values: Mapping[str, Any]) -> tuple[str, ...]:
     return groups(words) if words else ()
 
 
-def asked_period(values: Mapping[str, Any], where: tzinfo, default: str = "all") -> period.Period:
+def asked_period(values: Mapping[str, Any], where: tzinfo, now_s: float, default: str = "all") -> period.Period:
     """The period among the values."""
     said, since, until = (values.get(each.name) for each in (PERIOD, FROM, UNTIL))
-    now_s = time.time()
     if since is None and until is None:
         return _told(PERIOD, lambda: period.parse(default if said is None else said, where, now_s))
     if said is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -10,11 +9,10 @@ from costspan.budgets.policy import USD
 from costspan.budgets.reading import load
 from costspan.budgets.status import Standing, standings
 from costspan.facts.money import usd
-from costspan.ledger.faults import NoLedger
-from costspan.ledger.intake import read
 from costspan.serve.asked import Asked, Caller
 from costspan.serve.problems import RequestError
 
+_NS = 1_000_000_000
 _NANO = Decimal("1e-9")
 
 
@@ -52,12 +50,8 @@ def budgets(asked: Asked) -> Budgets:
     file = asked.served.budgets
     if file is None:
         raise RequestError(404, "no budgets here: the server was started without --budgets")
-    policy, now_ns = load(file), time.time_ns()
-    try:
-        with read(asked.served.ledger) as store:
-            found = standings(policy, store, now_ns)
-    except NoLedger:
-        found = standings(policy, None, now_ns)
+    policy, now_ns = load(file), int(asked.moment.now_s * _NS)
+    found = asked.moment.ask(lambda store: standings(policy, store, now_ns)) or standings(policy, None, now_ns)
     return Budgets(policy.time_zone, tuple(_told(one) for one in found if _is_for(one, asked.caller)))
 
 
