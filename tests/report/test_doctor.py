@@ -13,10 +13,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
 from costspan.calls import patching
 from costspan.cli import destinations, doctor, watching
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
+from costspan.cli.masking import masked
 from costspan.clients import CLIENTS
 from costspan.facts.periods import Periods
 from costspan.ledger.inspection import examine, has_room
@@ -315,3 +317,36 @@ def test_who_exports_every_span_is_named(installed: list[str], monkeypatch: pyte
     told = [one.sentence for one in watching.neighbours() if "should_export_span" in one.sentence]
     assert len(told) == ("langfuse" in installed)
     assert all("OTEL_COSTSPAN_SPANS=false" in sentence for sentence in told)
+
+
+# --- what is sent to others -------------------------------------------------------------------------------------------
+
+SECRETS: dict[str, str] = {
+    "OPENAI_API_KEY": "sk-proj-4Fh1secret",
+    "COSTSPAN_SERVE_TOKEN": "tok-9c1f77aa",
+    "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer eyJhbGciOi.payload,x-tenant=acme-4711",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://reporter:hunter2-otlp@127.0.0.1:9/v1?api_key=qs-31415",
+    "OTEL_COSTSPAN_HOSTS": "https://me:hunter2-hosts@llm.example=openai",
+    "OTEL_COSTSPAN_PRICES": "s3://akid:hunter2-prices@bucket/prices.yaml",
+    "OTEL_COSTSPAN_TIME_ZONE": "sk-proj-4Fh1secret",  # pasted into the wrong variable
+    "OTEL_CONFIG_FILE": "",
+}
+
+
+def test_what_is_put_into_an_issue_has_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keys, tokens, headers and passwords in addresses of the environment stand in no finding, mistakes included."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OTEL_COSTSPAN_LEDGER", str(tmp_path / "ledger.db"))
+    printed = CliRunner().invoke(doctor.doctor, ["--json"]).output
+    assert [finding for finding in json.loads(printed)["findings"] if finding["topic"] == "settings"]
+    secrets = ("4Fh1secret", "9c1f77aa", "eyJhbGciOi", "acme-4711", "hunter2", "31415", "reporter", "akid")
+    assert [secret for secret in secrets if secret in printed] == []
+    assert "***" in printed
+
+
+def test_what_is_no_secret_stays() -> None:
+    """A mask over everything would help nobody."""
+    said = "metrics go by OTLP to collector:4318; see costspan@0.1.0, 12:30 and http://localhost:3000/a?page=2"
+    assert masked(said, {"GIT_AUTHOR_NAME": "collector", "API_KEY": "see"}) == said
+    assert masked("a://u:p@h b", {}) == "a://***@h b"

@@ -18,6 +18,7 @@ import click
 from costspan import guard
 from costspan.cli import destinations, left, notices, options, watching
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
+from costspan.cli.masking import masked
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.inspection import Inspection, examine, has_room
 from costspan.ledger.place import NoHome, NotAFile, check, path_of
@@ -46,9 +47,10 @@ def doctor(ledger: Path | None, *, is_json: bool) -> None:
 
     Looks at the client libraries installed and whether they can be watched, at other packages that watch them, where
     the telemetry goes and whether somebody listens there, what waits to be delivered, the price table, the ledger, and the
-    settings. Imports the client libraries; sends nothing. Exit code 1 if something is wrong.
+    settings. Imports the client libraries; sends nothing. Passwords, tokens and headers of the environment are shown
+    as ***. Exit code 1 if something is wrong.
     """
-    found = list(_findings(os.environ, ledger))
+    found = [each._replace(sentence=masked(each.sentence, os.environ)) for each in _findings(os.environ, ledger)]
     is_well = all(finding.level != WRONG for finding in found)
     if is_json:
         click.echo(json.dumps({"is_well": is_well, "findings": [finding._asdict() for finding in found]}, indent=2))
