@@ -8,7 +8,7 @@ SHOWN := $(sort $(wildcard scripts/show_*.py))
 COMPILE_BUDGETS := costspan budgets compile examples/budgets/budgets.yaml --out prometheus --receivers prometheus/receivers.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types test test-matrix coverage docs generate generate-check demo bench lock clean
+.PHONY: help setup fmt lint types test test-matrix coverage docs site generate generate-check demo bench lock clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,12 +19,13 @@ fmt: $(READY) ## Format the code, and mend what the linter can mend
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-lint: $(READY) ## Lint, check the format, the spelling, the directions of imports and the workflow files
+lint: $(READY) ## Lint, check the format, the spelling, the directions of imports, the workflow files and every link
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/codespell $(SOURCES) docs prometheus collector-config README.md CONTRIBUTING.md
 	$(BIN)/lint-imports
 	$(BIN)/zizmor --offline --quiet .github
+	$(BIN)/python scripts/make_site.py --no-pictures
 
 types: $(READY) ## Check the types
 	$(BIN)/pyright
@@ -45,6 +46,9 @@ coverage: $(READY) ## Run every test and show which lines and branches of the pa
 
 docs: $(READY) ## Check that documentation and examples say what the code does
 	$(BIN)/pytest $(wildcard tests/house/test_docs.py) tests/house/test_demo.py tests/house/test_setup.py
+
+site: $(READY) ## Build the documentation's site into .cache/site/html, with pictures where there is Chromium
+	$(BIN)/python scripts/make_site.py
 
 generate: $(READY) ## Write the generated files again: prices, rules, dashboards, tables in the documentation
 	$(BIN)/python scripts/compile_prices.py

@@ -1,0 +1,152 @@
+"""Build the documentation's site into .cache/site/html, and fail at a link that leads nowhere.
+
+    python scripts/make_site.py [--no-pictures]
+
+The pages are those of docs/, of the runbooks, and what they link to; scripts/site.toml says how the site looks. Links to other
+files of the repository become links to the forge. Pictures are made by the programs that they show: the report out of what
+`costspan demo` printed, the usage page by Chromium, where there is one.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from pages import ROOT
+
+BUILT: Final = ROOT / ".cache" / "site"
+PAGES: Final = BUILT / "pages"
+SETTINGS: Final = ROOT / "scripts" / "site.toml"
+FORGE: Final = "https://github.com/costspan/costspan/blob/main"
+#: Pages from elsewhere than docs/, and what they are called on the site.
+OTHERS: Final = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changes.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+    "CODE_OF_CONDUCT.md": "conduct.md",
+    "benchmarks/README.md": "benchmarks.md",
+    "benchmarks/RESULTS.md": "benchmark-results.md",
+    "examples/agent/README.md": "example-agent.md",
+    "examples/in_code/README.md": "examples-in-code.md",
+    "collector-config/README.md": "collector.md",
+}
+_LINK: Final = re.compile(r"(!?\[[^\]]*\]\()(?![a-z]+:|#)([^)\s#]+)(#[^)\s]*)?(?=\))")
+
+
+def on_site() -> dict[Path, str]:
+    """Each page of the repository that the site has, and its path there."""
+    found = {path: path.relative_to(ROOT / "docs").as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))}
+    found |= {path: f"runbooks/{path.name}" for path in sorted((ROOT / "prometheus" / "runbooks").glob("*.md"))}
+    found |= {ROOT / name: place for name, place in OTHERS.items()}
+    return {path: place.replace("README.md", "index.md") for path, place in found.items()}
+
+
+def relinked(page: Path, text: str, places: dict[Path, str]) -> str:
+    """The text of a page with its links as they are on the site: to a page there, else to the forge."""
+    here = Path(places[page]).parent
+
+    def link(found: re.Match[str]) -> str:
+        target = (page.parent / found[2]).resolve()
+        if target in places:
+            return f"{found[1]}{os.path.relpath(places[target], here)}{found[3] or ''}"
+        if not target.exists():
+            sys.exit(f"{page.relative_to(ROOT)}: the link {found[2]} leads nowhere")
+        return f"{found[1]}{FORGE}/{target.relative_to(ROOT).as_posix()}{found[3] or ''}"
+
+    return _LINK.sub(link, text)
+
+
+def lay_out() -> None:
+    """Write every page below PAGES."""
+    shutil.rmtree(BUILT, ignore_errors=True)
+    places = on_site()
+    for page, place in places.items():
+        target = PAGES / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(relinked(page, page.read_text(encoding="utf-8"), places), encoding="utf-8")
+
+
+def draw_report() -> None:
+    """The report of the demo, as a terminal shows it: the text in the README, which a test keeps fresh."""
+    from rich.console import Console
+    from rich.text import Text
+
+    (shown,) = re.findall(
+        r"<!-- make demo -->\n```text\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    console = Console(record=True, width=120, file=io.StringIO())
+    console.print(Text("$ costspan demo\n\n" + shown.rstrip()))
+    (PAGES / "pictures").mkdir(parents=True, exist_ok=True)
+    (PAGES / "pictures" / "report.svg").write_text(console.export_svg(title="costspan"), encoding="utf-8")
+
+
+def photograph() -> None:
+    """The usage page over the ledger of a demo, in light and in dark. Raises FileNotFoundError without Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        raise FileNotFoundError("no chromium on the PATH")
+    ledger, costspan = BUILT / "demo.db", Path(sys.executable).with_name("costspan")
+    subprocess.run([costspan, "demo", "--ledger", ledger], stdout=subprocess.DEVNULL, check=True)
+    command = [costspan, "serve", "--port", "0", "--ledger", ledger]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server,
+        sync_playwright() as play,
+    ):
+        address = next(
+            found[0] for line in server.stdout or () if (found := re.search(r"http://127\.0\.0\.1:\d+", line))
+        )
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for scheme in ("light", "dark"):
+            page = browser.new_page(color_scheme=scheme, viewport={"width": 1100, "height": 1400})
+            page.goto(address)
+            page.screenshot(path=PAGES / "pictures" / f"usage-page-{scheme}.png")
+        browser.close()
+        server.terminate()
+
+
+def place_pictures() -> None:
+    """Put each picture that was made where a page has `<!-- picture NAME: what it shows -->`; the others stay comments."""
+    for page in PAGES.rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        up = os.path.relpath(PAGES / "pictures", page.parent)
+
+        def picture(found: re.Match[str], up: str = up) -> str:
+            if (PAGES / "pictures" / found[1]).exists():
+                return f"![{found[2]}]({up}/{found[1]})"
+            light, dark = (found[1].replace(".png", f"-{scheme}.png") for scheme in ("light", "dark"))
+            if (PAGES / "pictures" / light).exists():
+                return f"![{found[2]}]({up}/{light}#only-light)\n![{found[2]}]({up}/{dark}#only-dark)"
+            return found[0]
+
+        page.write_text(re.sub(r"<!-- picture ([\w.-]+): (.*?) -->", picture, text), encoding="utf-8")
+
+
+def build() -> None:
+    """Run the generator; it fails at a link or an anchor that leads nowhere. It keeps a `.cache` beside its settings."""
+    shutil.copyfile(SETTINGS, BUILT / "zensical.toml")
+    command = [Path(sys.executable).with_name("zensical"), "build", "--strict"]
+    ended = subprocess.run(command, cwd=BUILT, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        sys.exit(ended.stdout + ended.stderr)
+    print(f"The site: {BUILT / 'html' / 'index.html'}")
+
+
+if __name__ == "__main__":
+    lay_out()
+    draw_report()
+    if "--no-pictures" not in sys.argv[1:]:
+        try:
+            photograph()
+        except FileNotFoundError as fault:
+            print(f"Without pictures of the usage page: {fault}")
+    place_pictures()
+    build()
