@@ -266,7 +266,7 @@ BUDGET_REFUSED: Final = Metric(
     "llm.budget.refused", COUNTER, "{request}", "Calls that a hard budget refused.", (BUDGET,)
 )
 RETIRED_USD: Final = Metric(
-    "costspan.retired.usd", COUNTER, USD_UNIT, "Cost of months that a process of long life tells no more.", ()
+    "costspan.retired.usd", COUNTER, USD_UNIT, "Cost of expired month series that a process no longer exports.", ()
 )
 
 #: Not ours: what a Collector sends in the place of points that Prometheus could not take (collector-config/allow-list.yaml).

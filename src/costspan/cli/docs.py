@@ -114,19 +114,16 @@ def _find(word: str, topics: Iterable[Topic]) -> Topic | None:
 
 
 def _suggestions(word: str, topics: list[Topic]) -> Iterator[str]:
-    """Pages with a name like it, then pages with a heading that says it."""
+    """Pages with a name like it, then those that say it in a heading, then those that say it anywhere."""
     pages = {topic.word.rpartition("/")[2].lower(): topic for topic in topics}
     near = [pages[name] for name in difflib.get_close_matches(word.lower(), pages, n=3)]
     said = re.compile(r"\b" + re.escape(word), re.IGNORECASE)
-    found = [f"  costspan docs {topic.word:24}  {topic.title}" for topic in near]
-    for topic in topics:
-        if topic.path.suffix == ".md" and topic not in near:
-            heading = next((each for each in _HEADING.findall(topic.text) if said.search(each)), None)
-            if heading:
-                found.append(f"  costspan docs {topic.word:24}  {heading}")
+    found = dict.fromkeys(near)
+    found |= dict.fromkeys(topic for topic in topics if said.search(" ".join(_HEADING.findall(topic.text))))
+    found |= dict.fromkeys(topic for topic in topics if not _is_numbered(topic) and said.search(topic.text))
     if found:
         yield "Near to it:"
-        yield from found[:_MOST_SUGGESTED]
+        yield from (f"  costspan docs {topic.word:24}  {topic.title}" for topic in list(found)[:_MOST_SUGGESTED])
     yield "All pages: costspan docs"
 
 

@@ -86,7 +86,7 @@ def embedded_defaults(environ: Mapping[str, str]) -> dict[str, str]:
 
     Exporters: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#exporter-selection.
     If it says so of none, our sitecustomize is told to start costspan alone. If of some, the others get no exporter: by
-    default one would knock at a port where no one listens. A configuration file (OTEL_CONFIG_FILE) takes the place of
+    default one would send to a port where no one listens. A configuration file (OTEL_CONFIG_FILE) takes the place of
     all these variables, and whoever chooses a configurator or a distro wants it: then nothing is added.
     """
     if any(environ.get(name) for name in _WHOLE):

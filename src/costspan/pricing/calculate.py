@@ -190,7 +190,7 @@ def _place_cached_modalities(plan: Plan, rates: tuple[int, ...], counts: Counts,
 
 
 def _leaves(plan: Plan, rates: tuple[int, ...], counts: Counts, faults: list[str]) -> list[int]:
-    """What each bucket is charged for. Parts that exceed their total are cut down, the dearest first."""
+    """What each bucket is charged for. Parts that exceed their total are cut down, the most expensive first."""
     leaves: list[int] = []
     for bucket in plan.buckets:
         count = counts.get(bucket.unit, 0)

@@ -83,7 +83,7 @@ class UsageQuery:
         return None if found is None else _moment(found)
 
     def by(self, *words: str, period: str | Period = "all", top: int | None = None) -> tuple[UsageRow, ...]:
-        """The sums of each group, the dearest first (in the order of time, where the first word is one): of all
+        """The sums of each group, the most expensive first (in the order of time, where the first word is one): of all
         groups, or of the first `top`.
         """
         asked = _checked(words, top)

@@ -1,6 +1,6 @@
 """What a scope left open, asked of those who may know: baggage, a framework's span, a function of the user's own.
 
-Nothing is guessed, least of all from content: a word that nobody says stays unsaid, and the spend shows up as
+Nothing is guessed, least of all from content: a word that nobody sets has no value, and the spend shows up as
 unattributed. The order is: scopes from the inside out, imported baggage, resolvers as added, defaults of the process.
 """
 

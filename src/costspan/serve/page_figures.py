@@ -171,7 +171,7 @@ def _bounded(period: Period, first: datetime | None, now_s: float) -> Period:
 
 
 def _values(choice: Choice, everything: Asked, period: Period) -> Mapping[str, Sequence[str | None]]:
-    """What each list of the form offers: names of the data in this time, the dearest first; models of the provider alone.
+    """What each list of the form offers: names of the data in this time, the most expensive first; models of the provider alone.
     Of sessions and accounts, which may be many, those of the last calls.
     """
     query = everything.query

@@ -94,7 +94,7 @@ BY: Final = Parameter(
     is_many=True,
 )
 TOP: Final = Parameter(
-    "top", "So many groups, the dearest first; the total is of all.", whole(1, MOST_ROWS),
+    "top", "So many groups, the most expensive first; the total is of all.", whole(1, MOST_ROWS),
     {"type": "integer", "minimum": 1, "maximum": MOST_ROWS}, default="1000",
 )  # fmt: skip
 
