@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -127,13 +128,22 @@ def _keeper(settings: Settings, prices: LazyPrices, *, is_recorded: bool) -> Kee
     from costspan.budgets import enforcing  # most processes have none
     from costspan.budgets.policy import PolicyError
 
+    store = settings.budget_store
     try:
-        path = path_of(settings.ledger, os.environ)
-        check(path)
-        return enforcing.keeper(Path(settings.budgets), path, prices, is_recorded=is_recorded)
+        path = _ledger_beside(settings) if store else path_of(settings.ledger, os.environ)
+        if path is not None:
+            check(path)
+        return enforcing.keeper(Path(settings.budgets), path, prices, is_recorded=is_recorded, store=store)
     except (NoHome, NotAFile, PolicyError) as reason:
         guard.degrade("budgets", str(reason))
         return None
+
+
+def _ledger_beside(settings: Settings) -> Path | None:
+    """The ledger whose rows count too, where the budgets are kept on a server; none where nothing is to be on the disk."""
+    with contextlib.suppress(NoHome):
+        return None if settings.ledger == OFF else path_of(settings.ledger, os.environ)
+    return None
 
 
 def _ledger(path: Path | None, settings: Settings) -> Ledger | None:

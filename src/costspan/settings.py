@@ -12,6 +12,7 @@ OTEL_COSTSPAN_LEDGER: Final = "OTEL_COSTSPAN_LEDGER"
 OTEL_COSTSPAN_OUTBOX: Final = "OTEL_COSTSPAN_OUTBOX"
 OTEL_COSTSPAN_PRICES: Final = "OTEL_COSTSPAN_PRICES"
 OTEL_COSTSPAN_BUDGETS: Final = "OTEL_COSTSPAN_BUDGETS"
+OTEL_COSTSPAN_BUDGET_STORE: Final = "OTEL_COSTSPAN_BUDGET_STORE"
 OTEL_COSTSPAN_ASK_USAGE: Final = "OTEL_COSTSPAN_ASK_USAGE"
 OTEL_COSTSPAN_HOSTS: Final = "OTEL_COSTSPAN_HOSTS"
 OTEL_COSTSPAN_HTTP_CLIENTS: Final = "OTEL_COSTSPAN_HTTP_CLIENTS"
@@ -134,17 +135,14 @@ SETTINGS: Final = (
     Setting(OTEL_COSTSPAN_OUTBOX, _ledger, "auto", "Where calls that leave by OTLP are kept until they are delivered: the path of a directory, `on` (the default one), `off`, or `auto`: on, unless the ledger is `off`."),
     Setting(OTEL_COSTSPAN_PRICES, _path, "", "A YAML file with your own prices (`costspan docs pricing`)."),
     Setting(OTEL_COSTSPAN_BUDGETS, _path, "", "A budgets.yaml that is obeyed: thresholds are told, hard budgets refuse calls (`costspan docs enforcement`)."),
+    Setting(OTEL_COSTSPAN_BUDGET_STORE, str, "", "The server at which a fleet keeps its budgets, as `redis://host:6379/0` or `rediss://...` (`costspan docs enforcement`); without it, a file beside the ledger."),
     Setting(
         OTEL_COSTSPAN_ASK_USAGE, _one_of("known", "always", "never"), "known",
         "Whether a chat stream is asked for its usage where the caller did not: on hosts known to need it (on this machine, "
         "from the second stream on), always, never.",
     ),
     Setting(OTEL_COSTSPAN_HOSTS, _hosts, "", "Who answers at a host, as `host=provider` with commas between; the provider `vendor` is each client library's own."),
-    Setting(
-        OTEL_COSTSPAN_HTTP_CLIENTS, _switch, "false",
-        "Whether calls are counted that are made by an HTTP library, with no client library that costspan watches "
-        "(`costspan docs clients`).",
-    ),
+    Setting(OTEL_COSTSPAN_HTTP_CLIENTS, _switch, "false", "Whether calls are counted that are made by an HTTP library, with no client library that costspan watches (`costspan docs clients`)."),
     Setting(OTEL_COSTSPAN_TIME_ZONE, _zone, "UTC", "The time zone in which days and months of spend begin."),
     Setting(OTEL_COSTSPAN_SPANS, _switch, "true", "Whether each call becomes a span."),
     Setting(OTEL_COSTSPAN_EVENTS, _switch, "true", "Whether each call becomes a usage event (an OTLP log record)."),
@@ -181,6 +179,7 @@ class Settings:
     outbox: str
     prices: str
     budgets: str
+    budget_store: str
     ask_usage: str
     hosts: tuple[tuple[str, str], ...]
     http_clients: bool

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import crowd
-from costspan.budgets.enforcing import store_beside
+from costspan.budgets.opening import store_beside
 from costspan.budgets.sqlite_store import SqliteStore
 from costspan.budgets.store import EXPIRY_S, Granted, Hold, Refused
 from costspan.ledger.store import Store

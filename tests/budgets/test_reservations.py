@@ -1,48 +1,61 @@
-"""The store of reservations against a simple model: whatever is asked in whatever order, a limit is never passed."""
+"""The stores of reservations against a simple model: whatever is asked in whatever order, a limit is never passed.
+
+One suite for the file of a machine and for each server of a fleet.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from costspan.budgets import store as stores
-from costspan.budgets.owners import Owner
 from costspan.budgets.sqlite_file import SharedFile
 from costspan.budgets.sqlite_store import SqliteStore
 from costspan.budgets.store import Granted, Hold, Refused, ReservationError, Spent, StoreUnavailableError
+from store_servers import SERVERS, Server, running
+from worlds import NS_PER_S, FileWorld, Process, ServerWorld, World
 
-_NS_PER_S = 1_000_000_000
-_PERIOD_NS = 3_600 * _NS_PER_S
-_LIMITS = {"a": 100, "b": 60}
-
-
-class _Clock:
-    """Both clocks of a machine."""
-
-    def __init__(self) -> None:
-        self.now_ns = 1_000 * _PERIOD_NS
-        self.monotonic_ns = 0
+_PERIOD_NS = 3_600 * NS_PER_S
+#: Amounts are so many times larger in the model: 100 million USD in nano-USD, more than a floating-point number has digits for.
+_SCALE = 10**15 + 7
+_LIMITS = {"a": 100 * _SCALE + 1, "b": 60 * _SCALE}
 
 
-class _Process(SqliteStore):
-    """The store as one process has it, which can be ended as SIGKILL does."""
+@pytest.fixture(scope="module", params=["file", *SERVERS])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server | None]:
+    """The server of this kind of store; None for the file."""
+    if request.param == "file":
+        yield None
+    else:
+        with running(request.param, tmp_path_factory.mktemp(request.param)) as found:
+            yield found
 
-    def __init__(self, path: Path, clock: _Clock) -> None:
-        super().__init__(path, monotonic_ns=lambda: clock.monotonic_ns)
 
-    def end(self) -> None:
-        with self._file.writing() as db:
-            owner = self._owner(db)
-            db.execute("UPDATE owners SET started = 'another' WHERE n = ?", (owner.n,))
-        self._me = Owner(*owner)
-        self._file.close()  # as the system does; a fork keeps what it inherits
-        self.forget()
+@pytest.fixture
+def world(server: Server | None, tmp_path: Path) -> World:
+    """An empty store of this kind."""
+    return FileWorld(tmp_path) if server is None else ServerWorld(server)
+
+
+@pytest.fixture
+def store(world: World) -> Iterator[Process]:
+    """One process in it."""
+    with closing(world.process()) as process:
+        yield process
+
+
+def _amount(many: int, few: int) -> int:
+    return many * _SCALE + few
 
 
 class Reservations(RuleBasedStateMachine):
@@ -50,14 +63,19 @@ class Reservations(RuleBasedStateMachine):
 
     keys = st.sampled_from([f"k{n}" for n in range(6)])
     processes = st.sampled_from([0, 1])
-    amounts = st.dictionaries(st.sampled_from(["a", "b"]), st.integers(0, 70), min_size=1)
+    amounts = st.dictionaries(
+        st.sampled_from(["a", "b"]), st.builds(_amount, st.integers(0, 70), st.integers(0, 2)), min_size=1
+    )
+
+    def __init__(self, world: Callable[[], World]) -> None:
+        super().__init__()
+        self.new_world = world
 
     @initialize()
     def begin(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self.clock = _Clock()
-        path = Path(self.folder.name) / "reservations"
-        self.stores = [_Process(path, self.clock), _Process(path, self.clock)]
+        self.world = self.new_world()
+        self.period = 0
+        self.stores = [self.world.process(), self.world.process()]
         for store in self.stores:
             store.keep_alive()
         self.spent: dict[tuple[str, int], int] = {}
@@ -71,13 +89,11 @@ class Reservations(RuleBasedStateMachine):
     def teardown(self) -> None:
         for store in getattr(self, "stores", []):
             store.close()
-        if hasattr(self, "folder"):
-            self.folder.cleanup()
 
     # -- the model -----------------------------------------------------------------------------------------
 
     def now_slot(self) -> int:
-        return self.clock.now_ns // _PERIOD_NS
+        return self.period * _PERIOD_NS
 
     def reserved(self, budget: str, slot: int) -> int:
         return sum(held.get((budget, slot), 0) for held in self.held.values())
@@ -114,12 +130,12 @@ class Reservations(RuleBasedStateMachine):
         if key in self.state:
             if self.is_open(key) and self.owner[key] != process:
                 with pytest.raises(ReservationError, match="another process"):
-                    store.reserve(key, holds, self.clock.now_ns, parent=parent)
+                    store.reserve(key, holds, self.world.now_ns(), parent=parent)
             else:
-                found = store.reserve(key, holds, self.clock.now_ns, parent=parent)
+                found = store.reserve(key, holds, self.world.now_ns(), parent=parent)
                 assert found == Granted(key, key, self.state[key])
             return
-        found = store.reserve(key, holds, self.clock.now_ns, parent=parent)
+        found = store.reserve(key, holds, self.world.now_ns(), parent=parent)
         expected = self.first_that_does_not_fit(holds, parent)
         if expected is not None:
             assert isinstance(found, Refused)
@@ -183,9 +199,9 @@ class Reservations(RuleBasedStateMachine):
         holds, store = self.holds(amounts), self.stores[process]
         if not self.is_mine(key, process):
             with pytest.raises(ReservationError, match=key):
-                store.extend(key, holds, self.clock.now_ns)
+                store.extend(key, holds, self.world.now_ns())
             return
-        found = store.extend(key, holds, self.clock.now_ns)
+        found = store.extend(key, holds, self.world.now_ns())
         expected = self.first_that_does_not_fit(holds)
         assert isinstance(found, Granted if expected is None else Refused)
         if expected is None:
@@ -210,16 +226,18 @@ class Reservations(RuleBasedStateMachine):
 
     @rule()
     def let_a_period_pass(self) -> None:
-        self.clock.now_ns += _PERIOD_NS
+        self.period += 1
 
     @rule(process=processes)
     def kill(self, process: int) -> None:
         """What the process held stays held until the expiry, and not longer."""
+        self.stores[process].keep_alive()
         self.stores[process].end()
-        self.stores[1 - process].keep_alive()
-        self.check()
-        self.clock.monotonic_ns += int(stores.EXPIRY_S * _NS_PER_S)
         expected = [key for key, owner in self.owner.items() if owner == process and self.is_open(key)]
+        for _ in range(3):
+            assert self.stores[1 - process].keep_alive() == 0
+            self.check()
+            self.world.elapsed_ns += int(stores.EXPIRY_S * NS_PER_S) // 3
         assert self.stores[1 - process].keep_alive() == len(expected)
         for key in expected:
             self.end(key, "expired")
@@ -242,64 +260,123 @@ class Reservations(RuleBasedStateMachine):
         assert set(listed) == {key for key in self.state if self.is_open(key)}
 
 
-TestReservations = Reservations.TestCase
-TestReservations.settings = settings(max_examples=60, stateful_step_count=30)
+def test_whatever_is_asked_no_limit_is_passed(server: Server | None) -> None:
+    """By amounts that floating-point numbers would not tell apart."""
+    with tempfile.TemporaryDirectory() as folder:
+        number = iter(range(10**6))
 
+        def world() -> World:
+            return FileWorld(Path(folder) / f"{next(number)}") if server is None else ServerWorld(server)
 
-@pytest.fixture
-def store(tmp_path: Path) -> SqliteStore:
-    return SqliteStore(tmp_path / "reservations")
+        machine: Any = functools.partial(Reservations, world)
+        run_state_machine_as_test(machine, settings=settings(max_examples=40, stateful_step_count=30))
 
 
 _HOLD = Hold("a", 0, 0, 100, 40)
 
 
-def test_a_clock_that_steps_back_opens_no_second_budget(store: SqliteStore) -> None:
+def test_a_clock_that_steps_back_opens_no_second_budget(world: World, store: Process) -> None:
     """Whoever comes with an earlier moment than one that was seen is told that one."""
-    noon = 10**18
-    assert isinstance(store.reserve("k1", [_HOLD], noon), Granted)
-    assert store.reserve("k2", [_HOLD], noon - _PERIOD_NS) == stores.ClockBehind(noon)
-    assert store.extend("k1", [_HOLD], noon - _PERIOD_NS) == stores.ClockBehind(noon)
-    assert isinstance(store.reserve("k3", [_HOLD], noon - _NS_PER_S // 2), Granted)  # clocks of processes may differ
+    assert isinstance(store.reserve("k1", [_HOLD], world.now_ns()), Granted)
+    for process in (store, world.process()):
+        latest = world.now_ns()
+        for found in (
+            process.reserve("k2", [_HOLD], latest - _PERIOD_NS),
+            store.extend("k1", [_HOLD], latest - _PERIOD_NS),
+        ):
+            assert isinstance(found, stores.ClockBehind)
+            assert abs(found.now_ns - latest) < 60 * NS_PER_S
+        assert store.standing("a", 0) == (0, 40)
+        world.elapsed_ns -= _PERIOD_NS  # that of the server, too
+        process.close()
+        assert isinstance(store.reserve("k2", [_HOLD], world.now_ns()), stores.ClockBehind)
+        world.elapsed_ns += _PERIOD_NS
+    assert isinstance(store.reserve("k3", [_HOLD], world.now_ns() - NS_PER_S // 4), Granted)  # clocks may differ
 
 
-def test_a_row_of_the_ledger_counts_once(store: SqliteStore) -> None:
+def test_a_row_of_a_ledger_counts_once(world: World, store: Process) -> None:
     """A call is booked when it finishes, and not again when its row is read; a call of another program then."""
-    store.reserve("call", [_HOLD], 1)
+    store.reserve("call", [_HOLD], world.now_ns())
     store.settle("call", [Spent("a", 0, 30)], is_recorded=True)
     assert store.standing("a", 0) == (30, 0)
     rows = [("call", Spent("a", 0, 30)), ("other", Spent("a", 0, 5))]
+    assert store.place("a") is None
     assert store.take_in("a", None, (2, "other"), rows)
     assert store.standing("a", 0) == (35, 0)
     assert store.place("a") == (2, "other")
     assert not store.take_in("a", None, (2, "other"), rows)  # another process was first
-    assert store.standing("a", 0) == (35, 0)
+    assert not store.take_in("a", (1, "another"), (2, "other"), rows)
+    assert store.take_in("a", (2, "other"), (3, ""), [("", Spent("a", 0, 7)), ("", Spent("a/x", 5, 7))])
+    assert (store.standing("a", 0), store.standing("a/x", 5), store.place("a")) == ((42, 0), (7, 0), (3, ""))
 
 
-def test_what_a_call_spends_is_booked_even_above_its_hold(store: SqliteStore) -> None:
+def test_what_a_call_spends_is_booked_even_above_its_hold(world: World, store: Process) -> None:
     """What was charged is a fact; from then on nothing more is granted."""
-    store.reserve("call", [_HOLD], 1)
+    store.reserve("call", [_HOLD], world.now_ns())
     store.settle("call", [Spent("a", 0, 130)], is_recorded=False)
     assert store.standing("a", 0) == (130, 0)
-    refused = store.reserve("next", [_HOLD], 1)
+    refused = store.reserve("next", [_HOLD], world.now_ns())
     assert isinstance(refused, Refused)
     assert refused.would_fit == 0
+    store.book([("c1", [Spent("a", 0, 1)]), ("c2", [Spent("a", 0, 1), Spent("b", 3, 1)])], is_recorded=False)
+    assert (store.standing("a", 0), store.standing("b", 0)) == ((132, 0), (1, 0))
 
 
-def test_a_settled_call_that_expired_is_booked(store: SqliteStore) -> None:
+def test_a_settled_call_that_expired_is_booked(world: World, store: Process) -> None:
     """Its hold is gone, and its cost is not."""
-    store.reserve("call", [_HOLD], 1)
+    store.reserve("call", [_HOLD], world.now_ns())
     assert store.clear("call")
     store.settle("call", [Spent("a", 0, 30)], is_recorded=False)
     assert store.standing("a", 0) == (30, 0)
 
 
-def test_a_crossing_is_told_once(tmp_path: Path) -> None:
-    """By one process of the machine, and again in the next period."""
-    stores = [SqliteStore(tmp_path / "reservations") for _ in range(2)]
-    assert [store.crossed("a", 1, "80") for store in stores] == [True, False]
+def test_a_crossing_is_told_once(world: World) -> None:
+    """By one process, and again in the next period."""
+    stores = [world.process() for _ in range(2)]
+    assert [store.crossed("a", 1, "80") for store in (*stores, stores[0])] == [True, False, False]
     assert stores[1].crossed("a", 2, "80")
     assert stores[1].crossed("a", 1, "100")
+    for store in stores:
+        store.close()
+
+
+def test_a_rolling_window_counts_its_slots(world: World, store: Process) -> None:
+    """What has left it counts no more, and what is older than twice its length may be forgotten."""
+    for at in range(0, 60, 10):
+        hold = Hold("w", max(0, at - 20), at, 100, 30)
+        found = store.reserve(f"k{at}", [hold], world.now_ns())
+        assert isinstance(found, Granted)
+        store.settle(f"k{at}", [Spent("w", at, 30)], is_recorded=False)
+    refused = store.reserve("next", [Hold("w", 30, 50, 100, 11)], world.now_ns())
+    assert isinstance(refused, Refused)
+    assert (refused.spent, refused.would_fit) == (90, 10)
+
+
+def test_what_is_held_is_listed(world: World, store: Process) -> None:
+    """With what it is for, by whom, the oldest first."""
+    store.reserve("one", [_HOLD, Hold("b", 0, 5, 100, 7)], world.now_ns(), label="openai gpt-4o", transaction="t1")
+    store.reserve("two", [], world.now_ns() + 1)
+    one, two = store.reservations()
+    assert (one.key, one.transaction, one.label, one.holds) == ("one", "t1", "openai gpt-4o", {"a": 40, "b": 7})
+    assert (one.pid, one.is_alive, two.key, two.holds) == (os.getpid(), True, "two", {})
+    assert store.reserve("one", [_HOLD], world.now_ns()) == Granted("one", "t1")
+
+
+def test_a_forked_child_holds_nothing_of_its_parents(world: World, store: Process) -> None:
+    """What the parent reserved is the parent's to commit; the child makes a connection of its own."""
+    store.reserve("parents", [_HOLD], world.now_ns())
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            store.release("parents")
+        except ReservationError as fault:
+            status = 0 if f"number {os.getppid()}" in str(fault) else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    store.release("parents")
+    assert store.standing("a", 0) == (0, 0)
 
 
 def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
@@ -318,20 +395,3 @@ def test_a_locked_file_is_waited_for_so_long_and_no_longer(tmp_path: Path) -> No
     with other.writing(), pytest.raises(StoreUnavailableError, match="locked"):
         store.reserve("k", [_HOLD], 1)
     assert isinstance(store.reserve("k", [_HOLD], 1), Granted)
-
-
-def test_a_forked_child_holds_nothing_of_its_parents(store: SqliteStore) -> None:
-    """What the parent reserved is the parent's to commit; the child opens the file anew."""
-    store.reserve("parents", [_HOLD], 1)
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            store.release("parents")
-        except ReservationError as fault:
-            status = 0 if f"number {os.getppid()}" in str(fault) else 2
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    store.release("parents")
-    assert store.standing("a", 0) == (0, 0)

@@ -166,6 +166,7 @@ def test_nothing_is_imported_that_is_not_declared() -> None:
         "starlette",
         "uvicorn",
         "jinja2",
+        "redis",
     }
     assert found <= sys.stdlib_module_names | declared
 

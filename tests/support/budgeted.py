@@ -9,7 +9,7 @@ from typing import Any
 
 import openai
 
-from costspan.budgets.enforcing import store_beside
+from costspan.budgets.opening import store_beside
 from costspan.budgets.sqlite_store import SqliteStore
 from costspan.budgets.store import Reserved
 from watching import Watched

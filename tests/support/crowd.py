@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -10,8 +11,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from costspan.budgets.opening import server_store
 from costspan.budgets.sqlite_store import SqliteStore
-from costspan.budgets.store import Granted, Hold, Spent
+from costspan.budgets.store import Granted, Hold, SharedStore, Spent
 from places import SUPPORT
 
 BUDGET = "crowd"
@@ -29,11 +31,16 @@ class Told:
     settle_us: list[int]
 
 
+def store_at(where: Path | str) -> SharedStore:
+    """The store in a file, or that of a server at a URL."""
+    return SqliteStore(where, patience_s=30) if isinstance(where, Path) else server_store(where, patience_s=30)
+
+
 def started(
-    path: Path, seed: int, *, calls: int, limit: int, bound: int, pause_s: float = 0.0
+    where: Path | str, seed: int, *, calls: int, limit: int, bound: int, pause_s: float = 0.0
 ) -> subprocess.Popen[str]:
     """A process that makes so many calls; each may cost up to `bound`, and costs some part of that."""
-    words = [str(word) for word in (path, seed, calls, limit, bound, pause_s)]
+    words = [str(word) for word in (where, seed, calls, limit, bound, pause_s)]
     command = [sys.executable, "-c", "import crowd; crowd.main()", *words]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=SUPPORT)
 
@@ -45,10 +52,42 @@ def told(process: subprocess.Popen[str]) -> Told:
     return Told(**json.loads(said))
 
 
+def forked(where: str, count: int, *, calls: int, limit: int, bound: int) -> list[Told]:
+    """So many processes, each with a connection of its own, forked by one that has loaded all; what they did, without times."""
+    words = [str(word) for word in (where, count, calls, limit, bound, 0.0)]
+    command = [sys.executable, "-c", "import crowd; crowd.fork()", *words]
+    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=SUPPORT, timeout=300, check=True).stdout
+    return [Told(**json.loads(line)) for line in said.splitlines()]
+
+
+def fork() -> None:
+    """The one that forks. It asks before, so that its children have a connection that they must not use."""
+    count = int(sys.argv[2])
+    store = store_at(sys.argv[1])
+    store.standing(BUDGET, 0)
+    children: list[int] = []
+    for seed in range(count):
+        child = os.fork()
+        if not child:
+            store.forget()
+            done = _calls(store, str(seed), *sys.argv[3:])
+            done.reserve_us.clear()
+            done.settle_us.clear()
+            os.write(sys.stdout.fileno(), f"{json.dumps(vars(done))}\n".encode())
+            os._exit(0)
+        children.append(child)
+    ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    sys.exit(max(ended))
+
+
 def main() -> None:
     """The process."""
-    path, seed, calls, limit, bound, pause_s = sys.argv[1:]
-    store, luck = SqliteStore(Path(path), patience_s=30), random.Random(int(seed))  # noqa: S311
+    where, *words = sys.argv[1:]
+    print(json.dumps(vars(_calls(store_at(where if "://" in where else Path(where)), *words))))
+
+
+def _calls(store: SharedStore, seed: str, calls: str, limit: str, bound: str, pause_s: str) -> Told:
+    luck = random.Random(int(seed))  # noqa: S311
     done = Told(0, 0, 0, [], [])
     hold = Hold(BUDGET, 0, 0, int(limit), int(bound))
     under_way: list[str] = []
@@ -67,10 +106,10 @@ def main() -> None:
             _settle(store, under_way.pop(0), luck.randint(1, int(bound)), done)
     while under_way:
         _settle(store, under_way.pop(0), luck.randint(1, int(bound)), done)
-    print(json.dumps(vars(done)))
+    return done
 
 
-def _settle(store: SqliteStore, key: str, amount: int, done: Told) -> None:
+def _settle(store: SharedStore, key: str, amount: int, done: Told) -> None:
     begun = time.perf_counter_ns()
     store.settle(key, [Spent(BUDGET, 0, amount)], is_recorded=True)
     done.settle_us.append((time.perf_counter_ns() - begun) // 1_000)

@@ -131,12 +131,12 @@ class Admission:
         holds = _holds(wanted, now_ns)
         found = put(holds, now_ns)
         while isinstance(found, ClockBehind):
-            behind_s = (found.now_ns - now_ns) / _NS_PER_S
+            off_s = (found.now_ns - now_ns) / _NS_PER_S
             sentence = (
-                "costspan: the clock of this machine is %.0f s behind a moment that its budgets have seen: until it has come"
-                " there again, calls count in the period of that moment"
+                "costspan: the clock of this machine is %.0f s %s a moment that its budgets have seen: until both agree,"
+                " calls count in the period of that moment"
             )
-            guard.tell_once("budgets:clock", sentence, behind_s)
+            guard.tell_once("budgets:clock", sentence, abs(off_s), "behind" if off_s > 0 else "ahead of")
             now_ns = found.now_ns
             holds = _holds(wanted, now_ns)
             found = put(holds, now_ns)

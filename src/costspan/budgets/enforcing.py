@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from costspan.budgets.admission import Admission
 from costspan.budgets.counted import Counted
 from costspan.budgets.intake import Intake
 from costspan.budgets.keeper import Keeper
+from costspan.budgets.opening import server_store, store_beside
 from costspan.budgets.reading import load
-from costspan.budgets.sqlite_store import SqliteStore
 from costspan.facts.periods import zone
 
 if TYPE_CHECKING:
     from costspan.budgets.admission import Pricer
+    from costspan.budgets.store import SharedStore
+
+_PATIENCE_S: Final = 0.5
 
 
-def store_beside(ledger: Path) -> Path:
-    """Where the processes of this machine share their reservations."""
-    return Path(f"{ledger}.budgets")
+def keeper(policy: Path, ledger: Path | None, prices: Pricer, *, is_recorded: bool, store: str = "") -> Keeper:
+    """Keeps the budgets of a policy file; what the ledger has is read before it returns. Raises PolicyError.
 
-
-def keeper(policy: Path, ledger: Path, prices: Pricer, *, is_recorded: bool) -> Keeper:
-    """Keeps the budgets of a policy file; what the ledger has is read before it returns. Raises PolicyError."""
+    `store` is the URL of a server that a fleet shares, and only then there may be no ledger.
+    """
     read = load(policy)
     budgets = [Counted(budget, zone(read.time_zone)) for budget in read.budgets]
-    store = SqliteStore(store_beside(ledger))
-    admission = Admission(budgets, store, prices, is_recorded=is_recorded)
-    made = Keeper(
-        budgets,
-        store,
-        Intake(ledger, store, budgets),
-        admission if admission.budgets else None,
-        is_recorded=is_recorded,
-    )
+    shared, intake = _fleet(store, ledger, budgets) if store or ledger is None else _machine(ledger, budgets)
+    admission = Admission(budgets, shared, prices, is_recorded=is_recorded)
+    made = Keeper(budgets, shared, intake, admission if admission.budgets else None, is_recorded=is_recorded)
     made.open()
     return made
+
+
+def _machine(ledger: Path, budgets: Sequence[Counted]) -> tuple[SharedStore, Intake]:
+    from costspan.budgets.sqlite_store import SqliteStore
+
+    store = SqliteStore(store_beside(ledger))
+    return store, Intake(ledger, store, budgets)
+
+
+def _fleet(url: str, ledger: Path | None, budgets: Sequence[Counted]) -> tuple[SharedStore, Intake | None]:
+    """The ledger is known by the name of the file beside it: other machines have theirs."""
+    from costspan.budgets.sqlite_file import SharedFile
+
+    store = server_store(url)
+    if ledger is None:
+        return store, None
+    return store, Intake(ledger, store, budgets, functools.cache(SharedFile(store_beside(ledger), _PATIENCE_S).name))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from costspan.budgets.counted import Counted
 from costspan.budgets.periods import NS_PER_S
 from costspan.budgets.status import AMOUNT_OF, conditions
-from costspan.budgets.store import Spent
+from costspan.budgets.store import Books, Spent
 from costspan.facts.attribution_words import WORDS
 from costspan.ledger.columns import COLUMNS
 from costspan.ledger.faults import NoLedger
@@ -29,25 +29,15 @@ _ROW: Final = (
 )  # only words of the code; the sign keeps SQLite from reading the whole period each time
 
 
-class Books(Protocol):
-    """A store that can be told what the ledger has."""
-
-    def place(self, definition: str) -> tuple[int, str] | None:
-        """How far the ledger was read for a budget."""
-        ...
-
-    def take_in(
-        self, definition: str, after: tuple[int, str] | None, upto: tuple[int, str], rows: Iterable[tuple[str, Spent]]
-    ) -> bool:
-        """Book rows; False where another process did meanwhile."""
-        ...
-
-
 class Intake:
-    """Reads the ledger at `path` on behalf of the budgets. Methods raise LedgerError and StoreUnavailableError."""
+    """Reads the ledger at `path` on behalf of the budgets. Methods raise LedgerError and StoreUnavailableError.
 
-    def __init__(self, path: Path, books: Books, budgets: Sequence[Counted]) -> None:
+    `name` tells the ledger from those of other machines, where these are told to the same store.
+    """
+
+    def __init__(self, path: Path, books: Books, budgets: Sequence[Counted], name: Callable[[], str] = str) -> None:
         self._path = path
+        self._name = name
         self._books = books
         self._budgets = budgets
 
@@ -58,8 +48,9 @@ class Intake:
                 return {key for budget in self._budgets for key in self._read(ledger, budget, now_ns)}
         except NoLedger:
             for budget in self._budgets:
-                if self._books.place(budget.definition) is None:  # so all that comes will be new
-                    self._books.take_in(budget.definition, None, _BEGINNING, ())
+                place = self._place(budget)
+                if self._books.place(place) is None:  # so all that comes will be new
+                    self._books.take_in(place, None, _BEGINNING, ())
             return set()
 
     def has(self, key: str) -> bool:
@@ -67,15 +58,18 @@ class Intake:
         with Store.read(self._path, patience_s=_PATIENCE_S) as ledger:
             return bool(ledger.select("SELECT 1 FROM records WHERE id = ?", (key,)))
 
+    def _place(self, budget: Counted) -> str:
+        return self._name() + budget.definition
+
     def _read(self, ledger: Store, budget: Counted, now_ns: int) -> set[str]:
         changed: set[str] = set()
-        since = max(budget.since(now_ns), now_ns - _LONGEST_NS)
+        since, place = max(budget.since(now_ns), now_ns - _LONGEST_NS), self._place(budget)
         while True:
-            after = self._books.place(budget.definition)
+            after = self._books.place(place)
             if after is None:
                 with ledger.at_one_moment():
                     sums, upto = list(_sums(ledger, budget, since)), _last(ledger)
-                if self._books.take_in(budget.definition, None, upto, sums):
+                if self._books.take_in(place, None, upto, sums):
                     return {spent.budget for _, spent in sums}
                 continue
             first = after if _is_there(ledger, after) else _BEGINNING
@@ -85,7 +79,7 @@ class Intake:
             booked = list(_spent(budget, rows))
             if upto == after and not booked:
                 return changed
-            if self._books.take_in(budget.definition, after, upto, booked):
+            if self._books.take_in(place, after, upto, booked):
                 changed |= {spent.budget for _, spent in booked}
                 if len(rows) < _ROWS:
                     return changed

@@ -16,8 +16,8 @@ from costspan.budgets.counted import Counted, facts_of
 from costspan.budgets.crossings import Crossings
 from costspan.budgets.held import Held
 from costspan.budgets.intake import Intake
-from costspan.budgets.sqlite_store import SqliteStore
-from costspan.budgets.store import EXPIRY_S, Spent, StoreUnavailableError
+from costspan.budgets.store import EXPIRY_S, SharedStore, Spent, StoreUnavailableError
+from costspan.budgets.unbooked import Unbooked
 from costspan.facts.call import REFUSED, Call
 from costspan.ledger.faults import LedgerError
 
@@ -29,7 +29,7 @@ class Keeper:
     """Keeps the budgets of this process. `intake` is None where no ledger is read."""
 
     def __init__(
-        self, budgets: Sequence[Counted], store: SqliteStore, intake: Intake | None, admission: Admission | None,
+        self, budgets: Sequence[Counted], store: SharedStore, intake: Intake | None, admission: Admission | None,
         *, is_recorded: bool, now_ns: Callable[[], int] = time_ns,
     ) -> None:  # fmt: skip
         self._budgets = budgets
@@ -47,6 +47,8 @@ class Keeper:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._signed_s = float("-inf")
+        #: Of calls that held nothing. Where a ledger has them, they are booked from there.
+        self._unbooked = Unbooked()
 
     def open(self) -> None:
         """Read what the ledger has before the first call asks, and begin to look."""
@@ -69,19 +71,30 @@ class Keeper:
     def _look(self) -> None:
         with self._working:
             try:
-                now_ns = self._now_ns()
-                changed = self._intake.catch_up(now_ns) if self._intake is not None else set[str]()
-                self._crossings.look(changed, now_ns)
-                self._settle_late()
-                if monotonic() - self._signed_s >= _SIGN_OF_LIFE_S:
-                    self._store.keep_alive()
-                    self._signed_s = monotonic()
-            except (StoreUnavailableError, LedgerError) as fault:
-                guard.count("budgets.unavailable")
-                guard.tell_once(f"budgets:{fault}", "costspan: budgets cannot be kept up to date (%s)", fault)
+                with self._store.looking():
+                    self._sign()
+                    now_ns = self._now_ns()
+                    changed = self._caught_up(now_ns) | self._unbooked.deliver(self._store)
+                    self._crossings.look(changed, now_ns)
+                    self._settle_late()
+            except StoreUnavailableError as fault:
+                self._signed_s = float("-inf")
+                _tell(fault)
+
+    def _sign(self) -> None:
+        if monotonic() - self._signed_s >= _SIGN_OF_LIFE_S:
+            self._store.keep_alive()
+            self._signed_s = monotonic()
+
+    def _caught_up(self, now_ns: int) -> set[str]:
+        try:
+            return self._intake.catch_up(now_ns) if self._intake is not None else set()
+        except LedgerError as fault:
+            _tell(fault)
+            return set()
 
     def _settle_late(self) -> None:
-        """Calls whose settlement found the store locked. Whose rows the ledger has are booked from there."""
+        """Calls whose settlement found the store away or locked. Whose rows the ledger has are booked from there."""
         if self.admission is None:
             return
         late = self.admission.late
@@ -109,11 +122,18 @@ class Keeper:
         with self._working:
             try:
                 if entries:
-                    self._store.book(entries, is_recorded=self._is_recorded)
+                    self._book(entries)
                 self._crossings.look(keys, self._now_ns())
             except StoreUnavailableError as fault:  # their rows are read from the ledger, where there is one
-                guard.count("budgets.unavailable")
-                guard.tell_once(f"budgets:{fault}", "costspan: budgets cannot be kept up to date (%s)", fault)
+                _tell(fault)
+
+    def _book(self, entries: Sequence[tuple[str, Sequence[Spent]]]) -> None:
+        try:
+            self._store.book(entries, is_recorded=self._is_recorded)
+        except StoreUnavailableError as fault:
+            if not self._is_recorded:
+                self._unbooked.keep(entries, is_unsure=fault.is_unsure)
+            raise
 
     def _spent(self, call: Call, keys: set[str]) -> list[Spent]:
         facts = facts_of(call.attribution, call.provider, call.request_model or call.answer.model)
@@ -135,8 +155,14 @@ class Keeper:
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=2 * _LOOK_S)
-        guard.guarded("budgets.close")(self._settle_late)()
+        if self._is_owing():
+            self._look()  # once more, where the store was away
+            if self._is_owing() and not self._is_recorded:
+                _tell_lost()
         self._store.close()  # a call that finishes later opens it again
+
+    def _is_owing(self) -> bool:
+        return bool(self.admission is not None and self.admission.late) or not self._unbooked.is_empty
 
     def before_fork(self, give_up_s: float) -> bool:
         """No handle of SQLite crosses a fork, and no thread within it."""
@@ -158,3 +184,17 @@ class Keeper:
         self._begin()
         if self.admission is not None:
             self.admission.begin_anew()
+
+
+def _tell(fault: Exception) -> None:
+    guard.count("budgets.unavailable")
+    guard.tell_once(f"budgets:{fault}", "costspan: budgets cannot be kept up to date (%s)", fault)
+
+
+def _tell_lost() -> None:
+    guard.count("budgets.lost")
+    sentence = (
+        "costspan: what this process has spent since the store of its budgets is away will not count: it ends, and keeps no"
+        " ledger (`costspan docs enforcement`)"
+    )
+    guard.tell_once("budgets:lost", sentence)

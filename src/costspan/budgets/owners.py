@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +23,12 @@ class Owner(NamedTuple):
 def myself() -> Owner:
     """This process, by a number that is new each time."""
     pid = os.getpid()
-    return Owner(random.getrandbits(62), pid, _started(pid), space())
+    return Owner(drawn(), pid, _started(pid), space())
+
+
+def drawn() -> int:
+    """A number that nobody else draws; programs that give `random` the same seed would draw the same there."""
+    return int.from_bytes(os.urandom(8), "big") >> 2
 
 
 def space() -> str:

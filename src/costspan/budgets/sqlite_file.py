@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final
 
+from costspan.budgets import owners
 from costspan.budgets.store import StoreUnavailableError
 from costspan.ledger import private
 
@@ -128,6 +129,14 @@ class SharedFile:
         self._inode = _inode(self.path)
         self._connection = connection
         return connection
+
+    def name(self) -> str:
+        """A name that no other such file has, made when it is first asked for. The file is closed again."""
+        with self.writing() as connection:
+            connection.execute("INSERT INTO meta VALUES ('name', ?) ON CONFLICT DO NOTHING", (owners.drawn(),))
+            (name,) = connection.execute("SELECT value FROM meta WHERE name = 'name'").fetchone()
+        self.close()
+        return f"{name:x}:"
 
     def close(self) -> None:
         """Let go of the file, which is opened again when it is needed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from costspan.budgets import owners
 from costspan.budgets import sqlite_sums as sums
 from costspan.budgets import store as stores
 from costspan.budgets.sqlite_file import SharedFile
-from costspan.budgets.store import ClockBehind, Granted, Hold, Refused, ReservationError, Reserved, Spent
+from costspan.budgets.store import ClockBehind, Granted, Hold, Refused, Reserved, Spent
 
 if TYPE_CHECKING:
     import sqlite3
@@ -160,17 +161,14 @@ class SqliteStore:
     # -- what the ledger has -------------------------------------------------------------------------------
 
     def place(self, definition: str) -> tuple[int, str] | None:
-        """How far the ledger has been read for a budget: number and id of a row; None before it has been read at all."""
+        """See Books."""
         with self._file.reading() as db:
             return db.execute("SELECT n, id FROM intakes WHERE budget = ?", (definition,)).fetchone()
 
     def take_in(
         self, definition: str, after: tuple[int, str] | None, upto: tuple[int, str], rows: Iterable[tuple[str, Spent]]
     ) -> bool:
-        """Book rows of the ledger, by the ids of their calls, but for those that were booked before; an empty id is several.
-
-        False where another process has read on from `after` meanwhile: nothing was booked.
-        """
+        """See Books."""
         with self._file.writing() as db:
             if db.execute("SELECT n, id FROM intakes WHERE budget = ?", (definition,)).fetchone() != after:
                 return False
@@ -185,6 +183,10 @@ class SqliteStore:
             return True
 
     # -- the end -------------------------------------------------------------------------------------------
+
+    def looking(self) -> contextlib.AbstractContextManager[None]:
+        """A file is asked by everybody at any time."""
+        return contextlib.nullcontext()
 
     def close(self) -> None:
         """See ReservationStore."""
@@ -211,23 +213,18 @@ class SqliteStore:
 
     def _again(self, db: sqlite3.Connection, key: str, state: str, transaction: str, owner: int) -> Granted:
         if state == stores.HELD and owner != self._owner(db).n:
-            raise ReservationError(
-                f"{key!r} is reserved by another process ({sums.process(db, owner)}), and still open"
-            )
+            raise stores.held_elsewhere(key, sums.process(db, owner))
         return Granted(key, transaction, state)
 
     def _check_mine(self, db: sqlite3.Connection, key: str, done: str) -> None:
         found = db.execute("SELECT state, owner FROM reservations WHERE key = ?", (key,)).fetchone()
         if found is None:
-            raise ReservationError(f"there is no reservation {key!r} that could be {done}")
+            raise stores.not_there(key, done)
         state, owner = found
         if state != stores.HELD:
-            raise ReservationError(f"the reservation {key!r} cannot be {done}: it was {state} before")
+            raise stores.is_over(key, done, state)
         if owner != self._owner(db).n:
-            where = sums.process(db, owner)
-            raise ReservationError(
-                f"the reservation {key!r} cannot be {done} here: it belongs to another process ({where})"
-            )
+            raise stores.not_here(key, done, sums.process(db, owner))
 
     def _first_refused(self, db: sqlite3.Connection, holds: Sequence[Hold], taken: Sequence[int]) -> Refused | None:
         refused = sums.refused(db, holds, taken)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from costspan.budgets import store as stores
-from costspan.budgets.store import ClockBehind, Hold, Refused, ReservationError, Spent
+from costspan.budgets.store import ClockBehind, Hold, Refused, Spent
 
 if TYPE_CHECKING:
     import sqlite3
@@ -113,11 +113,9 @@ def come_to(db: sqlite3.Connection, key: str, budget: str, total: int) -> None:
     used, held = sum(row[2] for row in rows), sum(row[1] for row in rows)
     rest = total - used
     if rest < 0:
-        raise ReservationError(f"{key!r} cannot come to {total} in {budget}: its calls have spent {used}")
+        raise stores.below_used(key, budget, total, used)
     if rest > held:
-        raise ReservationError(
-            f"{key!r} cannot come to {total} in {budget}: it reserved {used + held}; extend it before"
-        )
+        raise stores.above_held(key, budget, total, used + held)
     for slot, amount, _ in rows:
         part = min(rest, amount)
         rest -= part

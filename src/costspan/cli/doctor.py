@@ -16,7 +16,7 @@ from typing import Final
 import click
 
 from costspan import guard
-from costspan.cli import destinations, left, notices, options, watching
+from costspan.cli import budget_store, destinations, left, notices, options, watching
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
 from costspan.cli.masking import masked
 from costspan.ledger.faults import LedgerError
@@ -79,6 +79,7 @@ def _findings(environ: Mapping[str, str], ledger: Path | None) -> Iterator[Findi
         ("hosts", lambda: hosts(ledger, set_, environ, time.time())),
         ("labels", lambda: labels(environ, time.time())),
         ("outbox", lambda: left.doctor(set_, environ, time.time())),
+        ("budgets", lambda: budget_store.doctor(set_, environ)),
         ("telemetry", lambda: destinations.telemetry(environ)),
         ("sdk", the_sdk),
         ("instance ids", lambda: destinations.instances(environ)),
@@ -106,7 +107,11 @@ def settings(found: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("settings", WRONG, mistake)
     if not found.enabled:
         yield Finding("settings", NOTE, "OTEL_COSTSPAN_ENABLED switches costspan off: nothing is counted")
-    given = [f"{setting.name}={environ[setting.name]}" for setting in SETTINGS if environ.get(setting.name)]
+    given = [
+        f"{setting.name}={budget_store.shown(environ[setting.name])}"
+        for setting in SETTINGS
+        if environ.get(setting.name)
+    ]
     yield Finding("settings", OK, ", ".join(given) if given else "all are the defaults (`costspan docs settings`)")
 
 
