@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,14 +17,17 @@ from costspan.alerting.rules import budget_rules
 from costspan.alerting.series import (
     CURRENT_DAY,
     CURRENT_MONTH,
+    CURRENT_WEEK,
     CURRENT_WEEKDAY,
     LOCAL_TIME,
     SPEND_DAY,
     SPEND_MONTH,
+    SPEND_WEEK,
     Series,
 )
 from costspan.alerting.spend import window
-from costspan.budgets.policy import Policy
+from costspan.budgets.periods import WEEK
+from costspan.budgets.policy import USD, Budget, Policy
 from costspan.facts.periods import NS_PER_S, Periods, zone
 from costspan.names import COST_USD
 from fleet import Fleet, Process, Spend, busy_fleet, moment_s
@@ -39,7 +43,8 @@ ZONES = [
 
 def recorded(time_zone: str) -> dict[str, str]:
     """The expressions of the rules by the series they record (the first where there are several)."""
-    rules = cast("Any", budget_rules(Policy((), time_zone)))["groups"][0]["rules"]
+    weekly = Budget("weekly", "week", USD, Decimal(1))  # the week is recorded where a budget is for it
+    rules = cast("Any", budget_rules(Policy((weekly,), time_zone)))["groups"][0]["rules"]
     return {rule["record"]: rule["expr"] for rule in reversed(rules) if "record" in rule}
 
 
@@ -71,7 +76,9 @@ def borders_s(time_zone: str) -> list[int]:
 def test_promql_knows_the_day_in_every_second_around_every_boundary(time_zone: str, empty: Server) -> None:
     """Second by second, the compiled calendar says the same as the program that stamps the calls."""
     rules, periods = recorded(time_zone), Periods(time_zone)
-    words = " or ".join(f"({whole(series, rules)})" for series in (CURRENT_MONTH, CURRENT_DAY, CURRENT_WEEKDAY))
+    words = " or ".join(
+        f"({whole(series, rules)})" for series in (CURRENT_MONTH, CURRENT_DAY, CURRENT_WEEK, CURRENT_WEEKDAY)
+    )
     wrong: list[tuple[int, object, object]] = []
     for border in borders_s(time_zone):
         for second in (border - 1, border):
@@ -79,7 +86,8 @@ def test_promql_knows_the_day_in_every_second_around_every_boundary(time_zone: s
                 continue
             ns = second * NS_PER_S
             told = {labels[0][1] for labels in empty.query(words, second)}
-            if told != {periods.month(ns), periods.day(ns), periods.weekday(ns)}:
+            week = WEEK.around(zone(time_zone), ns).label
+            if told != {periods.month(ns), periods.day(ns), week, periods.weekday(ns)}:
                 wrong.append((second, told, periods.day(ns)))
     assert wrong == []
 
@@ -105,7 +113,7 @@ STRETCHES = [
 
 
 @pytest.mark.parametrize(("time_zone", "start", "end"), STRETCHES, ids=[f"{row[0]}-{row[1]}" for row in STRETCHES])
-def test_prometheus_knows_the_spend_of_day_and_month_to_the_cent(
+def test_prometheus_knows_the_spend_of_day_week_and_month_to_the_cent(
     time_zone: str, start: tuple[int, ...], end: tuple[int, ...], tmp_path: Path
 ) -> None:
     """At every midnight, around it, and in between: restarts, short jobs, outages of days, late calls, repeated weekdays."""
@@ -114,7 +122,7 @@ def test_prometheus_knows_the_spend_of_day_and_month_to_the_cent(
     wrong: list[tuple[int, str, float, float]] = []
     with prometheus(tmp_path, fleet.samples()) as server:
         for second in asked_s(time_zone, start_s, end_s):
-            for series, true in zip((SPEND_DAY, SPEND_MONTH), fleet.spent(second), strict=True):
+            for series, true in zip((SPEND_DAY, SPEND_MONTH, SPEND_WEEK), fleet.spent(second), strict=True):
                 told = sum(server.query(whole(series, rules), second).values())
                 if told != pytest.approx(true, rel=1e-9, abs=1e-9):
                     wrong.append((second, series.name, told, true))
@@ -178,7 +186,7 @@ def test_a_process_of_half_a_year_is_counted_right_and_keeps_few_series(tmp_path
     with prometheus(tmp_path, fleet.samples()) as server:
         for moment in range(start_s + HOUR_S, end_s, 37 * HOUR_S):
             true = fleet.spent(moment)
-            assert (told(server, SPEND_DAY, moment), told(server, SPEND_MONTH, moment)) == true
+            assert (told(server, SPEND_DAY, moment), told(server, SPEND_MONTH, moment)) == true[:2]
 
 
 @pytest.mark.parametrize("back_h", [1, 5, 30])

@@ -214,7 +214,9 @@ def after_an_outage_a_trace_is_judged_whole(files: Files) -> None:
 
 def a_burn_stays_until_no_slower_window_sees_it(files: Files) -> None:
     """Or the slower one, which it silences, would be told as news; and not longer than its own long window."""
-    for rules in PERIOD_RULES.values():
+    ruled = {alert["labels"]["llm_budget_period"] for alert in files.alerts if alert["alert"] == BURN}
+    assert ruled >= {"day", "month"}
+    for rules in map(PERIOD_RULES.__getitem__, sorted(ruled)):
         paces = rules.paces
         for faster, slower in itertools.zip_longest(paces, paces[1:]):
             burns = [

@@ -9,7 +9,7 @@ import random
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
@@ -122,17 +122,23 @@ class Fleet:
             for call in process.calls
         ]
 
-    def spent(self, moment_s: int) -> tuple[float, float]:
-        """What was spent in the day and in the month of the moment, as far as it has been exported by then."""
+    def spent(self, moment_s: int) -> tuple[float, float, float]:
+        """What was spent in the day, month and week of the moment, as far as it has been exported by then."""
         ns = moment_s * NS_PER_S
         today, this_month = self.periods.day(ns), self.periods.month(ns)
+        date = datetime.strptime(today, "%Y%m%d").date()  # noqa: DTZ007 - the wall clock's
+        week = {f"{date - timedelta(days=ago):%Y%m%d}" for ago in range(date.isoweekday())}
         seen_s = {process.name: process.last_export_s(moment_s) for process in self.processes}
         seen = [
             (call.usd, day, month)
             for process, call, day, month in self._booked
-            if month == this_month and call.counted_s <= seen_s[process.name]
+            if (month == this_month or day in week) and call.counted_s <= seen_s[process.name]
         ]
-        return sum(usd for usd, day, _ in seen if day == today), sum(usd for usd, _, _ in seen)
+        return (
+            sum(usd for usd, day, _ in seen if day == today),
+            sum(usd for usd, _, month in seen if month == this_month),
+            sum(usd for usd, day, _ in seen if day in week),
+        )
 
 
 def moment_s(zone: str, *wall: int) -> int:

@@ -82,14 +82,34 @@ def day(local: str) -> str:
     return f'count_values("llm_period", (year({local}) * 100 + month({local})) * 100 + day_of_month({local}))'
 
 
-def weekday(local: str) -> str:
-    """PromQL: one series with the label `llm_weekday`, `1` (Monday) to `7`."""
-    return f'count_values("llm_weekday", (day_of_week({local}) + 6) % 7 + 1)'
+def week(local: str) -> str:
+    """PromQL: one series with the label `llm_period`, e.g. `2026W48`: the week belongs to the year of its Thursday (ISO 8601)."""
+    thursday = f"({local} + (3 - {_since_monday(local)}) * {_DAY_S})"
+    number = f"year({thursday}) * 100 + floor((day_of_year({thursday}) + 6) / 7)"
+    return f'label_replace(count_values("llm_period", {number}), "llm_period", "${{1}}W$2", "llm_period", "(....)(..)")'
+
+
+def weekday(local: str, days_ago: int = 0) -> str:
+    """PromQL: one series with the label `llm_weekday`, `1` (Monday) to `7`: today's, or that of an earlier day of this week.
+
+    A number below 1, which no counter carries, where that day was in another week.
+    """
+    return f'count_values("llm_weekday", {_since_monday(local)} {_signed(1 - days_ago)})'
+
+
+def _since_monday(local: str) -> str:
+    """PromQL: how many days of the week are over."""
+    return f"(day_of_week({local}) + 6) % 7"
 
 
 def month_elapsed(local: str) -> str:
     """PromQL: the part of the month that is over, 0 to 1, by the clock on the wall."""
     return f"((day_of_month({local}) - 1) * {_DAY_S} + {local} % {_DAY_S}) / (days_in_month({local}) * {_DAY_S})"
+
+
+def week_elapsed(local: str) -> str:
+    """PromQL: the part of the week that is over, 0 to 1, by the clock on the wall."""
+    return f"({_since_monday(local)} * {_DAY_S} + {local} % {_DAY_S}) / {7 * _DAY_S}"
 
 
 def day_elapsed(local: str) -> str:

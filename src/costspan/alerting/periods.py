@@ -10,12 +10,15 @@ from costspan.alerting.rule import CRITICAL, WARNING
 from costspan.alerting.series import (
     CURRENT_DAY,
     CURRENT_MONTH,
+    CURRENT_WEEK,
     LOCAL_TIME,
     PERIOD_LABEL,
     SPEND_DAY,
     SPEND_MONTH,
+    SPEND_WEEK,
     TOKENS_DAY,
     TOKENS_MONTH,
+    TOKENS_WEEK,
     WEEKDAY_LABEL,
     Series,
 )
@@ -50,6 +53,7 @@ class Pace(NamedTuple):
 class Example(NamedTuple):
     """What the rule tests write of a period, on Saturday 1970-01-03: the counters of a unit with labels that they carry,
     the label by which the counters know the period, its value then and in the period before, and the period's own label.
+    `earlier` are the values of what else is in the period: the days of the week before Saturday.
     """
 
     counters: Mapping[str, tuple[tuple[Metric, Mapping[str, str]], ...]]
@@ -57,6 +61,7 @@ class Example(NamedTuple):
     now: str
     before: str
     period: str
+    earlier: tuple[str, ...] = ()
 
 
 class PeriodRules(NamedTuple):
@@ -65,7 +70,8 @@ class PeriodRules(NamedTuple):
     `current` is the series that is 1 for the current period, `is_current` and `elapsed` are PromQL of the local time,
     `spent` has the series of each unit and its PromQL. `an_hour` turns the spend of a window into that of a whole period
     of as many hours (PromQL behind the spend). `forecast_from` is the part of a period that has to be over before its pace
-    says something about its end, and how long it has to say so.
+    says something about its end, and how long it has to say so. Panels read `is_on_panels`; the others are recorded where a
+    budget is for them.
     """
 
     name: str
@@ -77,10 +83,11 @@ class PeriodRules(NamedTuple):
     paces: tuple[Pace, ...]
     forecast_from: tuple[str, str]
     example: Example
+    is_on_panels: bool = True
 
 
 # After the Google SRE workbook, chapter "Alerting on SLOs": 2 % of a month's limit in an hour, 5 % in six hours,
-# 10 % in a day. Of a day's limit: a quarter in an hour.
+# 10 % in a day. Of a day's limit: a quarter in an hour; of a week's, a fifth in six hours.
 _MONTH: Final = PeriodRules(
     periods.MONTH.name,
     CURRENT_MONTH,
@@ -116,5 +123,20 @@ _DAY: Final = PeriodRules(
         WEEKDAY_LABEL, "6", "5", "19700103",
     ),
 )  # fmt: skip
+_WEEK: Final = PeriodRules(
+    periods.WEEK.name,
+    CURRENT_WEEK,
+    calendar.week,
+    calendar.week_elapsed,
+    {USD: (SPEND_WEEK, spend.this_week(DAY_COST_USD)), TOKENS: (TOKENS_WEEK, spend.this_week(DAY_TOKENS))},
+    " * 168",
+    (Pace("6", "6h", "30m", WARNING, "2h"),),
+    ("0.2", "1h"),
+    Example(
+        {USD: ((DAY_COST_USD, {}),), TOKENS: ((DAY_TOKENS, {prometheus_label(DIRECTION): "input"}),)},
+        WEEKDAY_LABEL, "6", "7", "1970W01", ("1", "2", "3", "4", "5"),
+    ),
+    is_on_panels=False,
+)  # fmt: skip
 #: By the name of the period, in the order in which rules are written.
-PERIOD_RULES: Final = {rules.name: rules for rules in (_MONTH, _DAY)}
+PERIOD_RULES: Final = {rules.name: rules for rules in (_MONTH, _DAY, _WEEK)}

@@ -95,7 +95,7 @@ def _counts(budget: Budget, spend: _Spend) -> bool:
     example = PERIOD_RULES[budget.period].example
     return (
         any(metric == spend.metric for metric, _ in example.counters[budget.unit])
-        and spend.labels[example.label] == example.now
+        and spend.labels[example.label] in {example.now, *example.earlier}
         and all(
             spend.labels[prometheus_label(COUNTED_DIMENSIONS[word])] in values for word, values in budget.scope.items()
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from costspan.alerting import alert_texts as texts
 from costspan.alerting import anomaly, calendar, literals, spend
 from costspan.alerting.alert_texts import each_label, number, told
-from costspan.alerting.periods import PERIOD_RULES, Pace
+from costspan.alerting.periods import PERIOD_RULES, Pace, PeriodRules
 from costspan.alerting.rule import BUDGET_COMPONENT, CRITICAL, INFO, WARNING, Alert, group, recording
 from costspan.alerting.series import (
     BUDGET_BURN,
@@ -65,26 +65,31 @@ _HOURS: Final = {"5m": "1 / 12", "30m": "0.5", "1h": "1", "2h": "2", "6h": "6", 
 def budget_rules(policy: Policy) -> Content:
     """The rule file of the budgets."""
     units = sorted({USD, *(budget.unit for budget in policy.budgets)})
-    budgets = [*_calendar(policy.time_zone), *_spend(units), *_recorded(policy, units), *_alerts(policy)]
+    asked = [
+        each
+        for each in PERIOD_RULES.values()
+        if each.is_on_panels or each.name in {budget.period for budget in policy.budgets}
+    ]
+    budgets = [*_calendar(policy.time_zone, asked), *_spend(units, asked), *_recorded(policy, units), *_alerts(policy)]
     rates = [*_windows(units), *_burn(policy), *anomaly.recorded()]
     rates += [alert.rule(policy) for alert in (*_burn_alerts(policy), anomaly.alert(policy.anomaly))]
     return {"groups": [group(GROUPS[0], budgets), group(GROUPS[1], rates)]}
 
 
-def _calendar(time_zone: str) -> Iterator[Content]:
+def _calendar(time_zone: str, asked: list[PeriodRules]) -> Iterator[Content]:
     local = LOCAL_TIME.name
     yield recording(LOCAL_TIME, calendar.local_time(time_zone))
-    for rules in PERIOD_RULES.values():
+    for rules in asked:
         yield recording(rules.current, rules.is_current(local))
     yield recording(CURRENT_WEEKDAY, calendar.weekday(local))
-    for rules in PERIOD_RULES.values():
+    for rules in asked:
         elapsed = f"{rules.current.name} * on () group_left () ({rules.elapsed(local)})"
         yield recording(ELAPSED, elapsed, {EVERY_LABEL: rules.name})
 
 
-def _spend(units: list[str]) -> Iterator[Content]:
+def _spend(units: list[str], asked: list[PeriodRules]) -> Iterator[Content]:
     for unit in (USD, TOKENS):
-        for rules in PERIOD_RULES.values() if unit in units else ():
+        for rules in asked if unit in units else ():
             yield recording(*rules.spent[unit])
 
 

@@ -13,7 +13,7 @@ PERIOD_LABEL: Final = prometheus_label(PERIOD)
 WEEKDAY_LABEL: Final = prometheus_label(WEEKDAY)
 #: The labels by which spend is kept apart, in the order in which rules write them.
 DIMENSION_LABELS: Final = tuple(prometheus_label(attribute) for attribute in COUNTED_DIMENSIONS.values())
-#: `day` or `month`: how long the period of a budget is.
+#: `day`, `week` or `month`: how long the period of a budget is.
 EVERY_LABEL: Final = "llm_budget_period"
 #: The length of a window of time that moves with the clock, e.g. `1h`.
 WINDOW_LABEL: Final = "llm_window"
@@ -37,15 +37,18 @@ _LIMIT: Final = (BUDGET_LABEL, EVERY_LABEL, OWNER_LABEL)
 
 LOCAL_TIME: Final = Series("llm:local_time:seconds", "What the clock in the budget time zone shows, as seconds.")
 CURRENT_MONTH: Final = Series("llm:period:month", "1 for the current month.", (PERIOD_LABEL,))
+CURRENT_WEEK: Final = Series("llm:period:week", "1 for the current week (ISO 8601), e.g. `2026W48`.", (PERIOD_LABEL,))
 CURRENT_DAY: Final = Series("llm:period:day", "1 for the current day.", (PERIOD_LABEL,))
 CURRENT_WEEKDAY: Final = Series("llm:period:weekday", "1 for the current weekday.", (WEEKDAY_LABEL,))
 ELAPSED: Final = Series(
-    "llm:period_elapsed:ratio", "The part of the day or month that is over.", (EVERY_LABEL, PERIOD_LABEL)
+    "llm:period_elapsed:ratio", "The part of the day, week or month that is over.", (EVERY_LABEL, PERIOD_LABEL)
 )
 
 SPEND_MONTH: Final = Series("llm:spend_usd:month", "Spend of the current month.", (*_SPEND, PERIOD_LABEL))
+SPEND_WEEK: Final = Series("llm:spend_usd:week", "Spend of the current week.", (*_SPEND, PERIOD_LABEL))
 SPEND_DAY: Final = Series("llm:spend_usd:day", "Spend of the current day.", (*_SPEND, PERIOD_LABEL))
 TOKENS_MONTH: Final = Series("llm:tokens:month", "Input and output tokens of the month.", (*_SPEND, PERIOD_LABEL))
+TOKENS_WEEK: Final = Series("llm:tokens:week", "Input and output tokens of the week.", (*_SPEND, PERIOD_LABEL))
 TOKENS_DAY: Final = Series("llm:tokens:day", "Input and output tokens of the current day.", (*_SPEND, PERIOD_LABEL))
 SPEND_WINDOW: Final = Series("llm:spend_usd:window", "Spend of a window of time up to now.", (*_SPEND, WINDOW_LABEL))
 TOKENS_WINDOW: Final = Series("llm:tokens:window", "Tokens of a window of time up to now.", (*_SPEND, WINDOW_LABEL))
@@ -80,8 +83,8 @@ USUAL_SPEND: Final = Series(
 )
 
 RECORDED: Final = (
-    LOCAL_TIME, CURRENT_MONTH, CURRENT_DAY, CURRENT_WEEKDAY, ELAPSED,
-    SPEND_MONTH, SPEND_DAY, TOKENS_MONTH, TOKENS_DAY, SPEND_WINDOW, TOKENS_WINDOW,
+    LOCAL_TIME, CURRENT_MONTH, CURRENT_DAY, CURRENT_WEEK, CURRENT_WEEKDAY, ELAPSED,
+    SPEND_MONTH, SPEND_DAY, SPEND_WEEK, TOKENS_MONTH, TOKENS_DAY, TOKENS_WEEK, SPEND_WINDOW, TOKENS_WINDOW,
     BUDGET_SPEND_USD, BUDGET_SPEND_TOKENS, BUDGET_LIMIT_USD, BUDGET_LIMIT_TOKENS, BUDGET_THRESHOLD,
     BUDGET_USED, BUDGET_CROSSED, BUDGET_PROJECTED, BUDGET_BURN, USUAL_SPEND,
 )  # fmt: skip

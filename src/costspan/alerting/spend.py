@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from costspan.alerting import calendar
 from costspan.alerting.literals import quoted
 from costspan.alerting.series import (
     CURRENT_DAY,
     CURRENT_MONTH,
+    CURRENT_WEEK,
     CURRENT_WEEKDAY,
     DIMENSION_LABELS,
+    LOCAL_TIME,
     PERIOD_LABEL,
     WEEKDAY_LABEL,
 )
@@ -30,7 +33,8 @@ _DIRECTION: Final = prometheus_label(DIRECTION)
 _MONTH: Final = "32d"
 # A day is at most 26 hours long (Antarctica/Troll). A process tells a day for the three days after it, so that what it
 # said of this weekday in the last 27 hours is of today, and not of the same weekday of last week.
-_TODAY: Final = "27h"
+_TODAY_H: Final = 27
+_TODAY: Final = f"{_TODAY_H}h"
 # How long a gap in the telemetry may be before a process that was silent is taken for a new one.
 _LONGEST_GAP: Final = "1d"
 
@@ -88,6 +92,22 @@ def today(metric: Metric) -> str:
     reached = f"max_over_time({metric.prometheus}[{_TODAY}])"
     spent = total(f"{reached}\nand on ({WEEKDAY_LABEL}) {CURRENT_WEEKDAY.name}\nor {reached} * 0")
     return f"{spent}\n* on () group_left ({PERIOD_LABEL}) {CURRENT_DAY.name}"
+
+
+def this_week(metric: Metric) -> str:
+    """PromQL: the spend of the current week, labelled with it: that of each of its days so far.
+
+    A day of this week is asked for as far back as today is, and as many days further: what is so old of the same weekday
+    was said before that day began, of a day that was last told three days after it.
+    """
+    days = [
+        f"max_over_time({metric.prometheus}[{_TODAY_H + 24 * ago}h])\n"
+        f"and on ({WEEKDAY_LABEL}) {calendar.weekday(LOCAL_TIME.name, ago)}"
+        for ago in range(7)
+    ]
+    nothing = f"max_over_time({metric.prometheus}[{_TODAY}]) * 0"
+    spent = total("\nor\n".join([*(f"(\n{indented(day)}\n)" for day in days), nothing]))
+    return f"{spent}\n* on () group_left ({PERIOD_LABEL}) {CURRENT_WEEK.name}"
 
 
 def window(metric: Metric, length: str) -> str:
