@@ -78,7 +78,7 @@ def _points_refused() -> Alert:
     reason = prometheus_label(REFUSED_REASON)
     named = f"count by (job, {reason}) (max_over_time({POINTS_REFUSED.prometheus}[10m]))"
     sender = f"{JOB} sends points that cannot be counted ({{{{ $labels.{reason} }}}}): its spend is not seen in full"
-    unnamed = f"{_WHERE} takes points of LLM calls away: somebody sends what cannot be counted"
+    unnamed = f"{_WHERE} drops LLM cost points: a program exports delta, stale or invalid values"
     why = (
         f"{{{{ $value }}}} processes of {JOB} in the last 10 minutes. delta: unset OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE "
         "there; time: its clock is more than 45 days behind; value, kind: it is broken, or not costspan."

@@ -37,9 +37,9 @@ class _Commands(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as mistake:
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            if near:
-                mistake.message += f" Did you mean {near[0]}?"
-            raise
+            if not near:
+                raise
+            raise click.UsageError(f"{mistake.message} Did you mean {near[0]}?", ctx) from mistake
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from costspan.cli import options
+from costspan.cli import options, renewing
 from costspan.facts.call import Answer
 from costspan.facts.money import Cost
 from costspan.facts.usage import UNITS, Usage
@@ -22,12 +22,23 @@ from costspan.report import Page, bill
 from costspan.report.amounts import number
 from costspan.report.bill import is_meant
 from costspan.report.table import Column, Table
-from costspan.settings import Settings
+from costspan.settings import OTEL_COSTSPAN_PRICES, Settings
 
 
-@click.group()
-def prices() -> None:
-    """The price table: show it, explain a price, check your own prices."""
+@click.group(invoke_without_command=True)
+@click.pass_context
+def prices(ctx: click.Context) -> None:
+    """The price table: how old it is, its rates, the price of a call, your own prices.
+
+    Without a command: the version of the table in force, its age, and how to renew it.
+    """
+    if ctx.invoked_subcommand is None:
+        own = os.environ.get(OTEL_COSTSPAN_PRICES)
+        click.echo(renewing.age(options.load_prices(Path(own) if own else None), time.time()))
+        click.echo("Renew it: pip install --upgrade costspan. A table of your choice: `costspan prices update --help`.")
+
+
+prices.add_command(renewing.update)
 
 
 @prices.command()

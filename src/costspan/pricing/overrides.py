@@ -26,6 +26,7 @@ from typing import Any, Final
 
 from costspan.facts.money import PICO_PER_USD
 from costspan.facts.usage import CACHE_READ, PIECES, UNITS
+from costspan.pricing import renewed
 from costspan.pricing.catalog import EVER, Catalog, Rates
 from costspan.pricing.lookup import table_name
 from costspan.pricing.plan import CACHED_OF, INSIDE, REQUESTS, TOKENS
@@ -64,12 +65,12 @@ def read_overrides(path: Path, catalog: Catalog | None = None) -> Overrides:
         raise OverrideError([_syntax_mistake(path, fault)]) from None
     except RecursionError:
         raise OverrideError([f"{path.name}:1: is nested too deeply: a YAML mapping is expected"]) from None
-    reading = _Reading(path.name, catalog or Catalog.bundled())
+    reading = _Reading(path, catalog or Catalog.bundled())
     rules = reading.file(root)
     if reading.mistakes:
         begin = len(f"{path.name}:")
         raise OverrideError(sorted(reading.mistakes, key=lambda mistake: int(mistake[begin:].split(":")[0])))
-    return Overrides(tuple(rules), hashlib.sha256(text.encode()).hexdigest()[:8])
+    return Overrides(tuple(rules), hashlib.sha256(text.encode()).hexdigest()[:8], reading.table)
 
 
 def _syntax_mistake(path: Path, fault: Any) -> str:
@@ -81,9 +82,11 @@ def _syntax_mistake(path: Path, fault: Any) -> str:
 class _Reading:
     """One pass over the nodes of a file: it keeps the mistakes and goes on."""
 
-    def __init__(self, name: str, catalog: Catalog) -> None:
-        self.name = name
+    def __init__(self, path: Path, catalog: Catalog) -> None:
+        self.name = path.name
+        self.folder = path.parent
         self.catalog = catalog
+        self.table: Catalog | None = None
         self.mistakes: list[str] = []
 
     def wrong(self, node: Any, what: str, expected: str) -> None:
@@ -91,9 +94,13 @@ class _Reading:
         self.mistakes.append(f"{self.name}:{line}: {what}: {expected}")
 
     def file(self, root: Any) -> list[Rule]:
-        top = self.mapping(root, ("prices",), "the file")
+        top = self.mapping(root, ("prices", "table"), "the file")
         if top is None:
             return []
+        if "table" in top:
+            self.chosen_table(top["table"])
+            if "prices" not in top:
+                return []
         if "prices" not in top:
             self.wrong(root, 'there is no "prices"', 'expected "prices:" and a list of rules under it')
             return []
@@ -103,6 +110,17 @@ class _Reading:
         rules = [rule for node in top["prices"].value if (rule := self.rule(node))]
         self.overlaps(rules)
         return rules
+
+    def chosen_table(self, node: Any) -> None:
+        """Another table than the bundled one: rules name its models."""
+        entries = self.mapping(node, ("file", "sha256"), "the table")
+        if entries is None:
+            return
+        try:
+            file, sha256 = renewed.pin_of(entries)
+            self.table = self.catalog = renewed.read(self.folder / file, sha256)
+        except renewed.TableError as fault:
+            self.wrong(node, "the table cannot be used", str(fault))
 
     def overlaps(self, rules: list[Rule]) -> None:
         for index, later in enumerate(rules):

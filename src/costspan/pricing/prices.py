@@ -59,7 +59,7 @@ class Prices:
 
     @classmethod
     def load(cls, overrides: Path | None = None) -> Prices:
-        """The bundled table, under the user's own prices if a file of them is given.
+        """The bundled table, or the one that the user's own prices choose, under those prices if a file of them is given.
 
         Raises OverrideError, with every mistake, where that file cannot be used.
         """
@@ -68,7 +68,8 @@ class Prices:
             return cls(catalog)
         from costspan.pricing.overrides import read_overrides  # most programs have no prices of their own
 
-        return cls(catalog, read_overrides(overrides, catalog))
+        read = read_overrides(overrides, catalog)
+        return cls(read.table or catalog, read)
 
     def price(self, provider: str, host: str | None, request_model: str | None, answer: Answer, at_s: float) -> Price:
         """What an answer cost that was asked for at `at_s` (seconds since the epoch)."""

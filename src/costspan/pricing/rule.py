@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Final, NamedTuple, TypeAlias
 
-from costspan.pricing.catalog import EVER, Rates
+from costspan.pricing.catalog import EVER, Catalog, Rates
 from costspan.pricing.lookup import TABLE_NAMES, host_of
 
 #: Provider, host (with its port, unless that is the usual one), model asked for, model of the answer, tier, geo, speed, processing.
@@ -66,10 +66,11 @@ class Rule(NamedTuple):
 
 
 class Overrides(NamedTuple):
-    """The rules of a file, in its order, and a digest of its text."""
+    """The rules of a file, in its order, a digest of its text, and the table that it chooses, if it does."""
 
     rules: tuple[Rule, ...] = ()
     digest: str = ""
+    table: Catalog | None = None
 
 
 class OverrideError(ValueError):
