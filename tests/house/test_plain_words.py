@@ -21,7 +21,7 @@ PAGES: Final = sorted(
 SPOKEN: Final = [*PAGES, *sorted((ROOT / "src").rglob("*.py")), *sorted((ROOT / "src").rglob("*.html"))]
 #: Riddles that stood on our pages, or might have. A term that a reader can search for says the same.
 ODD: Final = re.compile(
-    r"what (?:a|the|this|their) series ha(?:s|ve) reached|stays? unsaid|stands? in the figures|of long life|tells? no more|knocks? at|takes? points (?:of LLM calls )?away|sends? what cannot be counted"
+    r"what (?:a|the|this|their|every|each) series ha(?:s|ve) reached|stays? unsaid|stands? in the figures|of long life|tells? no more|knocks? at|takes? points (?:of LLM calls )?away|sends? what cannot be counted"
     r"|the dearest first|is no ledger of|counted as such|shows? each as such",
     re.IGNORECASE,
 )

@@ -329,6 +329,7 @@ SECRETS: dict[str, str] = {
     "OTEL_COSTSPAN_HOSTS": "https://me:hunter2-hosts@llm.example=openai",
     "OTEL_COSTSPAN_PRICES": "s3://akid:hunter2-prices@bucket/prices.yaml",
     "OTEL_COSTSPAN_TIME_ZONE": "sk-proj-4Fh1secret",  # pasted into the wrong variable
+    "OTEL_COSTSPAN_BUDGET_STORE": "redis://bob:hunter2-store@127.0.0.1:9/0",
     "OTEL_CONFIG_FILE": "",
 }
 

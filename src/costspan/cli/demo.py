@@ -114,7 +114,7 @@ def _report(path: Path, served: dict[str, Any]) -> None:
 def _next_steps(path: Path) -> list[str]:
     us, where = _us(), f"--ledger {_short(path)}"
     steps = (
-        (f"{us} usage {where} --by session", "the dearest sessions"),
+        (f"{us} usage {where} --by session", "the most expensive sessions"),
         (f"{us} explain {where} --last", "one price, step by step"),
         (f"{us} run {_python(us)} your_agent.py", "the same for a program of yours"),
         (f"{us} usage", "and what that cost"),

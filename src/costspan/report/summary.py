@@ -13,7 +13,7 @@ from costspan.report.usage import NO_RECORDS, OK, Question, ask
 
 GROUPS: Final = ("model", TASK_TYPE, SOURCE)
 NEXT_STEPS: Final = (
-    "costspan usage --by session            the dearest sessions",
+    "costspan usage --by session            the most expensive sessions",
     "costspan usage --by day --json         the same for a program",
     "costspan doctor                        what is watched, and where the figures go",
 )
