@@ -2,17 +2,19 @@
 
 Eight processes make 10,000 calls against one limit, of which about half fit: as fast as they can, and with a pause as real
 calls have it. Prints how much of the limit was used, and how long the questions took.
+
+`--store URL` asks a server of a fleet instead of a file, e.g. an empty `redis://127.0.0.1:6379/0`; it is not emptied.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Final
 
-from costspan.budgets.sqlite_store import SqliteStore
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
 from costspan.ledger.store import Store
@@ -29,23 +31,37 @@ _PARTS: Final = {"median": 0.5, "90 %": 0.9, "99 %": 0.99, "longest": 1.0}
 
 def main() -> None:
     """Print all figures."""
+    parser = argparse.ArgumentParser(description="What it takes to ask a hard budget.")
+    parser.add_argument("--store", metavar="URL", help="a server of a fleet instead of a file")
+    url: str | None = parser.parse_args().store
+    if url is not None:
+        _print_crowd(url, 0.0)
+        return
     with tempfile.TemporaryDirectory() as folder:
         for number, pause_s in enumerate((0.0, 0.005)):
             _print_crowd(Path(folder) / str(number), pause_s)
         _print_batch(Path(folder) / "ledger.db")
 
 
-def _print_crowd(path: Path, pause_s: float) -> None:
+def _print_crowd(where: Path | str, pause_s: float) -> None:
     each = _CALLS // _PROCESSES
     begun_s = time.monotonic()
+    store = crowd.store_at(where)
+    before, _ = store.standing(crowd.BUDGET, 0)
+    limit = before + _LIMIT
     processes = [
-        crowd.started(path, seed, calls=each, limit=_LIMIT, bound=_BOUND, pause_s=pause_s) for seed in range(_PROCESSES)
+        crowd.started(where, seed, calls=each, limit=limit, bound=_BOUND, pause_s=pause_s) for seed in range(_PROCESSES)
     ]
     told = [crowd.told(process) for process in processes]
     took_s = time.monotonic() - begun_s
-    spent, reserved = SqliteStore(path).standing(crowd.BUDGET, 0)
+    spent, reserved = store.standing(crowd.BUDGET, 0)
+    spent -= before
     assert spent == sum(one.spent for one in told)
+    asking_s = max(one.ended_s for one in told) - min(one.begun_s for one in told)
     print(f"{_PROCESSES} processes, {_CALLS} calls, a pause of {pause_s * 1e3:g} ms, {took_s:.1f} s:")
+    print(
+        f"  {_CALLS / asking_s:,.0f} admissions a second, in {asking_s:.1f} s from the first question to the last answer"
+    )
     print(f"  used {spent / _LIMIT:.2%} of the limit, overshoot {max(0, spent - _LIMIT)}, left reserved {reserved}")
     print(f"  granted {sum(one.granted for one in told)}, refused {sum(one.refused for one in told)}")
     for name, figures in (

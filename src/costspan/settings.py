@@ -135,7 +135,7 @@ SETTINGS: Final = (
     Setting(OTEL_COSTSPAN_OUTBOX, _ledger, "auto", "Where calls that leave by OTLP are kept until they are delivered: the path of a directory, `on` (the default one), `off`, or `auto`: on, unless the ledger is `off`."),
     Setting(OTEL_COSTSPAN_PRICES, _path, "", "A YAML file with your own prices (`costspan docs pricing`)."),
     Setting(OTEL_COSTSPAN_BUDGETS, _path, "", "A budgets.yaml that is obeyed: thresholds are told, hard budgets refuse calls (`costspan docs enforcement`)."),
-    Setting(OTEL_COSTSPAN_BUDGET_STORE, str, "", "The server at which a fleet keeps its budgets, as `redis://host:6379/0` or `rediss://...` (`costspan docs enforcement`); without it, a file beside the ledger."),
+    Setting(OTEL_COSTSPAN_BUDGET_STORE, str, "", "The server at which a fleet keeps its budgets, as `redis://host:6379/0`, `rediss://...` or `postgresql://user@host/database` (`costspan docs enforcement`); without it, a file beside the ledger."),
     Setting(
         OTEL_COSTSPAN_ASK_USAGE, _one_of("known", "always", "never"), "known",
         "Whether a chat stream is asked for its usage where the caller did not: on hosts known to need it (on this machine, "

@@ -22,7 +22,7 @@ from costspan.budgets import store as stores
 from costspan.budgets.sqlite_file import SharedFile
 from costspan.budgets.sqlite_store import SqliteStore
 from costspan.budgets.store import Granted, Hold, Refused, ReservationError, Spent, StoreUnavailableError
-from store_servers import SERVERS, Server, running
+from store_servers import SERVERS, PostgresHere, Server, running
 from worlds import NS_PER_S, FileWorld, Process, ServerWorld, World
 
 _PERIOD_NS = 3_600 * NS_PER_S
@@ -268,11 +268,28 @@ def test_whatever_is_asked_no_limit_is_passed(server: Server | None) -> None:
         def world() -> World:
             return FileWorld(Path(folder) / f"{next(number)}") if server is None else ServerWorld(server)
 
+        examples = 6 if isinstance(server, PostgresHere) else 20  # a commit takes its time
         machine: Any = functools.partial(Reservations, world)
-        run_state_machine_as_test(machine, settings=settings(max_examples=40, stateful_step_count=30))
+        run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=30))
 
 
 _HOLD = Hold("a", 0, 0, 100, 40)
+
+
+def test_amounts_are_exact_at_any_size(world: World, store: Process) -> None:
+    """Floating-point numbers take 100,000,000.000000001 USD in nano-USD, and one more or less, for the same."""
+    limit = 10**17 + 1
+    whole = Hold("a", 0, 0, limit, limit)
+    assert isinstance(store.reserve("more", [whole._replace(amount=limit + 1)], world.now_ns()), Refused)
+    assert isinstance(store.reserve("all", [whole], world.now_ns()), Granted)
+    assert isinstance(store.reserve("one", [whole._replace(amount=1)], world.now_ns()), Refused)
+    with pytest.raises(ReservationError, match=f"come to {limit + 1} in a: it reserved {limit};"):
+        store.commit("all", {"a": limit + 1})
+    store.commit("all", {"a": limit - 1})
+    assert store.standing("a", 0) == (limit - 1, 0)
+    refused = store.reserve("two", [whole._replace(amount=2)], world.now_ns())
+    assert isinstance(refused, Refused)
+    assert (refused.spent, refused.would_fit) == (limit - 1, 1)
 
 
 def test_a_clock_that_steps_back_opens_no_second_budget(world: World, store: Process) -> None:

@@ -68,7 +68,7 @@ def test_agents_read_what_people_read() -> None:
 
 MODULES: Final = {"yaml": "pyyaml", "opentelemetry": "opentelemetry-api", "packaging": "opentelemetry-instrumentation"}
 #: Rooms that need an extra, and which.
-EXTRAS: Final = {"serve": ("serve", "parquet"), "budgets": ("redis",)}
+EXTRAS: Final = {"serve": ("serve", "parquet"), "budgets": ("redis", "postgresql")}
 
 
 def foreign(room: str) -> set[str]:

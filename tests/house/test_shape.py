@@ -167,6 +167,7 @@ def test_nothing_is_imported_that_is_not_declared() -> None:
         "uvicorn",
         "jinja2",
         "redis",
+        "psycopg",
     }
     assert found <= sys.stdlib_module_names | declared
 

@@ -22,13 +22,15 @@ _IN_FLIGHT = 4
 
 @dataclass
 class Told:
-    """What one process did: calls granted, what they spent, how many were refused, microseconds of each question."""
+    """What one process did: calls granted, what they spent, how many were refused, microseconds of each question, and when."""
 
     granted: int
     spent: int
     refused: int
     reserve_us: list[int]
     settle_us: list[int]
+    begun_s: float
+    ended_s: float
 
 
 def store_at(where: Path | str) -> SharedStore:
@@ -88,7 +90,7 @@ def main() -> None:
 
 def _calls(store: SharedStore, seed: str, calls: str, limit: str, bound: str, pause_s: str) -> Told:
     luck = random.Random(int(seed))  # noqa: S311
-    done = Told(0, 0, 0, [], [])
+    done = Told(0, 0, 0, [], [], time.monotonic(), 0.0)
     hold = Hold(BUDGET, 0, 0, int(limit), int(bound))
     under_way: list[str] = []
     store.keep_alive()
@@ -106,6 +108,7 @@ def _calls(store: SharedStore, seed: str, calls: str, limit: str, bound: str, pa
             _settle(store, under_way.pop(0), luck.randint(1, int(bound)), done)
     while under_way:
         _settle(store, under_way.pop(0), luck.randint(1, int(bound)), done)
+    done.ended_s = time.monotonic()
     return done
 
 

@@ -7,12 +7,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+import psycopg
 import pytest
 import redis
 
@@ -49,7 +51,7 @@ class RedisHere:
         self.folder = folder
         self._options = options
         self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = self.address = f"redis://127.0.0.1:{self.port}/0"
         self.start()
 
     def start(self) -> None:
@@ -90,6 +92,8 @@ class RedisHere:
         self.process.kill()
         self.process.wait()
 
+    end = kill
+
     def pause(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
 
@@ -97,8 +101,96 @@ class RedisHere:
         self.process.send_signal(signal.SIGCONT)
 
 
-Server = RedisHere
-SERVERS = {"redis": RedisHere}
+class PostgresHere:
+    """Debian's PostgreSQL. Root may not run it: it runs as its own user, in a folder of its own."""
+
+    library, extra = "psycopg", "postgresql"
+    module = "costspan.budgets.postgresql_server"
+
+    def __init__(self, folder: Path) -> None:
+        del folder  # other users cannot get there
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+        if not found:
+            missing("PostgreSQL is missing (apt-get install postgresql)")
+        self._programs = found[-1].parent
+        self._user: Any = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+        self._kept = tempfile.TemporaryDirectory(prefix="costspan-postgres-")
+        self.folder = Path(self._kept.name)
+        if self._user:
+            shutil.chown(self.folder, "postgres", "postgres")
+        words = [self._programs / "initdb", "-D", self.folder / "data", "-U", "me", "--auth=scram-sha-256", "--no-sync"]
+        password = self.folder / "password"
+        password.write_text("secret")
+        password.chmod(0o644)
+        subprocess.run(
+            [*words, f"--pwfile={password}"], check=True, stdout=subprocess.DEVNULL, cwd=self.folder, **self._user
+        )
+        self.port = free_port()
+        self.address = f"postgresql://127.0.0.1:{self.port}/postgres"
+        self.url = self.address.replace("//", "//me:secret@")
+        self.start()
+
+    def start(self) -> None:
+        words = ["-D", "data", "-p", str(self.port), "-h", "127.0.0.1", "-k", "", "-F", "-c", "shared_buffers=16MB"]
+        self.process = subprocess.Popen(
+            [self._programs / "postgres", *words], stderr=subprocess.DEVNULL, cwd=self.folder, **self._user
+        )
+        until(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self._ask("SELECT 1"))
+        except psycopg.OperationalError:  # not yet, or it reads its log
+            return False
+
+    def _ask(self, question: Any) -> list[Any]:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(question)
+            return cursor.fetchall() if cursor.description else []
+
+    def forget_all(self) -> None:
+        if self._ask("SELECT 1 FROM pg_namespace WHERE nspname = 'costspan_budgets'"):
+            names = [
+                row[0] for row in self._ask("SELECT tablename FROM pg_tables WHERE schemaname = 'costspan_budgets'")
+            ]
+            tables = ", ".join(f"costspan_budgets.{name}" for name in names if name != "meta")
+            self._ask(f"TRUNCATE {tables}; UPDATE costspan_budgets.meta SET clock_us = 0, quiet_us = 0")  # noqa: S608
+
+    def budgets(self) -> list[str]:
+        """The keys of budgets that something was booked for."""
+        return sorted(row[0] for row in self._ask("SELECT DISTINCT budget FROM costspan_budgets.sums"))
+
+    def marks(self) -> list[str]:
+        """Operations whose answers are not known to have come."""
+        return sorted(row[0] for row in self._ask("SELECT mark FROM costspan_budgets.done"))
+
+    def _all(self) -> list[int]:
+        """The first process and those of its connections, which lead groups of their own."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [self.process.pid, *map(int, children.read_text().split())]
+
+    def kill(self) -> None:
+        self.pause()
+        for pid in reversed(self._all()):
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def end(self) -> None:
+        self.kill()
+        self._kept.cleanup()
+
+    def pause(self) -> None:
+        os.kill(self.process.pid, signal.SIGSTOP)  # before its children are counted
+        for pid in self._all():
+            os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        for pid in self._all():
+            os.kill(pid, signal.SIGCONT)
+
+
+Server = RedisHere | PostgresHere
+SERVERS: dict[str, Callable[[Path], Server]] = {"redis": RedisHere, "postgresql": PostgresHere}
 
 
 @contextmanager
@@ -109,4 +201,4 @@ def running(name: str, folder: Path) -> Generator[Server]:
         yield server
     finally:
         server.go_on()
-        server.kill()
+        server.end()

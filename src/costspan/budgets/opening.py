@@ -15,6 +15,7 @@ from costspan.budgets.server_store import ServerStore
 _SERVERS: Final = {
     "redis": ("costspan.budgets.redis_server", "RedisServer", "redis"),
     "rediss": ("costspan.budgets.redis_server", "RedisServer", "redis"),
+    "postgresql": ("costspan.budgets.postgresql_server", "PostgresServer", "postgresql"),
 }
 
 
@@ -26,7 +27,7 @@ def server_at(url: str) -> Server:
         made: Callable[[Address], Server] = getattr(importlib.import_module(module), name)
     except ImportError as fault:
         raise UnusableError(
-            f"is {address.shown}, which takes a package ({fault}): pip install 'costspan[{extra}]'"
+            f"is {address.shown}, which takes a package ({' '.join(str(fault).split())}): pip install 'costspan[{extra}]'"
         ) from fault
     return made(address)
 
