@@ -60,8 +60,9 @@ def in_full(client: Client) -> str:
 def endpoints(known: Iterable[Endpoint]) -> str:
     """What is counted, by its path."""
     rows = [
-        (code(endpoint.path.replace("{}", "<id>")), endpoint.operation, remarks(endpoint.asks_usage, endpoint.fetches))
+        (code(endpoint.path.replace("{}", "<id>")), endpoint.operation, remarks(endpoint))
         for endpoint in known
+        if endpoint.names is None or endpoint.items is not None  # else it only tells of a job
     ]
     return table(("path ends in", "operation", "remarks"), rows)
 
@@ -82,11 +83,13 @@ def sellers() -> str:
     return table(("provider", "host, beginning of the path", "remarks"), shown)
 
 
-def remarks(asks_usage: bool, fetches: bool) -> str:  # noqa: FBT001  # two marks of an endpoint
+def remarks(endpoint: Endpoint) -> str:
     """What is special about an endpoint."""
-    if fetches:
+    if endpoint.fetches:
         return "booked only if the answer was made in the background"
-    return "a stream is asked for its usage" if asks_usage else ""
+    if endpoint.each:
+        return "each answer that is fetched is a call, once"
+    return "a stream is asked for its usage" if endpoint.asks_usage else ""
 
 
 def shown(page: str) -> str:

@@ -20,7 +20,7 @@ from answers import (
 from caller import KINDS, Caller
 from comparing import ANTHROPIC_USAGE, OPENAI_USAGE, compared, usage_of
 from costspan import attribution, names
-from costspan.facts.call import ABANDONED, OK, Call
+from costspan.facts.call import ABANDONED, ERROR, OK, Call
 from costspan.facts.money import Cost
 from provider import Provider
 from watching import Watched
@@ -57,7 +57,7 @@ def test_a_stored_response_is_not_booked_again(provider: Provider, mode: str) ->
 
 @_MODES
 def test_each_result_of_a_batch_is_a_call(provider: Provider, mode: str) -> None:
-    """At the price of a batch; a failed one costs nothing; read again, nothing is booked again."""
+    """At the price of a batch; a failed one is an error that costs nothing; read again, nothing is booked again."""
     seen: list[list[Any]] = []
     calls: list[Call] = []
     for is_watched in (False, True):
@@ -68,9 +68,11 @@ def test_each_result_of_a_batch_is_a_call(provider: Provider, mode: str) -> None
                 calls = list(watched.calls())
     assert seen[0] == seen[1] == seen[2]
     assert len(seen[0]) == 3
-    assert [call.answer.id for call in calls] == ["msg_a", "msg_c"]
+    assert [call.answer.id for call in calls] == ["msg_a", "batch_1/b", "msg_c"]
+    failed = calls.pop(1)
     assert all(call.usage is not None and call.usage.counts == ANTHROPIC_USAGE for call in calls)
-    assert all(call.answer.processing == "batch" for call in calls)
+    assert all((call.answer.processing, call.operation) == ("batch", "chat") for call in calls)
+    assert (failed.outcome, failed.error_type, failed.usage, failed.price) == (ERROR, "x", None, None)
 
 
 @_MODES
@@ -87,14 +89,14 @@ def test_a_result_of_a_batch_belongs_to_who_reads_it(
         events = watched.events()
         spent = watched.total(names.INPUT_TOKENS, llm__team="search", llm__task_type="night")
         spans = watched.spans()
-    assert [call.answer.id for call in calls] == ["msg_a", "msg_c"]
+    assert [call.answer.id for call in calls] == ["msg_a", "batch_1/b", "msg_c"]
     assert spent == 2 * ANTHROPIC_USAGE["input"]
     assert {call.attribution.session for call in calls} == {"s-1"}
     assert {(call.host, call.port) for call in calls} == {("127.0.0.1", provider.port)}
     trace_id = job.get_span_context().trace_id
     assert {call.trace_id for call in calls} == {event.trace_id for event in events} == {trace_id}
     own = [span for span in spans if span.name.startswith("chat")]
-    assert [span.attributes["session.id"] for span in own if span.attributes] == ["s-1", "s-1"]
+    assert [span.attributes["session.id"] for span in own if span.attributes] == ["s-1"] * 3
 
 
 # --- other endpoints, other clients -----------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -482,3 +484,58 @@ def test_a_body_that_is_none_is_read_as_nothing(body: str) -> None:
         assert answer is None or answer.usage is None
     google_body.shown(message)
     google_body.prompt({"contents": [1, {"parts": 3}], "systemInstruction": "x"})
+
+
+@_MODES
+def test_the_results_of_a_batch_are_calls(provider: Provider, mode: str, tmp_path: Path) -> None:
+    """Whether they come with the job or in a file of its own, once each, for who handed the job in."""
+
+    def job(**output: Any) -> Reply:
+        return whole({"name": "batches/b-1", "metadata": {"model": f"models/{MODEL}", "output": output}})
+
+    given = [
+        {"response": content(responseId="r-a"), "metadata": {"key": "a"}},
+        {"error": {"code": 13, "message": "no"}, "metadata": {"key": "b"}},
+    ]
+    embedded: dict[str, Any] = {"inlinedResponses": [{"response": {"embedding": {"values": []}, "tokenCount": "5"}}]}
+    lines = [json.dumps({"key": key, "response": content(responseId=f"r-{key}")}).encode() for key in "cd"]
+    files = [Reply(b"\n".join(found), kind="application/octet-stream") for found in (lines[:1], lines, [b"RIFF"])]
+
+    async def way(a: Asker) -> None:
+        def file(name: str, **more: Any) -> Any:
+            return a.of.files.download(file=f"files/{name}", **more)
+
+        source = [{"contents": [{"role": "user", "parts": [{"text": "Will it rain?"}]}]}]
+        with attribution(team="night"):
+            made = a.of.batches.create(model=MODEL, src=source)
+            await made if a.is_async else made
+        for _ in range(2):
+            await a.get(a.of.batches.get(name="batches/b-1"))
+        found = file("f-1")
+        a.seen.append(await found if a.is_async else found)
+        if "destination" in inspect.signature(a.of.files.download).parameters:
+            found = file("f-1", destination=tmp_path / "results.jsonl")
+            await found if a.is_async else found
+        found = file("f-2")
+        a.seen.append(await found if a.is_async else found)
+
+    def replies() -> Replies:
+        inlined: dict[str, Any] = {
+            "inlinedResponses": {"inlinedResponses": given},
+            "inlinedEmbedContentResponses": embedded,
+        }
+        return [job(), job(), job(**inlined, responsesFile="files/f-1"), *files]
+
+    calls = asked(way, replies, provider, mode)
+    assert [(call.answer.id, call.operation, call.error_type, call.answer.processing) for call in calls] == [
+        ("r-a", "generate_content", None, "batch"),
+        ("b-1/b", "generate_content", "13", "batch"),
+        ("b-1/2", "embeddings", None, "batch"),
+        ("r-c", "generate_content", None, "batch"),
+        ("r-d", "generate_content", None, "batch"),
+    ]
+    assert [call.usage and call.usage.counts for call in calls] == [
+        COUNTS, None, {"input": 5, "output": 0}, COUNTS, COUNTS,
+    ]  # fmt: skip
+    assert {call.attribution.team for call in calls} == {"night"}
+    assert calls[2].request_model == MODEL

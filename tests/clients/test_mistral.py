@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -454,3 +455,34 @@ def test_what_a_document_comes_to(body: Any, counts: dict[str, int] | None, unre
     answer = mistral_body.read_pages(body)
     assert answer is not None
     assert (answer.usage.counts if answer.usage is not None else None, answer.unread) == (counts, unread)
+
+
+@_MODES
+def test_the_results_of_a_batch_are_calls(provider: Provider, mode: str) -> None:
+    """Whether they come with the job or in its file, once each, for who handed the job in."""
+    job = {
+        "id": "job-1", "input_files": ["file-in"], "endpoint": "/v1/chat/completions", "errors": [], "status": "RUNNING",
+        "created_at": 1, "total_requests": 2, "completed_requests": 0, "succeeded_requests": 0, "failed_requests": 0,
+    }  # fmt: skip
+    lines: list[Any] = [
+        {"id": f"batch-{key}", "custom_id": key, "response": {"status_code": 200, "body": body}, "error": None}
+        for key, body in (("a", completion(id="chat-a", model=MODEL)), ("b", completion(id="chat-b", model=MODEL)))
+    ]
+    done = {**job, "status": "SUCCESS", "output_file": "file-out"}
+    file = Reply("\n".join(map(json.dumps, lines)).encode(), kind="application/octet-stream")
+
+    async def way(a: Asker) -> None:
+        with attribution(team="night"):
+            await a.get(a.of("batch.jobs.create")(endpoint=job["endpoint"], input_files=["file-in"], model=MODEL))
+        await a.get(a.of("batch.jobs.get")(job_id="job-1"))
+        found = a.of("files.download")(file_id="file-out")
+        response = await found if a.is_async else found
+        a.seen.append(await response.aread() if a.is_async else response.read())
+
+    def replies() -> Replies:
+        return [whole(job), whole({**done, "outputs": lines[:1]}), file]
+
+    calls = asked(way, replies, provider, mode)
+    assert [(call.answer.id, call.attribution.team) for call in calls] == [("chat-a", "night"), ("chat-b", "night")]
+    assert [call.usage and call.usage.counts for call in calls] == [COUNTS, COUNTS]
+    assert {(call.operation, call.answer.processing) for call in calls} == {("chat", "batch")}

@@ -74,8 +74,8 @@ async def stream(a: Asker) -> None:
     await a.stream(chat_of(a).stream())
 
 
-def asked(way: Way, methods: Methods, mode: str, again: int = 0) -> list[Call]:
-    """The calls that costspan booked, where the caller saw the same with and without it, and fetched so many `again`."""
+def asked(way: Way, methods: Methods, mode: str) -> list[Call]:
+    """The calls that costspan booked, where the caller saw the same with and without it."""
     with serving(methods) as place:
         plain = Asker(place, mode).run(way)
         hosts = f"127.0.0.1:{place.rpartition(':')[2]}=x_ai"
@@ -83,7 +83,7 @@ def asked(way: Way, methods: Methods, mode: str, again: int = 0) -> list[Call]:
             seen = Asker(place, mode).run(way)
             assert seen == plain, (seen, plain)
             calls = list(watched.calls())
-            assert len(watched.spans()) == len(calls) + again, watched.spans()
+            assert len(watched.spans()) == len(calls), watched.spans()
             assert len(watched.events()) == len(calls)
             assert watched.total(names.REQUESTS) == len(calls)
     return calls
@@ -266,7 +266,7 @@ def test_a_deferred_answer_is_booked_when_it_is_there(mode: str) -> None:
     polls: list[int] = []
     started: Any = proto.deferred_pb2.StartDeferredResponse(request_id="later-1")
     (call,) = asked(
-        way, {"Chat.StartDeferredCompletion": lambda _: started, "Chat.GetDeferredCompletion": fetched}, mode, 1
+        way, {"Chat.StartDeferredCompletion": lambda _: started, "Chat.GetDeferredCompletion": fetched}, mode
     )
     assert (call.usage and call.usage.counts, call.is_fetchable) == (COUNTS, True)
 
@@ -279,7 +279,7 @@ def test_the_results_of_a_batch_are_booked_at_its_price(mode: str) -> None:
     def listed(_: Any) -> Any:
         answered = batch.BatchResultData(completion_response=completion())
         drawn = batch.BatchResultData(image_response=_image.ImageResponse(images=[_image.GeneratedImage()]))
-        failed = batch.BatchResult(batch_request_id="c")
+        failed = batch.BatchResult(batch_request_id="c", error={"code": 8, "message": "no"})
         given = [
             batch.BatchResult(batch_request_id=key, response=said) for key, said in (("a", answered), ("b", drawn))
         ]
@@ -290,10 +290,11 @@ def test_the_results_of_a_batch_are_booked_at_its_price(mode: str) -> None:
         await a.get(client.batch.list_batch_results("batch-1"))
         await a.get(client.batch.list_batch_results("batch-1"))
 
-    calls = asked(way, {"BatchMgmt.ListBatchResults": listed}, mode, 2)
-    assert [call.usage and call.usage.counts for call in calls] == [COUNTS, {"images": 1}]
+    calls = asked(way, {"BatchMgmt.ListBatchResults": listed}, mode)
+    assert [call.usage and call.usage.counts for call in calls] == [COUNTS, {"images": 1}, None]
     assert {call.answer.processing for call in calls} == {"batch"}
-    assert calls[1].answer.id == "batch-1/b"
+    assert [call.answer.id for call in calls] == ["resp-1", "batch-1/b", "batch-1/c"]
+    assert (calls[2].outcome, calls[2].error_type, calls[2].price) == (ERROR, "8", None)
 
 
 @_MODES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -37,7 +37,10 @@ class Endpoint:
     a stream reports usage only to those who ask, in events that are all of one type. `request_usage` reads the usage
     off the request where the response reports none (speech is billed by its input). `ends` tells the event of a
     stream after which no usage comes. `fetches` is True where a stored answer is fetched: it is booked only if it
-    was still pending when it was made. `each` is True where every item of the answer is a call of its own.
+    was still pending when it was made. `each` is True where every item of the answer is a call of its own, and asking for
+    them is none (`calls.items`). Of these, `is_item` tells from a line of a file whether it is such an item, where the path
+    serves other files, too; `items` gives the items that one message holds; `names` gives the ids of a job that a message
+    tells of, by which its items will be fetched.
     `adds` is True where each event of a stream reports what was used for it alone: all are read, and joined as they come.
     `is_later` tells from a request that the answer will only be begun, and fetched later.
     For estimates: `shown` gives what an event of a stream shows the caller (texts in any nesting, or `Shown`),
@@ -55,6 +58,9 @@ class Endpoint:
     method: str = "post"
     fetches: bool = False
     each: bool = False
+    is_item: Callable[[bytes], bool] | None = None
+    items: Callable[[Any], Iterable[Any]] | None = None
+    names: Callable[[Any], Iterable[str]] | None = None
     adds: bool = False
     is_later: Callable[[Mapping[str, Any]], bool] | None = None
     shown: Callable[[Any], Any] | None = None
@@ -109,7 +115,7 @@ class Client:
 
     def __post_init__(self) -> None:
         for endpoint in self.endpoints:
-            pattern = re.escape(endpoint.path).replace(re.escape(SEGMENT), "[^/?]+")
+            pattern = re.escape(endpoint.path).replace(re.escape(SEGMENT), "([^/?]+)")
             self._patterns.append((re.compile(_BEFORE + pattern + _AFTER), endpoint))
 
     @property
@@ -129,3 +135,8 @@ class Client:
 
     def _find(self, path: str) -> Endpoint | None:
         return next((endpoint for pattern, endpoint in self._patterns if pattern.fullmatch(path)), None)
+
+    def segment(self, path: str) -> str | None:
+        """What stands in a path where that of its endpoint has any segment: the id of what is asked for."""
+        found = next((found for pattern, _ in self._patterns if (found := pattern.fullmatch(path))), None)
+        return found[1] if found is not None and found.lastindex else None

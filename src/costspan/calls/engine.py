@@ -157,20 +157,6 @@ class ObservedCall:
         if late:
             finish_late()
 
-    @guard.guarded_positional("calls.item")
-    def item(self, body: Any) -> None:
-        """An item of an answer that is a list of answers: a call of its own, within the scope that reads it."""
-        answer = self.endpoint.read(body)
-        if answer is None or answer.usage is None:
-            return
-        call = self.call
-        observed = begin(
-            self.recorder, self.endpoint, call.client, call, NOTHING, model=answer.model, attribution=call.attribution
-        )
-        self.recorder.began(observed)
-        self.recorder.left(observed)
-        observed.answered(answer)
-
     @guard.guarded("calls.money")
     def _take_money(self) -> None:
         self.call.answer = gateways.told(self.call.answer, self.headers, is_stream=self.call.is_stream)

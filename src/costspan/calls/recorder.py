@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -36,3 +37,10 @@ class Recorder(Protocol):
 
     def finished(self, observed: ObservedCall) -> None:
         """`observed.call` is complete. May come from another thread, long after `left`."""
+
+    def is_booked(self, provider: str, answer_id: str) -> bool:
+        """Whether an answer that may come again has been booked in this process."""
+        ...
+
+    def handed_in(self, fetching: ObservedCall, ids: Sequence[str]) -> None:
+        """A job has these ids: `fetching` handed it in, or asked how it stands. Whoever handed it in pays for its answers."""

@@ -7,11 +7,11 @@ Per event: count it and keep what may be needed (`ObservedStream.digest`). Nothi
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from costspan import guard
-from costspan.calls.engine import Look, ObservedCall, ObservedStream
+from costspan.calls.engine import Look, ObservedStream
 
 
 def passing(look: Look, noted: Iterator[Any]) -> Iterator[Any]:
@@ -54,24 +54,6 @@ def _noted(observed: ObservedStream, source: Iterator[Any]) -> Iterator[Any]:
         observed.broken(error)
         raise
     observed.ended()
-
-
-def each(observed: ObservedCall, source: Any) -> Any:
-    """The items of an answer that is a list of answers (the results of a batch): every one is a call of its own."""
-    observed.claim()
-    return _async_items(observed, source) if hasattr(source, "__anext__") else _items(observed, source)
-
-
-def _items(observed: ObservedCall, source: Iterator[Any]) -> Iterator[Any]:
-    for item in source:
-        observed.item(item)
-        yield item
-
-
-async def _async_items(observed: ObservedCall, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    async for item in source:
-        observed.item(item)
-        yield item
 
 
 class AsyncEvents:

@@ -6,16 +6,7 @@ from typing import Any
 
 from costspan.calls.description import Client, Endpoint
 from costspan.calls.messages import fields
-from costspan.clients import anthropic_body, estimates
-from costspan.facts.call import Answer
-
-
-def result(line: Any) -> Answer | None:
-    """One line of a batch's results: a message, or the reason why there is none."""
-    answer = anthropic_body.message(fields(fields(line).get("result")).get("message"))
-    if answer is not None:
-        answer.processing = "batch"
-    return answer
+from costspan.clients import anthropic_batches, anthropic_body, estimates
 
 
 def is_last_usage(event: Any) -> bool:
@@ -32,7 +23,7 @@ CLIENT = Client(
     endpoints=estimates.usual(
         Endpoint("/messages", "chat", anthropic_body.message, anthropic_body.merge, ends=is_last_usage),
         Endpoint("/complete", "text_completion", anthropic_body.message),
-        Endpoint("/messages/batches/{}/results", "chat", result, method="get", each=True),
+        *anthropic_batches.ENDPOINTS,
     ),
     classes=(
         ("AnthropicBedrock", "aws.bedrock"),

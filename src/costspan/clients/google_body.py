@@ -75,7 +75,7 @@ class _Running(Usage):
 
 def generated(message: Any) -> Answer | None:
     """Generated content, whole or one event of its stream."""
-    body = _body(message)
+    body = body_of(message)
     if not body:
         return None
     candidates = [fields(each) for each in listed(body.get("candidates"))[:_MOST_CANDIDATES]]
@@ -110,7 +110,7 @@ def merge(earlier: Answer, later: Answer) -> Answer:
 
 def embedded(message: Any) -> Answer | None:
     """Embeddings: all tokens are input."""
-    body = _body(message)
+    body = body_of(message)
     answer = Answer(model=text(body.get("modelVersion")))
     take_usage(answer, body.get("usageMetadata"))
     if answer.usage is not None:
@@ -122,7 +122,7 @@ def predicted(message: Any) -> Answer | None:
     """Predictions of older models on Vertex AI: an embedding says its tokens, an image is one."""
     answer, counts = Answer(), dict[str, int]()
     unread: list[str] = []
-    for each in map(fields, listed(_body(message).get("predictions"))):
+    for each in map(fields, listed(body_of(message).get("predictions"))):
         if "bytesBase64Encoded" in each or "gcsUri" in each:  # what was filtered out has neither, and is not charged
             counts[units.IMAGES] = counts.get(units.IMAGES, 0) + 1
         elif "embeddings" in each:
@@ -138,12 +138,12 @@ def predicted(message: Any) -> Answer | None:
 
 def started(message: Any) -> Answer | None:
     """A video that will be made: nothing is reported of it, but the name of the job."""
-    return Answer(id=text(_body(message).get("name")))
+    return Answer(id=text(body_of(message).get("name")))
 
 
 def shown(event: Any) -> Any:
     """What an event of a stream shows the caller."""
-    return [list(_parts(fields(each).get("content"))) for each in listed(_body(event).get("candidates"))]
+    return [list(_parts(fields(each).get("content"))) for each in listed(body_of(event).get("candidates"))]
 
 
 def prompt(body: Mapping[str, Any]) -> Prompt:
@@ -163,7 +163,7 @@ def _parts(content: Any) -> Iterator[Any]:
             yield "data:"
 
 
-def _body(message: Any) -> Mapping[str, Any]:
+def body_of(message: Any) -> Mapping[str, Any]:
     """The body of what the library's method returned: text within an object, or the object itself (before 1.21)."""
     said = fields(message)
     inner = said.get("body")

@@ -1,12 +1,12 @@
 """Google's library for Gemini, on the Gemini API and on Vertex AI: the path that is asked for names model and method.
 
-What it asks for beside these (token counts, files, caches, models, the state of a job) costs nothing.
+What it asks for beside these (token counts, files, caches, models) costs nothing.
 """
 
 from __future__ import annotations
 
 from costspan.calls.description import Client, Endpoint
-from costspan.clients import google_body, google_interactions
+from costspan.clients import google_batches, google_body, google_interactions
 
 CLIENT = Client(
     name="google_genai",
@@ -40,6 +40,7 @@ CLIENT = Client(
             prompt=google_interactions.prompt,
         ),
         Endpoint("/interactions/{}", "generate_content", google_interactions.interaction, method="get", fetches=True),
+        *google_batches.ENDPOINTS,
     ),
     dialect="google_api",
 )

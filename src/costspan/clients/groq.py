@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from costspan.calls.description import Client, Endpoint
-from costspan.clients import estimates, openai, openai_body
+from costspan.clients import batches, estimates, openai, openai_body
 
 CLIENT = Client(
     name="groq",
@@ -17,5 +17,6 @@ CLIENT = Client(
         Endpoint("/audio/transcriptions", "transcription", openai_body.sound),
         Endpoint("/audio/translations", "translation", openai_body.sound),
         Endpoint("/audio/speech", "speech", openai_body.sound, request_usage=openai.speech),
+        *batches.ENDPOINTS,
     ),
 )

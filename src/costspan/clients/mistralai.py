@@ -1,12 +1,12 @@
 """Mistral's library, with its variants for Azure and Vertex AI: OpenAI-shaped bodies, conversations, pages of documents.
 
-Its batches, files, libraries, agents as such, and counts of tokens cost nothing.
+Its files, libraries, agents as such, and counts of tokens cost nothing.
 """
 
 from __future__ import annotations
 
 from costspan.calls.description import Client, Endpoint
-from costspan.clients import estimates, mistral_body, openai_body
+from costspan.clients import batches, estimates, mistral_body, openai_body
 from costspan.clients.libraries import OTHER_MODULES
 from costspan.clients.openai import speech
 
@@ -38,6 +38,17 @@ CLIENT = Client(
             Endpoint(path, "moderation", openai_body.embeddings)
             for path in ("/moderations", "/chat/moderations", "/classifications", "/chat/classifications")
         ),
+        Endpoint("/batch/jobs", batches.BATCH, batches.result, each=True, names=batches.names),
+        Endpoint(
+            "/batch/jobs/{}",
+            batches.BATCH,
+            batches.result,
+            method="get",
+            each=True,
+            names=batches.names,
+            items=batches.outputs,
+        ),
+        batches.FILE,
         # Of Vertex AI, whose paths name the model.
         *estimates.usual(
             *(Endpoint(f"/{{}}:{way}", "chat", openai_body.chat) for way in ("rawPredict", "streamRawPredict"))

@@ -44,6 +44,7 @@ class Later(NamedTuple):
     message: Any
     id: str
     processing: str | None = None
+    error: str | None = None
 
 
 def answers(response: Any, request: Any) -> Iterator[Later]:
@@ -52,10 +53,12 @@ def answers(response: Any, request: Any) -> Iterator[Later]:
         for result in response.results:
             data = result.response
             kind = data.WhichOneof("response")
+            key = f"{request.batch_id}/{result.batch_request_id}"
             if kind is not None:
                 message = getattr(data, kind)
-                key = getattr(message, "id", "") or f"{request.batch_id}/{result.batch_request_id}"
-                yield Later(message, key, "batch")
+                yield Later(message, getattr(message, "id", "") or key, "batch")
+            elif result.HasField("error"):
+                yield Later(None, key, "batch", str(result.error.code))
     elif _name(response, "status") == _DONE:
         yield Later(response.response, getattr(response.response, "id", "") or request.request_id)
 
@@ -97,6 +100,8 @@ def video(message: Any) -> Answer | None:
 
 def batch(message: Any) -> Answer | None:
     """A result of a batch, of whatever kind."""
+    if message.error is not None:
+        return Answer(id=message.id, processing=message.processing, error=message.error)
     body = message.message
     read = images if hasattr(body, "images") else video if hasattr(body, "video") else chat
     return read(message)

@@ -12,9 +12,10 @@ from opentelemetry.context import Context
 
 from costspan import guard, scope
 from costspan.calls.engine import ObservedCall, new_id
+from costspan.calls.items import ObservedItem
 from costspan.emit.outputs import BOOKED, FINISHED, Output, taking
 from costspan.emit.spans import Spans
-from costspan.facts.attribution import NOBODY
+from costspan.facts.attribution import NOBODY, Attribution
 from costspan.facts.call import ERROR, REFUSED, Call
 from costspan.facts.money import FAULT, NO_USAGE, UNKNOWN_SELLER, Unpriced
 from costspan.facts.periods import Periods
@@ -55,6 +56,8 @@ class CallRecorder:
         #: Answers still being made, by id, with the call that began them; and answers that were booked already.
         self.pending: OrderedDict[tuple[str, str], Call] = OrderedDict()
         self._booked: OrderedDict[tuple[str, str], None] = OrderedDict()
+        #: Who handed in a job whose answers are fetched later, by each id that it goes by.
+        self._handed_in: OrderedDict[tuple[str, str], Attribution] = OrderedDict()
 
     def began(self, observed: ObservedCall) -> None:
         """Snapshot the attribution, open a span, let the library run within both."""
@@ -67,6 +70,9 @@ class CallRecorder:
         call = observed.call
         who = scope.current(context)
         call.attribution = who if call.attribution is NOBODY else who.over(call.attribution)
+        if observed.endpoint.each and not isinstance(observed, ObservedItem):  # no call: its items are
+            self._enter(observed, context)
+            return True
         outer = context.get(_WATCH)
         if isinstance(outer, ObservedCall):
             outer.within(observed)
@@ -183,7 +189,9 @@ class CallRecorder:
             if not is_fetched:
                 _keep(self.pending, key, call)
             return False
-        if is_fetched and (answer.usage is None or key in self._booked):
+        is_item = isinstance(observed, ObservedItem)
+        says_nothing = answer.usage is None and answer.error is None and not is_item
+        if is_fetched and (says_nothing or key in self._booked):
             return False
         _keep(self._booked, key, None)
         begun = self.pending.pop(key, None)
@@ -194,7 +202,22 @@ class CallRecorder:
             call.held = begun.held
             call.request_model = begun.request_model
             call.runs, begun.runs = begun.runs, None
+        if is_item and observed.list_id is not None:
+            call.attribution = self._handed_in.get((call.provider, observed.list_id), call.attribution)
         return True
+
+    def is_booked(self, provider: str, answer_id: str) -> bool:
+        """Whether an answer that may come again has been booked in this process: it needs no second span."""
+        return (provider, answer_id) in self._booked
+
+    def handed_in(self, fetching: ObservedCall, ids: Sequence[str]) -> None:
+        """Keep who handed in a job, under each of its ids; they are told one after the other, while it runs."""
+        keys = [(fetching.call.provider, each) for each in ids]
+        who = next((found for key in keys if (found := self._handed_in.get(key)) is not None), None)
+        if who is None and fetching.endpoint.method == "post":
+            who = fetching.call.attribution
+        for key in keys if who is not None else ():
+            _keep(self._handed_in, key, who)
 
     def book_pending(self) -> None:
         """The process ends: what nobody fetched was asked for all the same, and what it used is unknown."""

@@ -28,6 +28,8 @@ class Answer:
     still being worked on (a background response). `error` is the error a body or stream reports by itself.
     `unread` names the fields of the usage that were not understood, out of bounds or contradict each other: what the
     usage comes to is a lower bound then. The names are those that `facts.usage.field_name` makes.
+    Of answers that are fetched together (results of a batch), `key` names this one among them, and `operation` is what it
+    does, where that is told by it alone.
     """
 
     usage: Usage | None = None
@@ -45,6 +47,8 @@ class Answer:
     reported_in_part: bool = False
     from_cache: bool = False
     unread: tuple[str, ...] = ()
+    key: str | None = None
+    operation: str | None = None
 
 
 #: What a call has before it is answered. Never changed: an answer is put in its place.

@@ -9,9 +9,11 @@ as an object.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 
+from costspan.calls import items
 from costspan.calls.engine import ObservedCall
 from costspan.calls.messages import NOTHING, fields
 from costspan.calls.points import PatchedClient, Point, Request
@@ -20,6 +22,7 @@ from costspan.clients.dialects import http_bodies, speakeasy
 _CLASS: Final = "BaseApiClient"
 _INTERACTIONS: Final = "google.genai._gaos.basesdk"
 _PARAMETERS: Final = ("http_method", "path", "request_dict", "http_options")
+_DESTINATION: Final = "destination"
 _VERTEX: Final = "gcp.vertex_ai"
 #: Before the name of a model in a path; what else stands there (`tunedModels/`, `endpoints/`) belongs to the name.
 _MODELS: Final = "models/"
@@ -36,6 +39,10 @@ class GoogleApiClient(PatchedClient):
             "request_streamed": self.generated(self._ask_stream),
             "async_request_streamed": self.generated_async(self._ask_stream),
         }
+        of_files = {
+            "download_file": self.whole(self._ask_file, _take_file),
+            "async_download_file": self.whole_async(self._ask_file, _take_file),
+        }
         of_interactions = {
             "BaseSDK.do_request": self.whole(self._ask_interaction, http_bodies.take),
             "AsyncBaseSDK.do_request_async": self.whole_async(self._ask_interaction, http_bodies.take),
@@ -44,6 +51,10 @@ class GoogleApiClient(PatchedClient):
             *(
                 Point(self.client.module, f"{_CLASS}.{name}", wrapper, _PARAMETERS)
                 for name, wrapper in wrappers.items()
+            ),
+            *(
+                Point(self.client.module, f"{_CLASS}.{name}", wrapper, ("path",), is_optional=True)
+                for name, wrapper in of_files.items()
             ),
             *(
                 Point(_INTERACTIONS, name, wrapper, ("request",), is_optional=True)
@@ -57,10 +68,20 @@ class GoogleApiClient(PatchedClient):
         endpoint = self.client.endpoint(f"/{path}", asked["http_method"])
         if endpoint is None:
             return None
+        body = asked.get("request_dict")
+        if endpoint.each:
+            body = items.body_of(self.client.segment(f"/{path}"))
         base = _base_url(asked.get("http_options")) or _base_url(fields(instance).get("_http_options")) or ""
         server = self.servers.at(base, _VERTEX if instance.vertexai else None)
-        body = asked["request_dict"]
         return Request(endpoint, server, body if isinstance(body, Mapping) else NOTHING, _model(path))
+
+    def _ask_file(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
+        """A file may be one of results: told by its lines."""
+        named = dict(zip(("path", "http_options"), args, strict=False))
+        request = self._ask(instance, (), {**kwargs, **named, "http_method": "get"})
+        if request is not None:
+            request.body = {**request.body, _DESTINATION: kwargs.get(_DESTINATION)}
+        return request
 
     def _ask_interaction(self, _: Any, __: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
         """Interactions leave by a library of their own, which Speakeasy generated."""
@@ -87,8 +108,23 @@ def _model(path: str) -> str:
 
 def _take(observed: ObservedCall, result: Any) -> Any:
     observed.headers = fields(result).get("headers")
+    if observed.endpoint.each:
+        items.within(observed, result)
+        return result
     observed.answered(observed.endpoint.read(result))
     return result
+
+
+def _take_file(observed: ObservedCall, content: Any) -> Any:
+    """What the caller gets, or what was written where he said; a stream of his is not read."""
+    destination = observed.body.get(_DESTINATION)
+    if isinstance(content, bytes):
+        http_bodies.take_text(observed, content)
+    elif isinstance(destination, (str, os.PathLike)):
+        http_bodies.take_file(observed, destination)
+    else:
+        observed.claim()
+    return content
 
 
 #: What this dialect watches a library with.

@@ -7,11 +7,13 @@ A body that is already there is read at once. One that is still to come is read 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from typing import Any, Final
 
 from costspan import guard
+from costspan.calls import items
 from costspan.calls.engine import ObservedCall, ObservedStream
 from costspan.calls.messages import compacted, fields, parsed
 from costspan.clients.dialects import framing, http_wires
@@ -19,6 +21,7 @@ from costspan.facts.call import Answer
 
 _FIRST_REFUSAL: Final = 400
 _REPORTS: Final = re.compile(rb'"(?:usage|meta)"\s*:\s*\{')  # `meta`: Cohere
+_PIECE: Final = 1024 * 1024
 _ENCODINGS: Final = frozenset({"", "identity"})
 #: Who is asked for usage says in every event that it is none yet.
 _NO_USAGE: Final = re.compile(rb',\s*"usage"\s*:\s*null')
@@ -53,6 +56,22 @@ def follow(observed: ObservedCall, response: Any, *, is_asked: bool = False) -> 
         _read_along(tap, response)
 
 
+def take_text(observed: ObservedCall, body: str | bytes) -> None:
+    """Look at a body that a library gives as it is."""
+    tap = of(observed, {})
+    tap.take_decoded(body.encode("utf-8", "replace") if isinstance(body, str) else body)
+    tap.end_decoded()
+
+
+def take_file(observed: ObservedCall, path: str | os.PathLike[str]) -> None:
+    """Look at a body that a library has written into a file."""
+    tap = of(observed, {})
+    with open(path, "rb") as file:  # noqa: PTH123  # a path of any kind
+        while not tap.is_other and (piece := file.read(_PIECE)):
+            tap.take_decoded(piece)
+    tap.end_decoded()
+
+
 def of(observed: ObservedCall, headers: Any, *, is_asked: bool = False) -> Tap:
     """What takes a body that begins with these headers."""
     return Tap(ObservedStream.following(observed), headers.get("content-type", ""), is_asked=is_asked)
@@ -76,15 +95,17 @@ class Tap:
         self.observed = observed
         self.is_running = False  # the response is at work for the caller, and may close itself
         self.held = b""  # what he has not got yet: the beginning of an event that may be ours alone
+        self.is_other = False  # what was looked for in it is not there
         self.is_encoded = False  # compressed: what passes is looked at when it has been decoded
         self._content_type = content_type
         self._is_asked = is_asked
         self._framing: framing.Framing | None = None
         self._only: bytes | None = None  # the message of a body that has had no other so far
         self._is_within = False  # the beginning of this event has been passed on
+        self._count = 0  # of the messages that are calls of their own
         observed.call.is_stream = False
         if observed.endpoint.each:
-            observed.claim()  # every message is a call of its own
+            observed.claim()
 
     def take(self, chunk: bytes) -> bytes | None:
         """A piece passes by. What the caller gets now, if it is not just what is held back and this."""
@@ -109,9 +130,12 @@ class Tap:
     @guard.guarded("calls.read_body")
     def take_decoded(self, chunk: bytes) -> bytes | None:
         """The same of a piece as it is without its encoding."""
-        if not chunk:
+        if not chunk or self.is_other:
             return None
         if self._framing is None:
+            if self.observed.endpoint.is_item is not None and not chunk.lstrip().startswith(b"{"):
+                self.is_other = True  # a file of another kind, and it may be large
+                return None
             self._framing = framing.of(self._content_type, chunk)
             self.observed.call.is_stream = self._framing.is_stream
         if self._is_asked and self._framing.is_stream:
@@ -165,7 +189,7 @@ class Tap:
 
     def _message(self, message: bytes) -> None:
         if self.observed.endpoint.each:
-            self.observed.item(parsed(message))
+            self._item(message)
         elif self.observed.call.is_stream:
             self._event(message)
         elif self._only is None:
@@ -175,6 +199,14 @@ class Tap:
             only, self._only = self._only, None
             self._event(only)
             self._event(message)
+
+    def _item(self, message: bytes) -> None:
+        endpoint = self.observed.endpoint
+        if endpoint.items is not None or endpoint.names is not None:
+            items.within(self.observed, parsed(message))
+        elif endpoint.is_item is None or endpoint.is_item(message):
+            items.take(self.observed, parsed(message), self._count)
+            self._count += 1
 
     def _event(self, data: bytes) -> None:
         observed = self.observed

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from costspan.calls import items
 from costspan.calls.messages import NOTHING, asked, fields, text
 from costspan.calls.points import PatchedClient, Point, Request
 from costspan.clients.dialects import http_bodies
@@ -45,6 +46,8 @@ def request_of(patched: PatchedClient, sent: Any) -> Request | None:
     server = patched.servers.at(f"{sent.url.scheme}://{sent.url.netloc.decode()}{sent.url.path}")
     # A form with a file in it is sent piece by piece, and is not there to be read.
     body = fields(asked(getattr(sent, "_content", b""))) if endpoint.method == "post" else NOTHING
+    if endpoint.each:
+        body = items.body_of(patched.client.segment(sent.url.path))
     model = next((name for key in _MODEL if (name := text(body.get(key)))), None)
     return Request(endpoint, server, body, model, bool(body.get("stream")))
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from costspan import guard
+from costspan.calls import items
 from costspan.calls.description import Client, Endpoint
 from costspan.calls.engine import begin
 from costspan.calls.messages import NOTHING, text
@@ -151,6 +152,8 @@ class StainlessClient(PatchedClient):
         body = options.json_data
         if type(body) is not dict and not isinstance(body, Mapping):
             body = NOTHING
+        if endpoint.each:
+            body = items.body_of(self.client.segment(options.url))
         kind = StainlessStream if kwargs.get("stream") else StainlessCall
         observed: Any = begin(self.recorder, endpoint, self.client.name, server, body, kind, text(body.get("model")))
         observed.is_direct = server.is_direct

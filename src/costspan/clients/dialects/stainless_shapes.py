@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from costspan import guard
-from costspan.calls import streams
+from costspan.calls import items, streams
 from costspan.clients.dialects import http_bodies, http_wires
 from costspan.clients.dialects.stainless_call import StainlessCall, StainlessStream, is_usage_alone
 from costspan.facts import call as outcomes
@@ -21,19 +21,23 @@ def of(kind: type) -> Callable[[_Observed, Any], Any]:
     """How to look at a value of this type."""
     if hasattr(kind, "__stream__") or hasattr(kind, "__decode__"):
         return _take_stream
-    if any("http_response" in vars(parent).get("__annotations__", ()) for parent in kind.__mro__):
+    if _declares(kind, "http_response"):
         return _take_raw
     if hasattr(kind, "iter_bytes") and hasattr(kind, "headers"):
         return _take_response
-    if hasattr(kind, "iter_bytes") and hasattr(kind, "response"):
+    if hasattr(kind, "iter_bytes") and (hasattr(kind, "response") or _declares(kind, "response")):
         return _take_bytes
     return _take_whole
+
+
+def _declares(kind: type, name: str) -> bool:
+    return any(name in vars(parent).get("__annotations__", ()) for parent in kind.__mro__)
 
 
 def _take_stream(observed: _Observed, stream: Any) -> None:
     source = stream._iterator
     if observed.endpoint.each:
-        stream._iterator = streams.each(observed, source)
+        stream._iterator = items.iterated(observed, source)
         return
     followed: Any = StainlessStream.following(observed)
     is_async = hasattr(source, "__anext__")
@@ -73,10 +77,19 @@ def _take_response(observed: _Observed, response: Any) -> None:
     http_bodies.follow(observed, response, is_asked=observed.asked)
 
 
-def _take_bytes(observed: _Observed, _: Any) -> None:
-    observed.answered(None)
+def _take_bytes(observed: _Observed, content: Any) -> None:
+    if observed.endpoint.each:
+        _take_response(observed, content.response)
+    else:
+        observed.answered(None)
 
 
 def _take_whole(observed: _Observed, message: Any) -> None:
+    if observed.endpoint.each:
+        if type(message) is str:
+            http_bodies.take_text(observed, message)
+        else:
+            items.within(observed, message)
+        return
     answer = observed.endpoint.read(message)
     observed.answered(answer, outcomes.OK)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from costspan import guard
+from costspan.calls import items
 from costspan.calls.engine import ObservedCall
 from costspan.calls.messages import fields, text
 from costspan.calls.points import PatchedClient, Point, Request, Wrapper
@@ -82,7 +83,7 @@ def _follow(observed: ObservedCall, response: Any) -> Any:
     if observed.endpoint.each:
         observed.claim()
         for later in xai_body.answers(response, observed.body["request"]):
-            observed.item(later)
+            items.take(observed, later)
     else:
         observed.answered(observed.endpoint.read(response))
     return response
