@@ -99,6 +99,7 @@ def _environment(name: str, row: dict[str, Any]) -> str | None:
         [
             *(uv, "pip", "install", "--quiet", "--prerelease", "allow", "--python", str(python)),
             *("--editable", str(ROOT), *row["packages"], *TOOLS),
+            *(f"--no-binary={name}" for name in row.get("built", ())),
         ],
     )
     for step in steps:

@@ -8,6 +8,7 @@ from costspan import guard
 from costspan.calls import patching
 from costspan.clients.libraries import NOT_WATCHED, REMARKS, WAITED_FOR
 from costspan.ledger import notes
+from costspan.settings import OTEL_COSTSPAN_HTTP_CLIENTS
 
 
 @guard.guarded("unwatched")
@@ -19,8 +20,9 @@ def imported(module: str) -> None:
     told = f" ({remark})" if remark else ""
     is_first = guard.tell_once(
         f"unwatched:{library}",
-        "costspan: %s is imported and not watched: calls made with it are not counted%s. Watched are %s: `costspan docs clients`",
-        f"{library} {version}".strip(), told, ", ".join(WAITED_FOR),
+        "costspan: %s is imported and not watched: calls made with it are not counted%s. %s=true counts what it sends by"
+        " the protocols of OpenAI and Anthropic. Watched are %s: `costspan docs clients`",
+        f"{library} {version}".strip(), told, OTEL_COSTSPAN_HTTP_CLIENTS, ", ".join(WAITED_FOR),
     )  # fmt: skip
     if is_first:
         notes.leave(notes.UNWATCHED, library, library=library, version=version, remark=remark)

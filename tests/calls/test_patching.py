@@ -256,6 +256,7 @@ _POINTS = {
     "azure_inference": 2,
     "xai": 5,
     "google_genai": 6,
+    "claude_agent": 2,
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import SpanProcessor
 
 import ways
 from answers import Reply, completion, response, whole
@@ -124,10 +125,18 @@ def test_a_result_belongs_to_who_handed_the_job_in(provider: Provider, mode: str
 
     others = results([line("x", completion(id="chatcmpl-x"))])
     provider.replies.extend([whole(job), whole(job), whole(done), results(LINES[:1]), others])
+    begun: list[Any] = []
+
+    class Begun(SpanProcessor):
+        def on_start(self, span: Any, parent_context: Any = None) -> None:
+            del parent_context
+            begun.append(span)
+
     with Watched() as watched:
+        watched.tracer_provider.add_span_processor(Begun())
         Caller(KINDS["chat"], provider.url, mode).run(way)
         calls = watched.calls()
-        assert len(watched.spans()) == len(calls)  # to hand in, to ask and to fetch are no calls
+        assert len(watched.spans()) == len(begun) == len(calls)  # to hand in, to ask and to fetch are no calls
     assert [(call.attribution.team, call.attribution.session) for call in calls] == [("night", None), ("day", "s-1")]
 
 

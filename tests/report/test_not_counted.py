@@ -98,6 +98,7 @@ def test_every_library_that_is_not_watched_is_named_when_it_is_imported(tmp_path
         assert any(re.search(rf"calls made with {named},", sentence) for sentence in told)
         assert re.search(rf"calls made with {named},", doctor)
     assert "agent.py" in report
+    assert ended.stderr.count("OTEL_COSTSPAN_HTTP_CLIENTS=true counts") == len(NOT_WATCHED)
     assert not [word for word in NEVER if word in report]
     assert len(told) == len(NOT_WATCHED)
 
@@ -172,6 +173,7 @@ def test_doctor_names_the_libraries_that_are_installed_and_not_watched() -> None
     (found,) = watching.not_watched({"x": "click", "y": "no-such-distribution", "litellm": "litellm"})
     assert found.level == NOTE
     assert "installed and not watched: click" in found.sentence
+    assert "OTEL_COSTSPAN_HTTP_CLIENTS=true counts" in found.sentence
     assert "no-such" not in found.sentence
 
 

@@ -20,7 +20,7 @@ from costspan.clients import CLIENTS, described, dialects
 from costspan.clients.libraries import HTTP_CLIENTS, NOT_WATCHED, REMARKS
 from costspan.emit.pipeline import Pipeline
 from costspan.pricing.opener import LazyPrices
-from costspan.settings import Settings
+from costspan.settings import OTEL_COSTSPAN_HTTP_CLIENTS, Settings
 
 _LAUNCHER: Final = "opentelemetry-instrument"
 # Distributions that watch LLM calls too, by the beginning of their names.
@@ -96,7 +96,8 @@ def not_watched(known: Mapping[str, str] = NOT_WATCHED) -> Iterator[Finding]:
         yield Finding(
             "clients",
             NOTE,
-            f"installed and not watched: {named}: calls made with them are not counted{more}",
+            f"installed and not watched: {named}: calls made with them are not counted{more}; "
+            f"{OTEL_COSTSPAN_HTTP_CLIENTS}=true counts what they send by the protocols of OpenAI and Anthropic",
         )
     for hiding in (Path("costspan", "__init__.py"), Path("costspan.py")):
         if hiding.is_file():

@@ -22,6 +22,7 @@ WAITED_FOR = {
     "huggingface": "huggingface_hub.inference._client",
     "azure_inference": "azure.ai.inference",
     "xai": "xai_sdk.client",
+    "claude_agent": "claude_agent_sdk._internal.query",
 }
 
 #: Where other versions and variants of a library have that module; the first that is imported counts.
@@ -52,7 +53,6 @@ NOT_WATCHED = {
     "google.generativeai": "google-generativeai",
     "vertexai.generative_models": "google-cloud-aiplatform",
     "openrouter": "openrouter",
-    "claude_agent_sdk": "claude-agent-sdk",
     "replicate": "replicate",
     "ai21": "ai21",
     "dashscope": "dashscope",
