@@ -513,9 +513,9 @@ def test_the_results_of_a_batch_are_calls(provider: Provider, mode: str, tmp_pat
             await a.get(a.of.batches.get(name="batches/b-1"))
         found = file("f-1")
         a.seen.append(await found if a.is_async else found)
-        if "destination" in inspect.signature(a.of.files.download).parameters:
-            found = file("f-1", destination=tmp_path / "results.jsonl")
-            await found if a.is_async else found
+        has_destination = "destination" in inspect.signature(a.of.files.download).parameters
+        found = file("f-1", **({"destination": tmp_path / "results.jsonl"} if has_destination else {}))
+        await found if a.is_async else found
         found = file("f-2")
         a.seen.append(await found if a.is_async else found)
 
