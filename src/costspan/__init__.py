@@ -3,7 +3,7 @@
 The public names: `instrument` starts it in code, where no launcher does; `attribution` says who calls are for, `carry`
 takes that along to where context does not reach, `current` tells it, `session_run` tells what a session costs, `usage` asks
 the ledger, `flush` delivers what has finished so far. `reserve` holds a part of hard budgets, which refuse by
-`BudgetExceeded`; `on_budget` is told of thresholds.
+`BudgetExceeded`; `on_budget` is told of thresholds. `record` and `uptime` book what costs money and is no call.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from costspan.budgets.store import ReservationError
     from costspan.facts.refusal import BudgetExceeded
     from costspan.instrumentor import CostspanInstrumentor, flush, instrument
+    from costspan.recording import record, uptime
     from costspan.reserving import reserve
     from costspan.scope import attribution, carry, current, environment
     from costspan.scope.run import session_run
@@ -35,8 +36,10 @@ __all__ = [
     "flush",
     "instrument",
     "on_budget",
+    "record",
     "reserve",
     "session_run",
+    "uptime",
     "usage",
 ]
 
@@ -45,6 +48,7 @@ _HOMES = {
     "session_run": "scope.run", "usage": "asking",
     "BudgetCrossing": "budgets.crossings", "on_budget": "budgets.crossings", "BudgetExceeded": "facts.refusal",
     "Reservation": "budgets.reservation", "ReservationError": "budgets.store", "reserve": "reserving",
+    "record": "recording", "uptime": "recording",
     "CostspanInstrumentor": "instrumentor", "flush": "instrumentor", "instrument": "instrumentor",
 }  # fmt: skip
 

@@ -188,7 +188,10 @@ def test_a_file_that_cannot_be_read_is_told_so(tmp_path: Path) -> None:
 def test_the_example_in_the_documentation_is_accepted(tmp_path: Path) -> None:
     documentation = (ROOT / "docs" / "pricing.md").read_text(encoding="utf-8")
     examples = documentation.split("```yaml\n")[1:]
-    assert len(examples) == 1
+    assert len(examples) == 2
+    of_an_hour = prices(tmp_path, examples[1].partition("```")[0]).item("uptime", "a100", 3_600_000)
+    assert isinstance(of_an_hour, Cost)
+    assert of_an_hour.nano_usd == 2_500_000_000
     table = prices(tmp_path, examples[0].partition("```")[0])
     cost = table.price("azure.ai.openai", None, "our-assistant", Answer(Usage(input=1_000)), 1_795_348_800.0)
     assert isinstance(cost, Cost)

@@ -347,6 +347,8 @@ def value_of(one: Call, word: str) -> str | None:
         "answered_model": one.answer.model,
         "quality": one.price.quality if isinstance(one.price, Cost) else None,
         "unpriced_reason": None,
+        "kind": "call",
+        "instance": None,
     }
     if word in known:
         return known[word]
@@ -402,7 +404,7 @@ def test_csv_keeps_odd_names_whole(tmp_path: Path) -> None:
     assert header == [
         "session", "team", "requests", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens",
         "reasoning_tokens", "cost_usd", "share_of_cost", "cost_per_request_usd", "cost_per_day_usd", "estimated_usd",
-        "incomplete_usd", "unpriced_requests", "unpriced_tokens",
+        "incomplete_usd", "unpriced_requests", "unpriced_tokens", "items", "items_usd", "unpriced_items",
     ]  # fmt: skip
     assert [row[0] for row in rows] == names
     assert rows[0][:10] == [names[0], "search", "1", "10", "1", "0", "0", "0", "1.000000000", "0.204082"]

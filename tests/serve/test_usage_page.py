@@ -146,7 +146,7 @@ def test_names_of_strangers_are_text(tmp_path: Path) -> None:
         page = ReadPage(html)
         assert page.tags.count("script") == 1
         assert not re.search("[\u202e\x00\x1b]", html)
-        if by not in {"task_type", "source"}:
+        if by not in {"task_type", "source", "kind"}:
             assert "</td><script>" in page.texts["calls" if by == page_choice.CALL else "groups"]
         for address in page.addresses:
             assert asked.get(address).status_code == 200, address

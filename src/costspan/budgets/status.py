@@ -11,7 +11,7 @@ from costspan.facts.call import REFUSED
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import zone
 from costspan.ledger import cover
-from costspan.ledger.columns import COLUMNS
+from costspan.ledger.columns import COLUMNS, IS_CALL
 
 if TYPE_CHECKING:
     from costspan.budgets.periods import Stretch
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AMOUNT_OF: Final = {
     USD: "coalesce(cost_nano_usd, 0)",
     TOKENS: "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)",
-    REQUESTS: f"outcome IS NOT '{REFUSED}'",
+    REQUESTS: f"(outcome IS NOT '{REFUSED}' AND {IS_CALL})",
 }
 
 
@@ -110,7 +110,7 @@ def _question(budget: Budget, asked_of: str, stretch: Stretch) -> tuple[str, lis
     amount = f"({AMOUNT_OF[budget.unit]}) * calls" if budget.unit == REQUESTS else AMOUNT_OF[budget.unit]
     chosen, values = conditions(budget)
     question = (
-        f"SELECT {each}, coalesce(sum({amount}), 0), coalesce(sum(calls), 0),"  # noqa: S608
+        f"SELECT {each}, coalesce(sum({amount}), 0), coalesce(sum(({IS_CALL}) * calls), 0),"  # noqa: S608
         f" coalesce(sum(CASE WHEN unpriced_reason IS NOT NULL THEN calls END), 0) FROM ({asked_of}) "
         f"WHERE started_ns >= ? AND started_ns < ?{chosen} GROUP BY 1 ORDER BY 2 DESC, 1"  # words of the code; values are bound
     )

@@ -28,6 +28,7 @@ from costspan.facts.money import PICO_PER_USD
 from costspan.facts.usage import CACHE_READ, PIECES, UNITS
 from costspan.pricing import renewed
 from costspan.pricing.catalog import EVER, Catalog, Rates
+from costspan.pricing.item_rates import SAID_BY, ItemRate, rate_of
 from costspan.pricing.lookup import table_name
 from costspan.pricing.plan import CACHED_OF, INSIDE, REQUESTS, TOKENS
 from costspan.pricing.rule import WORDS, OverrideError, Overrides, Pattern, Rule
@@ -70,7 +71,9 @@ def read_overrides(path: Path, catalog: Catalog | None = None) -> Overrides:
     if reading.mistakes:
         begin = len(f"{path.name}:")
         raise OverrideError(sorted(reading.mistakes, key=lambda mistake: int(mistake[begin:].split(":")[0])))
-    return Overrides(tuple(rules), hashlib.sha256(text.encode()).hexdigest()[:8], reading.table)
+    return Overrides(
+        tuple(rules), hashlib.sha256(text.encode()).hexdigest()[:8], reading.table, rates=reading.item_rates
+    )
 
 
 def _syntax_mistake(path: Path, fault: Any) -> str:
@@ -88,17 +91,20 @@ class _Reading:
         self.catalog = catalog
         self.table: Catalog | None = None
         self.mistakes: list[str] = []
+        self.item_rates: dict[str, ItemRate] = {}
 
     def wrong(self, node: Any, what: str, expected: str) -> None:
         line = node.start_mark.line + 1 if node is not None else 1
         self.mistakes.append(f"{self.name}:{line}: {what}: {expected}")
 
     def file(self, root: Any) -> list[Rule]:
-        top = self.mapping(root, ("prices", "table"), "the file")
+        top = self.mapping(root, ("prices", "table", "rates"), "the file")
         if top is None:
             return []
         if "table" in top:
             self.chosen_table(top["table"])
+        if "rates" in top:
+            self.rates_of_items(top["rates"])
             if "prices" not in top:
                 return []
         if "prices" not in top:
@@ -121,6 +127,27 @@ class _Reading:
             self.table = self.catalog = renewed.read(self.folder / file, sha256)
         except renewed.TableError as fault:
             self.wrong(node, "the table cannot be used", str(fault))
+
+    def rates_of_items(self, node: Any) -> None:
+        """Rates of machines, storage and pieces, by the names that programs call them by."""
+        if not _is(node, "map"):
+            self.wrong(node, '"rates" is no mapping', "expected names, and under each one of " + _listed(SAID_BY))
+            return
+        names: set[str] = set()
+        for key, value in node.value:
+            what = f'the rate "{key.value}"'
+            if key.value in names:
+                self.wrong(key, f"{what} comes twice", "expected once")
+            names.add(key.value)
+            said = self.mapping(value, SAID_BY, what)
+            if said is None:
+                continue
+            if len(value.value) != 1:
+                self.wrong(value, f"{what} says {len(value.value)} amounts", f"expected one of {_listed(SAID_BY)}")
+            for said_by, amount in said.items():
+                usd = self.number(amount, f'"{said_by}"')
+                if usd is not None:
+                    self.item_rates[key.value] = rate_of(said_by, usd)
 
     def overlaps(self, rules: list[Rule]) -> None:
         for index, later in enumerate(rules):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -16,6 +16,7 @@ from costspan.facts.recent import Recent
 from costspan.facts.usage import PIECES, Usage
 from costspan.pricing.calculate import Reckoning, Step, careful, half_even, quick
 from costspan.pricing.catalog import Catalog, Rates, day_start_s
+from costspan.pricing.item_rates import ItemRate, price_of
 from costspan.pricing.plan import TOKENS, Plan
 from costspan.pricing.resolve import Shared, resolve
 from costspan.pricing.rule import Asked, Overrides
@@ -53,6 +54,7 @@ class Prices:
     def __init__(self, catalog: Catalog, overrides: Overrides | None = None) -> None:
         self._catalog = catalog
         self._rules = overrides.rules if overrides is not None else ()
+        self._item_rates: Mapping[str, ItemRate] = overrides.rates if overrides is not None else {}
         self._plans: Recent[Asked, Plan] = Recent(PLANS_KEPT)
         self._shared: Shared = Recent(PLANS_KEPT)
         self.version = catalog.version + (f" overrides:{overrides.digest}" if overrides is not None else "")
@@ -93,6 +95,10 @@ class Prices:
             return _priced(plan, usage)[0]
         quality = plan.quality if usage.complete else _worst(plan.quality, money.ESTIMATED)
         return Cost(half_even(sum_, plan.divisor), quality, money.LOCAL, plan.version)
+
+    def item(self, kind: str, rate: str, count: int) -> Price:
+        """What an item that is no call costs: so many of its kind's unit, at a rate of the user's own."""
+        return price_of(self._item_rates, kind, rate, count, self.version)
 
     def explain(
         self, provider: str, host: str | None, request_model: str | None, answer: Answer, at_s: float

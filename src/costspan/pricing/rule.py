@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from costspan.pricing.catalog import EVER, Catalog, Rates
+from costspan.pricing.item_rates import ItemRate
 from costspan.pricing.lookup import TABLE_NAMES, host_of
 
 #: Provider, host (with its port, unless that is the usual one), model asked for, model of the answer, tier, geo, speed, processing.
@@ -66,11 +68,14 @@ class Rule(NamedTuple):
 
 
 class Overrides(NamedTuple):
-    """The rules of a file, in its order, a digest of its text, and the table that it chooses, if it does."""
+    """The rules of a file, in its order, a digest of its text, and the table that it chooses, if it does, and the rates of items
+    that are no call.
+    """
 
     rules: tuple[Rule, ...] = ()
     digest: str = ""
     table: Catalog | None = None
+    rates: Mapping[str, ItemRate] = MappingProxyType({})
 
 
 class OverrideError(ValueError):

@@ -19,6 +19,7 @@ COLUMNS: Final = (
     "requests", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
     "cost_usd", "share_of_cost", "cost_per_request_usd", "cost_per_day_usd",
     "estimated_usd", "incomplete_usd", "unpriced_requests", "unpriced_tokens",
+    "items", "items_usd", "unpriced_items",
 )  # fmt: skip
 _NS: Final = 1_000_000_000
 # What spreadsheets take for the beginning of a formula (https://owasp.org/www-community/attacks/CSV_Injection), the
@@ -119,9 +120,14 @@ def _values(totals: Totals, report: Report) -> Iterator[int | str | None]:
     yield from totals[:6]
     if totals.has_price:
         cost = totals.nano_usd
-        yield from (usd(cost), share(cost, report.total.nano_usd), usd_each(cost, totals.requests))
+        yield from (
+            usd(cost),
+            share(cost, report.total.nano_usd),
+            usd_each(cost - totals.items_nano_usd, totals.requests),
+        )
         yield usd_each(cost, report.days)
     else:
         yield from (None, None, None, None)
     yield from (usd(totals.estimated_nano_usd), usd(totals.incomplete_nano_usd))
     yield from (totals.unpriced_requests, totals.unpriced_tokens)
+    yield from (totals.items, usd(totals.items_nano_usd), totals.unpriced_items)

@@ -80,7 +80,7 @@ def _cells(totals: Totals, report: Report) -> tuple[str, ...]:
         f"{totals.reasoning_tokens:,}",
         _cost(totals, decimals_for(report.total.nano_usd)) if known else "unpriced",
         percent(totals.nano_usd, report.total.nano_usd) if known else "",
-        average_usd(totals.nano_usd, totals.requests) if known and totals.requests else "",
+        average_usd(totals.nano_usd - totals.items_nano_usd, totals.requests) if known and totals.requests else "",
     )
 
 
@@ -136,6 +136,18 @@ def notes(report: Report) -> Iterator[str]:
             f"{number(total.unpriced_tokens, 'token')} ({_unpriced(report)}). {_all_of_them(report)}"
             "Give the model a price: `costspan docs pricing`."
         )
+    if total.items:
+        amount = average_usd(total.items_nano_usd, 1)
+        yield (
+            f"Of the cost, {amount} USD is of items that are no call ({total.items:,}), such as uptime and storage: "
+            "`costspan usage --by kind,instance`."
+        )
+    if total.unpriced_items:
+        yield (
+            f"A lower bound: without a price {'is' if total.unpriced_items == 1 else 'are'} {number(total.unpriced_items, 'item')}, as "
+            "the prices file lacks their rate: "
+            "`costspan usage --by instance --where quality=unpriced`."
+        )
     yield from (f"Without a price: {harmless(sentence)}." for sentence in report.unknown_sellers)
     if total.incomplete_nano_usd:
         yield (
@@ -172,7 +184,10 @@ def _average(report: Report) -> str:
     over = f"over {number(days, 'day')}"
     if not total.has_price:
         return f"On average {requests} a day, {over}."
-    a_request, a_day = average_usd(total.nano_usd, total.requests), average_usd(total.nano_usd, days)
+    a_request, a_day = (
+        average_usd(total.nano_usd - total.items_nano_usd, total.requests or 1),
+        average_usd(total.nano_usd, days),
+    )
     sign = "at least " if total.is_lower_bound else ""
     return f"On average {sign}{a_request} USD a request; {requests} and {sign}{a_day} USD a day, {over}."
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from costspan.facts.attribution_words import ACCOUNT, SESSION, WORDS
 from costspan.ledger import cover
-from costspan.ledger.columns import COLUMNS
+from costspan.ledger.columns import COLUMNS, IS_CALL
 from costspan.ledger.store import Store
 from costspan.report import period, words
 from costspan.report.usage import Question, narrowed
@@ -57,11 +57,14 @@ def without_word(store: Store, filters: Sequence[words.Filter], asked: period.Pe
             lacks = [words.Filter(word, words.SIGNS[2], "") for word in some if word == ACCOUNT and is_any]
             asked_of = narrowed(source, Question(some, (*filters, *lacks), asked))
             condition = words.conditions(filters, asked)
-            sums = ", ".join(f"COALESCE(SUM(CASE WHEN {COLUMNS[word]} IS NULL THEN calls END), 0)" for word in some)
+            sums = ", ".join(
+                f"COALESCE(SUM(CASE WHEN {COLUMNS[word]} IS NULL AND {IS_CALL} THEN calls END), 0)" for word in some
+            )
             (counts,) = store.select(f"SELECT {sums} FROM ({asked_of}) WHERE {condition.sql}", condition.values)  # noqa: S608
             found.update(zip(some, counts, strict=True))
         condition = words.conditions([*filters, words.Filter(SESSION, words.SIGNS[2], "")], asked)
-        ((found[SESSION],),) = store.select(f"SELECT COUNT(*) FROM calls WHERE {condition.sql}", condition.values)  # noqa: S608
+        lacking = f"SELECT COUNT(*) FROM calls WHERE {condition.sql} AND {IS_CALL}"  # noqa: S608 - words of our own
+        ((found[SESSION],),) = store.select(lacking, condition.values)
     return {word: found[word] for word in WORDS}
 
 

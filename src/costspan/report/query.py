@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+from costspan.facts import items
 from costspan.facts.attribution_words import ACCOUNT, SESSION, WORDS
 from costspan.facts.money import usd
 from costspan.ledger.store import Store
@@ -204,6 +205,9 @@ def _totals(sums: Totals, report: Report | None = None) -> UsageTotals:
         unpriced_tokens=sums.unpriced_tokens,
         lost_calls=report.lost_records if report else 0,
         lost_usd=usd(report.lost_nano_usd if report else 0),
+        items=sums.items,
+        items_usd=usd(sums.items_nano_usd),
+        unpriced_items=sums.unpriced_items,
     )
 
 
@@ -213,6 +217,9 @@ def _record(found: record.Record) -> UsageRecord:
     taken["started_at"] = None if started_ns is None else _moment(started_ns)
     taken["is_stream"] = None if is_stream is None else bool(is_stream)
     taken["cost_usd"] = None if nano_usd is None else usd(nano_usd)
+    is_item = found["client"] == items.CLIENT
+    taken["kind"] = found["operation"] if is_item else items.CALL
+    taken["instance"] = found["request_model"] if is_item else None
     taken["units"] = MappingProxyType(record.units_of(found))
     return UsageRecord(**taken)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
+from costspan.facts import items
 from costspan.facts.attribution_words import WORDS
 from costspan.facts.call import Answer
 from costspan.facts.money import PROVIDER, Cost
@@ -93,12 +94,22 @@ def units_of(record: Record) -> dict[str, int]:
 
 def price_again(record: Record, prices: Prices) -> Again:
     """Explain the record's cost by the prices in force, at the time of the call."""
-    explanation = prices.explain(
+    explanation = _item(record, prices) or prices.explain(
         record["provider"], record["host"], record["request_model"], _answer(record), record["started_ns"] / _NS
     )
     price = explanation.price
     found = (price.nano_usd, price.computed_nano_usd) if isinstance(price, Cost) else (None, None)
     return Again(explanation, found == (record["cost_nano_usd"], record["computed_nano_usd"]))
+
+
+def _item(record: Record, prices: Prices) -> Explanation | None:
+    """The price of an item that is no call; None of a call."""
+    if record["client"] != items.CLIENT or record["operation"] not in items.UNIT_OF:
+        return None
+    rate, units = record["response_model"] or "", units_of(record)
+    price = prices.item(record["operation"], rate, units.get(items.UNIT_OF[record["operation"]], 0))
+    told = [f"{count:,} {unit} at the rate {rate!r} of the prices file" for unit, count in units.items()]
+    return Explanation(price, tuple(told), (), ())
 
 
 def _records(store: Store, condition: str, values: tuple[str, ...]) -> list[Record]:

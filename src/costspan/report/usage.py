@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from costspan.facts.attribution_words import ACCOUNT
 from costspan.facts.money import UNKNOWN_SELLER
 from costspan.ledger import cover
-from costspan.ledger.columns import COLUMNS
+from costspan.ledger.columns import COLUMNS, IS_CALL
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.store import Store
 from costspan.report import period, words
@@ -28,12 +28,15 @@ _HOSTS_NAMED: Final = 3
 _UNPRICED: Final = "unpriced_reason IS NOT NULL"
 _TOKENS: Final = "COALESCE(input_tokens, 0) + COALESCE(output_tokens, 0)"
 _SUMS: Final = (
-    "SUM(calls)", "SUM(input_tokens)", "SUM(output_tokens)", "SUM(cache_read_tokens)", "SUM(cache_write_tokens)",
+    f"SUM(CASE WHEN {IS_CALL} THEN calls END)", "SUM(input_tokens)", "SUM(output_tokens)", "SUM(cache_read_tokens)", "SUM(cache_write_tokens)",
     "SUM(reasoning_tokens)", "SUM(cost_nano_usd)",
     "SUM(CASE WHEN quality = 'estimated' THEN cost_nano_usd END)",
     "SUM(CASE WHEN quality = 'incomplete' THEN cost_nano_usd END)",
-    f"SUM(CASE WHEN {_UNPRICED} THEN calls END)",
+    f"SUM(CASE WHEN {_UNPRICED} AND {IS_CALL} THEN calls END)",
     f"SUM(CASE WHEN {_UNPRICED} THEN {_TOKENS} END)",
+    f"SUM(CASE WHEN NOT ({IS_CALL}) THEN calls END)",
+    f"SUM(CASE WHEN NOT ({IS_CALL}) THEN cost_nano_usd END)",
+    f"SUM(CASE WHEN {_UNPRICED} AND NOT ({IS_CALL}) THEN calls END)",
 )  # fmt: skip
 _SUM_NAMES: Final = tuple(f"s{number}" for number in range(len(_SUMS)))
 # Sums of so many slots and more are read for the label sets that are meant alone.
@@ -51,7 +54,9 @@ class Question(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """Sums over calls. `estimated_nano_usd` and `incomplete_nano_usd` are parts of `nano_usd`."""
+    """Sums over calls, and over items that are no call. `estimated_nano_usd`, `incomplete_nano_usd` and `items_nano_usd` are parts
+    of `nano_usd`.
+    """
 
     requests: int = 0
     input_tokens: int = 0
@@ -64,6 +69,14 @@ class Totals(NamedTuple):
     incomplete_nano_usd: int = 0
     unpriced_requests: int = 0
     unpriced_tokens: int = 0
+    items: int = 0
+    items_nano_usd: int = 0
+    unpriced_items: int = 0
+
+    @property
+    def records(self) -> int:
+        """How many calls and items."""
+        return self.requests + self.items
 
     def minus(self, other: Iterable[int]) -> Totals:
         """What is left without the other, column by column."""
@@ -71,13 +84,13 @@ class Totals(NamedTuple):
 
     @property
     def has_price(self) -> bool:
-        """False where no call at all has a price: then the cost is unknown, not zero."""
-        return not self.requests or self.unpriced_requests < self.requests
+        """False where nothing at all has a price: then the cost is unknown, not zero."""
+        return not self.records or self.unpriced_requests + self.unpriced_items < self.records
 
     @property
     def is_lower_bound(self) -> bool:
-        """Whether more was spent than `nano_usd` says: calls without a price, or with a price for a part only."""
-        return bool(self.unpriced_requests or self.incomplete_nano_usd)
+        """Whether more was spent than `nano_usd` says: calls or items without a price, or with a price for a part only."""
+        return bool(self.unpriced_requests or self.unpriced_items or self.incomplete_nano_usd)
 
 
 class Row(NamedTuple):
@@ -163,12 +176,12 @@ def ask(store: Store, question: Question, now_s: float, *, is_brief: bool = Fals
     with store.at_one_moment():
         wanted = words.wanted(question.groups, question.filters, question.period, question.zone)
         report.rows, report.total, source = _rows(store, question, wanted)
-        if not report.total.requests:
+        if not report.total.records:
             report.state = NO_RECORDS if cover.is_empty(store) else NOTHING
         if report.start_ns is None:
             report.start_ns = cover.first_ns(store)
         report.days = _days(report)
-        if report.total.unpriced_requests and not is_brief:
+        if (report.total.unpriced_requests or report.total.unpriced_items) and not is_brief:
             report.unpriced = _unpriced(store, question, source)
             if any(one.reason == UNKNOWN_SELLER for one in report.unpriced):
                 report.unknown_sellers = _unknown_sellers(store, question, source)

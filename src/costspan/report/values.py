@@ -10,7 +10,8 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class UsageTotals:
-    """Sums over calls; amounts exact, in USD. `cost_usd` is what has a price, the next two are parts of it.
+    """Sums over calls and over items that are no call (uptime, storage); amounts exact, in USD. `cost_usd` is what has a price,
+    the next two and `items_usd` are parts of it.
 
     `lost_calls` and `lost_usd` are what the ledger could not take in the period, whoever it was for: told for a whole
     period only, 0 in rows and days.
@@ -29,11 +30,14 @@ class UsageTotals:
     unpriced_tokens: int
     lost_calls: int = 0
     lost_usd: Decimal = Decimal(0)
+    items: int = 0
+    items_usd: Decimal = Decimal(0)
+    unpriced_items: int = 0
 
     @property
     def is_lower_bound(self) -> bool:
-        """Whether more was spent than `cost_usd` says: calls without a price, with a price for a part, or lost."""
-        return bool(self.unpriced_calls or self.incomplete_usd or self.lost_calls)
+        """Whether more was spent than `cost_usd` says: without a price, with a price for a part, or lost."""
+        return bool(self.unpriced_calls or self.unpriced_items or self.incomplete_usd or self.lost_calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class UsageDay:
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """One call as the ledger has it. None is not known. `units` are the counts by kind, `started_at` is in UTC."""
+    """One call, or item that is no call (`kind`), as the ledger has it. None is not known. `units` are the counts by kind, `started_at` is in UTC."""
 
     id: str
     started_at: datetime | None
@@ -106,6 +110,8 @@ class UsageRecord:
     trace_id: str | None
     span_id: str | None
     transaction_id: str | None
+    kind: str
+    instance: str | None
 
 
 @dataclass(frozen=True, slots=True)

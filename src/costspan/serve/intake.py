@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from costspan.facts import foreign
 from costspan.facts.call import OK, Answer, Call
+from costspan.facts.items import CLIENT, MOST, PIECE, PROVIDER, STORAGE, UNIT_OF, UPTIME
 from costspan.facts.money import Cost, Unpriced, usd
 from costspan.facts.usage import INPUT, INPUT_AUDIO_MS, OUTPUT, OUTPUT_AUDIO_MS, Usage, milliseconds
 from costspan.names import UNKNOWN
@@ -60,13 +61,18 @@ def _understood(arrival: arrivals.Arrival | str, asked: Asked) -> Call | str:
 class BookedUsage:
     """Usage that a program writes down itself. `id` is that of its transaction: the same one is booked once. `type` is text,
     embedding, audio_stt or audio_tts; `units` are counts by unit beside tokens and seconds of sound. Without an account
-    it is the usage of the system.
+    it is the usage of the system. What is no call has the type uptime (with `seconds`), storage (`byte_hours`) or piece
+    (`pieces`), and in the place of provider and model an `instance` and a `rate` of the server's prices.
     """
 
     id: str
-    provider: str
-    model: str
+    provider: str | None = None
+    model: str | None = None
     type: str = "text"
+    instance: str | None = None
+    rate: str | None = None
+    byte_hours: int | None = None
+    pieces: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     seconds: float | None = None
@@ -124,30 +130,37 @@ def _priced(one: BookedUsage, call: Call) -> BookedPrice:
 
 
 def _call(one: BookedUsage, place: str, asked: Asked) -> Call:
-    if one.type not in TYPES:
-        raise mistaken(f"{place}.type", one.type, f"one of {', '.join(TYPES)}")
-    operation, _ = TYPES[one.type]
+    if one.type not in TYPES and one.type not in UNIT_OF:
+        raise mistaken(f"{place}.type", one.type, f"one of {', '.join((*TYPES, *UNIT_OF))}")
+    is_item = one.type in UNIT_OF
+    operation = one.type if is_item else TYPES[one.type][0]
     started_s = _started_s(one.started_at, place)
     found: dict[str, Any] = {
-        name: foreign.text(getattr(one, name)) for name in ("id", "provider", "model", *booked_calls.ATTRIBUTION)
+        name: foreign.text(getattr(one, name))
+        for name in ("id", "provider", "model", "instance", "rate", *booked_calls.ATTRIBUTION)
     }
-    for name in ("id", "provider", "model"):
+    for name in ("id", "instance", "rate") if is_item else ("id", "provider", "model"):
         if found[name] is None:
-            raise mistaken(f"{place}.{name}", getattr(one, name), "a text")
+            raise mistaken(f"{place}.{name}", getattr(one, name) or "", "a text")
     if asked.caller.bounds:  # whoever sees a part must not meet the ids of others, nor take them
         found["id"] = f"{asked.caller.name}:{found['id']}"
     if not 0 <= one.duration_s <= _LONGEST_S:
         raise mistaken(f"{place}.duration_s", str(one.duration_s), f"seconds from 0 to {_LONGEST_S}")
-    usage = Usage(_counted(one, place))
-    answer = Answer(usage, found["model"])
-    price = asked.served.prices.price(found["provider"], None, found["model"], answer, started_s)
+    if is_item:
+        found |= {"provider": PROVIDER, "model": found["rate"]}
+        usage = Usage({UNIT_OF[one.type]: _quantity(one, place)})
+        price = asked.served.prices.item(one.type, found["rate"], *usage.counts.values())
+    else:
+        usage = Usage(_counted(one, place))
+        answer = Answer(usage, found["model"])
+        price = asked.served.prices.price(found["provider"], None, found["model"], answer, started_s)
     cost = (
         {"nano_usd": price.nano_usd, "quality": price.quality, "cost_source": price.source, "price_version": price.version}
         if isinstance(price, Cost) else {"unpriced_reason": price.reason, "unpriced_detail": price.detail}
     )  # fmt: skip
     found |= {
-        **cost, "client": UNKNOWN, "operation": operation, "started_ns": int(started_s * _NS), "duration_s": one.duration_s,
-        "request_model": found["model"], "outcome": OK, "period": "", "counts": usage.counts, "is_complete": True,
+        **cost, "client": CLIENT if is_item else UNKNOWN, "operation": operation, "started_ns": int(started_s * _NS), "duration_s": one.duration_s,
+        "request_model": found["instance"] if is_item else found["model"], "outcome": OK, "period": "", "counts": usage.counts, "is_complete": True,
     }  # fmt: skip
     try:
         return booked_calls.made(found, asked.caller.bounds)
@@ -158,6 +171,18 @@ def _call(one: BookedUsage, place: str, asked: Asked) -> Call:
 
 
 _LONGEST_S: Final = 10_000_000
+#: What a count of each kind of item is said by.
+_SAID_BY: Final = {UPTIME: "seconds", STORAGE: "byte_hours", PIECE: "pieces"}
+
+
+def _quantity(one: BookedUsage, place: str) -> int:
+    """The count of an item, in the unit of its kind. Raises RequestError where it has none."""
+    name = _SAID_BY[one.type]
+    said = getattr(one, name)
+    count = round(Decimal(str(said)) * 1_000) if name == "seconds" and said is not None else said
+    if count is None or not 0 <= count < MOST:
+        raise mistaken(f"{place}.{name}", str(said), "a number from 0 on")
+    return int(count)
 
 
 def _counted(one: BookedUsage, place: str) -> dict[str, int]:

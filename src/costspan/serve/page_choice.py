@@ -34,7 +34,7 @@ QUALITY: Final = "quality"
 #: What the table may be by.
 GROUPS: Final = {
     MODEL: (PROVIDER, MODEL), TEAM: (TEAM,), TASK_TYPE: (TASK_TYPE,), SOURCE: (SOURCE,), ACCOUNT: (ACCOUNT,),
-    SESSION: (SESSION,), CALL: (),
+    SESSION: (SESSION,), "kind": ("kind", "instance"), CALL: (),
 }  # fmt: skip
 _PERIOD, _FROM, _UNTIL = parameters.PERIOD.name, parameters.FROM.name, parameters.UNTIL.name
 _ZONE, _BY = parameters.TIME_ZONE.name, parameters.BY.name

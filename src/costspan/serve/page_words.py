@@ -42,8 +42,8 @@ def nano(amount: Decimal) -> int:
 
 
 def has_cost(totals: UsageTotals) -> bool:
-    """Whether an amount is known: none is of calls without a price."""
-    return not totals.unpriced_calls or bool(totals.cost_usd)
+    """Whether an amount is known: none is of calls and items without a price."""
+    return not (totals.unpriced_calls or totals.unpriced_items) or bool(totals.cost_usd)
 
 
 def amount(totals: UsageTotals, decimals: int | None = None) -> str:

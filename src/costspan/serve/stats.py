@@ -49,7 +49,7 @@ def stats(asked: Asked) -> Stats:
     total, days = outcomes.total, outcomes.days
     return Stats(
         told(period, asked.time_zone), own(total, asked), days,
-        total.calls / days if days else None, _each(total.cost_usd, days), _each(total.cost_usd, total.calls),
+        total.calls / days if days else None, _each(total.cost_usd, days), _each(total.cost_usd - total.items_usd, total.calls),
         query.last_used(), outcomes.rows, query.by("quality", period=period), query.unattributed(period), _state(asked),
     )  # fmt: skip
 
