@@ -236,7 +236,9 @@ def test_the_server_books_and_shows_items(ledger: Path, tmp_path: Path) -> None:
     page = ReadPage(asked.get("/?by=kind").text)
     assert page.figures["card-requests"] == [1]
     assert {key: row[-1] for key, row in page.rows["groups"].items()}["uptime|gpu-1"] == Decimal("0.0625")
-    assert "items whose rate the prices file lacks" in page.texts["trust"]
+    assert "1 item whose rate the prices file lacks" in page.texts["trust"]
+    assert page.figures["sure"][0] == 1
+    assert "sources" not in page.texts
     only = asked.get("/?instance=b").text
     assert "no price" in only
     assert "Nothing matches" not in only

@@ -99,7 +99,7 @@ def figures(choice: Choice, asked: Asked, everything: Asked) -> Figures:
 
 def _sources(asked: Asked, period: Period) -> Mapping[date, Sequence[int]]:
     """The tokens of each day by who initiated the calls: each of SOURCES, then all others; of nothing where there is one alone."""
-    rows = asked.query.by(_DAY, SOURCE, period=period)
+    rows = [row for row in asked.query.by(_DAY, SOURCE, period=period) if row.totals.calls]  # items have no initiator
     if len({row.words[SOURCE] for row in rows}) < 2:  # noqa: PLR2004 - more than one
         return {}
     found: dict[date, list[int]] = {}
