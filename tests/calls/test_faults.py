@@ -82,7 +82,7 @@ SCENARIOS = {
 TAKES_OUT = frozenset({
     "_look", "_look_of", "events", "of", "_take_stream", "_handed_on", "is_usage_alone", "_take_raw", "_take_response", "follow", "following", "__init__",
     "_read_along", "take_decoded", "_take_asked", "_is_ours", "is_ours", "_message", "_event", "_is_usage_alone", "note",
-    "digest", "look", "feed", "_take", "<listcomp>", "fields", "parsed", "attach", "_in_lines",
+    "digest", "look", "feed", "_take", "_declares", "<listcomp>", "fields", "parsed", "attach", "_in_lines",
 })  # fmt: skip
 CASES = [f"{name}, {mode}" for mode in ("sync", "async") for name in SCENARIOS if (name, mode) != ("first", "async")]
 LINE_CASES = [case for case in CASES if not case.startswith("first")]

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from costspan.calls import patching
 from costspan.cli import destinations, doctor, watching
+from costspan.cli.commands import costspan
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
 from costspan.cli.masking import masked
 from costspan.clients import CLIENTS
@@ -339,7 +340,7 @@ def test_what_is_put_into_an_issue_has_no_secret(monkeypatch: pytest.MonkeyPatch
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OTEL_COSTSPAN_LEDGER", str(tmp_path / "ledger.db"))
-    printed = CliRunner().invoke(doctor.doctor, ["--json"]).output
+    printed = CliRunner().invoke(costspan, ["doctor", "--json"]).output
     assert [finding for finding in json.loads(printed)["findings"] if finding["topic"] == "settings"]
     secrets = ("4Fh1secret", "9c1f77aa", "eyJhbGciOi", "acme-4711", "hunter2", "31415", "reporter", "akid")
     assert [secret for secret in secrets if secret in printed] == []

@@ -105,10 +105,9 @@ class _Reading:
             self.chosen_table(top["table"])
         if "rates" in top:
             self.rates_of_items(top["rates"])
-            if "prices" not in top:
-                return []
         if "prices" not in top:
-            self.wrong(root, 'there is no "prices"', 'expected "prices:" and a list of rules under it')
+            if not top:
+                self.wrong(root, 'there is no "prices"', 'expected "prices:" and a list of rules under it')
             return []
         if not _is(top["prices"], "seq"):
             self.wrong(top["prices"], '"prices" is no list', "expected a list of rules, each beginning with '- match:'")
