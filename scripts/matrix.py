@@ -14,7 +14,6 @@ import os
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -58,21 +57,15 @@ def main(arguments: list[str]) -> int:
     if unknown:
         print(f"tests/matrix.toml has no row {', '.join(unknown)}; it has {', '.join(rows)}.")
         return 2
-    names = wanted or list(rows)
-    with ThreadPoolExecutor(
-        1
-    ) as builder:  # it waits for the network, while the tests of the row before use the processors
-        built = [builder.submit(_environment, name, rows[name]) for name in names]
-        failed = [
-            name for name, python in zip(names, built, strict=True) if not _run(name, rows[name], python.result(), more)
-        ]
+    failed = [name for name in wanted or rows if not _run(name, rows[name], more)]
     if failed:
         print(f"\nFailed: {', '.join(failed)}")
     return 1 if failed else 0
 
 
-def _run(name: str, row: dict[str, Any], python: str | None, more: list[str]) -> bool:
+def _run(name: str, row: dict[str, Any], more: list[str]) -> bool:
     started = time.monotonic()
+    python = _environment(name, row)
     if python is None:
         return False
     print(f"\n--- {name}: {_versions(python, row)}", flush=True)

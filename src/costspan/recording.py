@@ -11,10 +11,11 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from costspan import guard, instrumentor, scope
-from costspan.facts import items
+from costspan.facts import cost_items
 from costspan.facts.attribution import Attribution
 from costspan.facts.attribution_words import ACCOUNT, SESSION, SOURCE, TASK_TYPE, TEAM
 from costspan.facts.money import Cost, usd
@@ -51,7 +52,7 @@ def record(
     """
     who = Attribution(**{SESSION: session, TASK_TYPE: task_type, SOURCE: source, TEAM: team, ACCOUNT: account})
     started_ns = time.time_ns() if started_at is None else int(_aware(started_at).timestamp() * _NS)
-    units = counted(kind, count)
+    units = cost_items.counted(kind, count)
     price = _prices().item(kind, _word("rate", rate), units)
     made = item(
         _word("id", id or str(uuid.uuid4())), kind, _word("instance", instance), rate, units, price, started_ns,
@@ -59,21 +60,6 @@ def record(
     )  # fmt: skip
     _book([made])
     return usd(price.nano_usd) if isinstance(price, Cost) else None
-
-
-def counted(kind: str, count: float | Decimal) -> int:
-    """The count of an item in the unit that is kept: milliseconds, byte-hours, pieces. Raises ValueError."""
-    if kind not in items.UNIT_OF:
-        raise ValueError(f"kind={kind!r}: expected one of {', '.join(items.UNIT_OF)}")
-    is_number = _is_number(count)
-    units = round(Decimal(str(count)) * (_MS if kind == items.UPTIME else 1)) if is_number else -1
-    if not 0 <= units < items.MOST or (kind == items.PIECE and units != count):
-        raise ValueError(f"count={count!r}: expected a number from 0 on, of pieces a whole one")
-    return units
-
-
-def _is_number(said: object) -> bool:
-    return isinstance(said, (int, float, Decimal)) and not isinstance(said, bool) and math.isfinite(said)
 
 
 class uptime:  # noqa: N801 - it is called like a function
@@ -134,10 +120,10 @@ class uptime:  # noqa: N801 - it is called like a function
         now_ms = (time.monotonic_ns() - self._begun_ns) // 1_000_000
         passed_ms = now_ms - self._booked_ms
         if passed_ms > 0:
-            price = self._prices.item(items.UPTIME, self._rate, passed_ms)
+            price = self._prices.item(cost_items.UPTIME, self._rate, passed_ms)
             self._waiting.append(
                 item(
-                    f"{self._id}-{self._number}", items.UPTIME, self._instance, self._rate, passed_ms, price,
+                    f"{self._id}-{self._number}", cost_items.UPTIME, self._instance, self._rate, passed_ms, price,
                     self._started_ns + self._booked_ms * 1_000_000, duration_s=passed_ms / _MS, attribution=self._who,
                 )
             )  # fmt: skip
@@ -166,8 +152,6 @@ def _book(calls: Sequence[Call]) -> None:
 
 
 def _prices() -> Prices:
-    from pathlib import Path
-
     own = instrumentor.settings_in_force().prices
     return Prices.load(Path(own) if own else None)
 

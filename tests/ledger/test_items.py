@@ -25,7 +25,7 @@ from costspan.budgets.reading import parse
 from costspan.budgets.status import standings
 from costspan.cli.commands import costspan as command
 from costspan.facts.call import Answer, Call
-from costspan.facts.items import CLIENT
+from costspan.facts.cost_items import CLIENT
 from costspan.facts.money import Unpriced
 from costspan.facts.usage import Usage
 from costspan.ledger.faults import LedgerError

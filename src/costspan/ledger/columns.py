@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from costspan.facts import items
+from costspan.facts import cost_items
 from costspan.facts.attribution_words import WORDS
 
-#: Whether a record is a call: what else costs money (facts/items.py) is no request.
-IS_CALL: Final = f"client IS NOT '{items.CLIENT}'"
+#: Whether a record is a call: what else costs money (facts/cost_items.py) is no request.
+IS_CALL: Final = f"client IS NOT '{cost_items.CLIENT}'"
 
 #: A word and the SQL that it stands for.
 COLUMNS: Final = {
@@ -18,7 +18,7 @@ COLUMNS: Final = {
     "model": "COALESCE(request_model, response_model)",
     "answered_model": "response_model",
     # Of an item that is no call; its instance is its model, too.
-    "kind": f"CASE WHEN {IS_CALL} THEN '{items.CALL}' ELSE operation END",
+    "kind": f"CASE WHEN {IS_CALL} THEN '{cost_items.CALL}' ELSE operation END",
     "instance": f"CASE WHEN NOT ({IS_CALL}) THEN request_model END",
     "client": "client",
     "operation": "operation",

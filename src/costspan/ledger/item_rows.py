@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from costspan.facts import items
+from costspan.facts import cost_items
 from costspan.facts.attribution import NOBODY, Attribution
 from costspan.facts.call import OK, Call
-from costspan.facts.money import Cost, Price
-from costspan.ledger.kept_calls import COLUMNS, call_of
+from costspan.facts.money import Price
+from costspan.ledger.kept_calls import COLUMNS, call_of, of_price
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,12 +20,9 @@ def item(
 ) -> Call:  # fmt: skip
     """An item as the ledger keeps it. `count` is in the unit of its kind."""
     found: Mapping[str, Any] = {
-        "id": item_id, "client": items.CLIENT, "provider": items.PROVIDER, "operation": kind, "started_ns": started_ns,
+        "id": item_id, "client": cost_items.CLIENT, "provider": cost_items.PROVIDER, "operation": kind, "started_ns": started_ns,
         "request_model": instance, "model": rate, "duration_s": duration_s, "outcome": OK, "period": "",
-        "counts": {items.UNIT_OF[kind]: count}, "is_complete": True, **attribution._asdict(),
-        **(
-            {"nano_usd": price.nano_usd, "quality": price.quality, "cost_source": price.source, "price_version": price.version}
-            if isinstance(price, Cost) else {"unpriced_reason": price.reason, "unpriced_detail": price.detail}
-        ),
+        "counts": {cost_items.UNIT_OF[kind]: count}, "is_complete": True, **attribution._asdict(),
+        **of_price(price),
     }  # fmt: skip
     return call_of(COLUMNS, [found.get(column) for column in COLUMNS])

@@ -11,7 +11,7 @@ from zlib import crc32
 
 from costspan.facts.attribution import Attribution
 from costspan.facts.call import Answer, Call
-from costspan.facts.money import Cost, Unpriced
+from costspan.facts.money import Cost, Price, Unpriced
 from costspan.facts.usage import Usage
 
 #: What a line holds, in this order. `booked` is the place of the call in the sums of its process, NULL where it had none
@@ -54,6 +54,18 @@ def _values(call: Call, kept_ns: int) -> Values:
         [[model, part.counts, part.complete] for model, part in answer.parts] if answer.parts else None,
         *cost, reason, detail, call.is_fetchable, call.transaction,
     )  # fmt: skip
+
+
+def of_price(price: Price) -> dict[str, Any]:
+    """The columns of a price, by name."""
+    if isinstance(price, Unpriced):
+        return {"unpriced_reason": price.reason, "unpriced_detail": price.detail}
+    return {
+        "nano_usd": price.nano_usd,
+        "quality": price.quality,
+        "cost_source": price.source,
+        "price_version": price.version,
+    }
 
 
 def packed(call: Call, kept_ns: int) -> bytes:

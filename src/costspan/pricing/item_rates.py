@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from costspan.facts import money
-from costspan.facts.items import PIECE, STORAGE, UPTIME
+from costspan.facts.cost_items import PIECE, STORAGE, UPTIME
 from costspan.facts.money import PICO_PER_NANO, PICO_PER_USD, Cost, Price, Unpriced
 
 #: What a rate may be said by: the kind of item that it is for, and how many of its unit make one.

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from costspan.facts import items
+from costspan.facts import cost_items
 from costspan.facts.attribution_words import ACCOUNT, SESSION, WORDS
 from costspan.facts.money import usd
 from costspan.ledger.store import Store
@@ -217,8 +217,8 @@ def _record(found: record.Record) -> UsageRecord:
     taken["started_at"] = None if started_ns is None else _moment(started_ns)
     taken["is_stream"] = None if is_stream is None else bool(is_stream)
     taken["cost_usd"] = None if nano_usd is None else usd(nano_usd)
-    is_item = found["client"] == items.CLIENT
-    taken["kind"] = found["operation"] if is_item else items.CALL
+    is_item = found["client"] == cost_items.CLIENT
+    taken["kind"] = found["operation"] if is_item else cost_items.CALL
     taken["instance"] = found["request_model"] if is_item else None
     taken["units"] = MappingProxyType(record.units_of(found))
     return UsageRecord(**taken)

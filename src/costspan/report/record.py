@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from costspan.facts import items
+from costspan.facts import cost_items
 from costspan.facts.attribution_words import WORDS
 from costspan.facts.call import Answer
 from costspan.facts.money import PROVIDER, Cost
@@ -104,10 +104,10 @@ def price_again(record: Record, prices: Prices) -> Again:
 
 def _item(record: Record, prices: Prices) -> Explanation | None:
     """The price of an item that is no call; None of a call."""
-    if record["client"] != items.CLIENT or record["operation"] not in items.UNIT_OF:
+    if record["client"] != cost_items.CLIENT or record["operation"] not in cost_items.UNIT_OF:
         return None
     rate, units = record["response_model"] or "", units_of(record)
-    price = prices.item(record["operation"], rate, units.get(items.UNIT_OF[record["operation"]], 0))
+    price = prices.item(record["operation"], rate, units.get(cost_items.UNIT_OF[record["operation"]], 0))
     told = [f"{count:,} {unit} at the rate {rate!r} of the prices file" for unit, count in units.items()]
     return Explanation(price, tuple(told), (), ())
 

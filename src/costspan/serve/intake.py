@@ -12,9 +12,10 @@ from starlette.responses import Response
 
 from costspan.facts import foreign
 from costspan.facts.call import OK, Answer, Call
-from costspan.facts.items import CLIENT, MOST, PIECE, PROVIDER, STORAGE, UNIT_OF, UPTIME
+from costspan.facts.cost_items import CLIENT, PIECE, PROVIDER, STORAGE, UNIT_OF, UPTIME, counted
 from costspan.facts.money import Cost, Unpriced, usd
 from costspan.facts.usage import INPUT, INPUT_AUDIO_MS, OUTPUT, OUTPUT_AUDIO_MS, Usage, milliseconds
+from costspan.ledger.kept_calls import of_price
 from costspan.names import UNKNOWN
 from costspan.report.period import moment_s
 from costspan.serve import arrivals, booked_calls
@@ -154,12 +155,8 @@ def _call(one: BookedUsage, place: str, asked: Asked) -> Call:
         usage = Usage(_counted(one, place))
         answer = Answer(usage, found["model"])
         price = asked.served.prices.price(found["provider"], None, found["model"], answer, started_s)
-    cost = (
-        {"nano_usd": price.nano_usd, "quality": price.quality, "cost_source": price.source, "price_version": price.version}
-        if isinstance(price, Cost) else {"unpriced_reason": price.reason, "unpriced_detail": price.detail}
-    )  # fmt: skip
     found |= {
-        **cost, "client": CLIENT if is_item else UNKNOWN, "operation": operation, "started_ns": int(started_s * _NS), "duration_s": one.duration_s,
+        **of_price(price), "client": CLIENT if is_item else UNKNOWN, "operation": operation, "started_ns": int(started_s * _NS), "duration_s": one.duration_s,
         "request_model": found["instance"] if is_item else found["model"], "outcome": OK, "period": "", "counts": usage.counts, "is_complete": True,
     }  # fmt: skip
     try:
@@ -179,10 +176,10 @@ def _quantity(one: BookedUsage, place: str) -> int:
     """The count of an item, in the unit of its kind. Raises RequestError where it has none."""
     name = _SAID_BY[one.type]
     said = getattr(one, name)
-    count = round(Decimal(str(said)) * 1_000) if name == "seconds" and said is not None else said
-    if count is None or not 0 <= count < MOST:
-        raise mistaken(f"{place}.{name}", str(said), "a number from 0 on")
-    return int(count)
+    try:
+        return counted(one.type, said)
+    except ValueError:
+        raise mistaken(f"{place}.{name}", str(said), "a number from 0 on") from None
 
 
 def _counted(one: BookedUsage, place: str) -> dict[str, int]:
