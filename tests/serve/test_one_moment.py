@@ -11,12 +11,14 @@ import pytest
 
 from costspan.budgets import status
 from costspan.ledger.store import Store
-from costspan.report import usage
+from costspan.report import moment, usage
 from ledger_calls import call, write
 from read_page import ReadPage
 from served import client
 
-NOW_NS: Final = int(datetime.now(timezone.utc).timestamp()) * 10**9
+#: What the clock of the server shows: a day and a month that do not end while a test runs.
+NOW_S: Final = datetime(2026, 11, 20, 12, tzinfo=timezone.utc).timestamp()
+NOW_NS: Final = int(NOW_S) * 10**9
 BUDGETS: Final = """
 budgets:
   - {name: whole, period: month, limit_usd: 100}
@@ -38,6 +40,7 @@ def writing(tmp_path: Path) -> Any:
         mock.patch.object(usage.cover, "source", slowly),
         mock.patch.object(status.cover, "source", slowly),
         mock.patch.object(Store, "read", opened),
+        mock.patch.object(moment, "time", mock.Mock(time=lambda: NOW_S)),
     ):
         yield path, opened
 
