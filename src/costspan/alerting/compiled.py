@@ -66,31 +66,31 @@ def _content(path: Path) -> str | None:
 
 def write(files: Mapping[str, str], folder: Path) -> None:
     """Write the files. Each is replaced whole, and none before all of them are on the disk. Raises OSError."""
-    drafts: list[tuple[str, Path]] = []
+    drafts: list[tuple[Path, Path]] = []
     try:
         for path, text in files.items():
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
-            drafts.append((_draft(target, text), target))
-        for draft, target in drafts:
-            Path(draft).replace(target)
+            drafts.append((draft(target, text.encode()), target))
+        for written, target in drafts:
+            written.replace(target)
     finally:
-        for draft, _ in drafts:
-            Path(draft).unlink(missing_ok=True)
+        for written, _ in drafts:
+            written.unlink(missing_ok=True)
 
 
-def _draft(target: Path, text: str) -> str:
-    """The text in a file beside its target, on the disk and readable like a file made by hand."""
-    descriptor, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+def draft(target: Path, content: bytes) -> Path:
+    """The content in a file beside its target, on the disk and readable like a file made by hand. Raises OSError."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
             file.flush()
             os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())
     except BaseException:
-        Path(draft).unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
         raise
-    return draft
+    return Path(name)

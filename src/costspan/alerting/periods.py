@@ -109,6 +109,11 @@ _MONTH: Final = PeriodRules(
         "197001",
     ),
 )
+#: The counters that tell days apart.
+_OF_DAYS: Final[Mapping[str, tuple[tuple[Metric, Mapping[str, str]], ...]]] = {
+    USD: ((DAY_COST_USD, {}),),
+    TOKENS: ((DAY_TOKENS, {prometheus_label(DIRECTION): "input"}),),
+}
 _DAY: Final = PeriodRules(
     periods.DAY.name,
     CURRENT_DAY,
@@ -119,8 +124,7 @@ _DAY: Final = PeriodRules(
     (Pace("6", "1h", "5m", WARNING, "30m"),),
     ("0.25", "15m"),
     Example(
-        {USD: ((DAY_COST_USD, {}),), TOKENS: ((DAY_TOKENS, {prometheus_label(DIRECTION): "input"}),)},
-        WEEKDAY_LABEL, "6", "5", "19700103",
+        _OF_DAYS, WEEKDAY_LABEL, "6", "5", "19700103",
     ),
 )  # fmt: skip
 _WEEK: Final = PeriodRules(
@@ -133,8 +137,7 @@ _WEEK: Final = PeriodRules(
     (Pace("6", "6h", "30m", WARNING, "2h"),),
     ("0.2", "1h"),
     Example(
-        {USD: ((DAY_COST_USD, {}),), TOKENS: ((DAY_TOKENS, {prometheus_label(DIRECTION): "input"}),)},
-        WEEKDAY_LABEL, "6", "7", "1970W01", ("1", "2", "3", "4", "5"),
+        _OF_DAYS, WEEKDAY_LABEL, "6", "7", "1970W01", ("1", "2", "3", "4", "5"),
     ),
     is_on_panels=False,
 )  # fmt: skip

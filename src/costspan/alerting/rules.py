@@ -65,11 +65,8 @@ _HOURS: Final = {"5m": "1 / 12", "30m": "0.5", "1h": "1", "2h": "2", "6h": "6", 
 def budget_rules(policy: Policy) -> Content:
     """The rule file of the budgets."""
     units = sorted({USD, *(budget.unit for budget in policy.budgets)})
-    asked = [
-        each
-        for each in PERIOD_RULES.values()
-        if each.is_on_panels or each.name in {budget.period for budget in policy.budgets}
-    ]
+    periods = {budget.period for budget in policy.budgets}
+    asked = [rules for rules in PERIOD_RULES.values() if rules.is_on_panels or rules.name in periods]
     budgets = [*_calendar(policy.time_zone, asked), *_spend(units, asked), *_recorded(policy, units), *_alerts(policy)]
     rates = [*_windows(units), *_burn(policy), *anomaly.recorded()]
     rates += [alert.rule(policy) for alert in (*_burn_alerts(policy), anomaly.alert(policy.anomaly))]

@@ -35,6 +35,10 @@ class Connection(Protocol):
         """Have an operation done, as a whole or not at all. Raises LostError and DeclinedError."""
         ...
 
+    def doubts(self) -> tuple[str, list[str]]:
+        """Which server answers, and what of its settings may lose reservations. Raises LostError."""
+        ...
+
     def close(self) -> None:
         """End it; raises nothing."""
         ...
@@ -50,10 +54,6 @@ class Server(Protocol):
 
     def connect(self, patience_s: float) -> Connection:
         """A connection whose answers may take so long each. Raises LostError and DeclinedError."""
-        ...
-
-    def doubts(self, patience_s: float) -> tuple[str, list[str]]:
-        """Which server answers, and what of its settings may lose reservations. Raises LostError and DeclinedError."""
         ...
 
 
@@ -129,9 +129,7 @@ class Link:
                 was_kept = False  # it was closed while nobody asked
             except DeclinedError as fault:
                 raise self._is_lost(fault, is_unsure=is_unsure) from fault
-            except (
-                BaseException
-            ):  # an exception out of a signal: the answer would be taken for that of the next question
+            except BaseException:  # out of a signal: the answer would be taken for that of the next question
                 self._drop()
                 raise
 

@@ -44,8 +44,6 @@ class _Nowhere:
         del patience_s
         raise DeclinedError(self._why)
 
-    doubts = connect
-
 
 def server_store(url: str, **options: Any) -> ServerStore:
     """The store at a URL. One that there cannot be is unavailable: it is never replaced by another one."""

@@ -48,14 +48,6 @@ class PostgresServer:
             raise DeclinedError(self._address.told(fault)) from fault
         return PostgresConnection(connection, self._address, patience_s)
 
-    def doubts(self, patience_s: float) -> tuple[str, list[str]]:
-        """Which server answers, and what of its settings may lose reservations. Raises LostError and DeclinedError."""
-        connection = self.connect(patience_s)
-        try:
-            return connection.doubts()
-        finally:
-            connection.close()
-
 
 def _make_schema(connection: Any) -> None:
     if connection.execute(_IS_THERE, (_SCHEMA,)).fetchone():
@@ -118,7 +110,7 @@ class PostgresConnection:
             self._connection.close()
 
     def doubts(self) -> tuple[str, list[str]]:
-        """See PostgresServer."""
+        """See Connection."""
         names = ("server_version", "fsync", "synchronous_commit")
         try:
             version, fsync, commit = (self._connection.execute(f"SHOW {name}").fetchone()[0] for name in names)

@@ -36,7 +36,7 @@ class RedisServer:
         client = self._client(patience_s)
         try:
             client.ping()
-        except (RedisConnectionError, RedisTimeoutError, RedisError, OSError) as fault:
+        except (RedisError, OSError) as fault:
             client.close()
             raise DeclinedError(self._address.told(fault)) from fault
         return RedisConnection(client, self._address, patience_s)
@@ -47,18 +47,10 @@ class RedisServer:
                 self._address.url, single_connection_client=True, decode_responses=True, protocol=2,
                 socket_timeout=patience_s, socket_connect_timeout=patience_s, retry=Retry(NoBackoff(), 0),
             )  # fmt: skip
-        except (RedisConnectionError, RedisTimeoutError, RedisError, OSError) as fault:
+        except (RedisError, OSError) as fault:
             raise DeclinedError(self._address.told(fault)) from fault
         except (TypeError, ValueError) as fault:  # what it says has parts of the URL
             raise DeclinedError("its URL has a part that the package redis does not understand") from fault
-
-    def doubts(self, patience_s: float) -> tuple[str, list[str]]:
-        """Which server answers, and what of its settings may lose reservations. Raises LostError and DeclinedError."""
-        connection = self.connect(patience_s)
-        try:
-            return connection.doubts()
-        finally:
-            connection.close()
 
 
 class RedisConnection:
@@ -91,7 +83,7 @@ class RedisConnection:
             self._client.close()
 
     def doubts(self) -> tuple[str, list[str]]:
-        """See RedisServer."""
+        """See Connection."""
         try:
             found: dict[str, Any] = self._client.info()
         except (RedisError, OSError) as fault:

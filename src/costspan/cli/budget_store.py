@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -46,7 +47,8 @@ def _server(url: str) -> Iterator[Finding]:
         yield Finding(_TOPIC, WRONG, f"{OTEL_COSTSPAN_BUDGET_STORE} {fault}")
         return
     try:
-        name, doubts = server.doubts(_PATIENCE_S)
+        with contextlib.closing(server.connect(_PATIENCE_S)) as connection:
+            name, doubts = connection.doubts()
     except (LostError, DeclinedError) as fault:
         yield Finding(_TOPIC, WRONG, f"{OTEL_COSTSPAN_BUDGET_STORE} ({server.shown}) does not answer: {fault}")
         return

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +14,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from costspan.alerting.compiled import draft
 from costspan.cli import options
 from costspan.facts.call import Answer
 from costspan.facts.money import Cost
@@ -161,15 +160,10 @@ def _choose(path: Path, content: bytes, newer: Catalog, sha256: str) -> None:
 
 def _replace(path: Path, content: bytes, is_sound: Callable[[Path], object] | None = None) -> None:
     """Write a file in one step. `is_sound` is called with the new file before it takes the place of the old one."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    new = draft(path, content)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
         if is_sound is not None:
-            is_sound(Path(name))
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+            is_sound(new)
+        new.replace(path)
     finally:
-        Path(name).unlink(missing_ok=True)
+        new.unlink(missing_ok=True)

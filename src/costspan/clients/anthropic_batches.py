@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 from costspan.calls.description import Endpoint
 from costspan.calls.messages import fields, text
 from costspan.clients import anthropic_body
-from costspan.clients.batches import BATCH
+from costspan.clients.batches import BATCH, names
 from costspan.clients.openai_body import error_of
 from costspan.facts.call import Answer
 
@@ -26,11 +25,6 @@ def result(line: Any) -> Answer | None:
         answer = Answer(error=error_of(error.get("error") or error) if error else kind)
     answer.key, answer.operation, answer.processing = text(said.get("custom_id")), "chat", BATCH
     return answer
-
-
-def names(job: Any) -> Iterator[str]:
-    """The id of a job: its results are asked for by it."""
-    return (name for name in (text(fields(job).get("id")),) if name)
 
 
 ENDPOINTS: Final = (
