@@ -7,6 +7,7 @@ import csv
 import io
 import itertools
 import json
+import math
 import subprocess
 import sys
 import threading
@@ -229,6 +230,9 @@ def test_the_server_books_and_shows_items(ledger: Path, tmp_path: Path) -> None:
     for mistaken, field in (({"seconds": None}, "seconds"), ({"rate": None}, "rate"), ({"type": "lease"}, "type")):
         refused = asked.post("/v1/usage/records", json={"records": [{**said, **mistaken}]})
         assert (refused.status_code, refused.json()["field"]) == (400, f"records[0].{field}")
+    endless = json.dumps({"records": [{**said, "seconds": math.inf}]})
+    refused = asked.post("/v1/usage/records", content=endless, headers={"content-type": "application/json"})
+    assert (refused.status_code, refused.json()["field"]) == (400, "records[0].seconds")
     rows = asked.get("/v1/usage/summary?by=kind,instance").json()["rows"]
     assert {(row["words"]["instance"], row["totals"]["items"], row["totals"]["calls"]) for row in rows} == {
         (None, 0, 1), ("gpu-1", 1, 0), ("b", 1, 0),
