@@ -97,6 +97,7 @@ class Service:
             made = spends(number, tenant)
             self.calls.append(made)
             guard.each(self.pipeline.recorder._at_booking, made)
+        self.pipeline.flush()  # the durations, too, which a thread of its own takes when it comes to it
 
     def exports(self) -> bool:
         """What the reader does once a minute: whether all totals were delivered."""
