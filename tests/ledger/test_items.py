@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -93,6 +94,7 @@ def test_items_stand_in_every_total_and_are_no_calls(ledger: Path) -> None:
     told = CliRunner().invoke(command, ["usage", "--by", "team", "--ledger", str(ledger)]).stdout
     assert "items that are no call" in told
     assert "A lower bound: without a price is 1 item" in told
+    assert "On average at least 0.00070 USD a request" in told, "what is no call is in no average of calls"
     rows = [
         *csv.DictReader(
             io.StringIO(CliRunner().invoke(command, ["usage", "--by", "kind", "--csv", "--ledger", str(ledger)]).stdout)
@@ -145,9 +147,10 @@ def test_without_a_ledger_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_uptime_is_booked_as_it_passes(ledger: Path) -> None:
     """Intervals without gap and overlap, each a row, within with and async with; for whom the scope is."""
     written = threading.Event()
-    real = recording._book
+    real, handed = recording._book, list[int]()
 
     def book(calls: Any) -> None:
+        handed.append(len(calls))
         real(calls)
         written.set()
 
@@ -164,6 +167,7 @@ def test_uptime_is_booked_as_it_passes(ledger: Path) -> None:
             "SELECT id, started_ns, duration_s, units, cost_nano_usd, team FROM calls WHERE request_model = 'gpu-1' ORDER BY n"
         )
     assert len(rows) >= 2
+    assert max(handed) == 1, "what is booked is let go of"
     for before, after in itertools.pairwise(rows):
         assert after[1] == before[1] + round(before[2] * 1_000) * 1_000_000
     for number, (call_id, _, duration_s, units, nano_usd, team) in enumerate(rows):
@@ -174,13 +178,30 @@ def test_uptime_is_booked_as_it_passes(ledger: Path) -> None:
 
 
 @pytest.mark.usefixtures("ledger")
-def test_what_the_ledger_cannot_take_waits() -> None:
-    """An interval that fails is booked with the next one, once."""
+def test_a_forked_child_books_none() -> None:
+    """It leaves the same block; the time is the parent's, under the id that the child would take."""
+    up = costspan.uptime(instance="gpu-1", rate="a100")
+    up.__enter__()
+    threading.Event().wait(0.005)
+    child = os.fork()
+    if not child:
+        up.__exit__(None, None, None)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert costspan.usage().total().items == 0
+    up.__exit__(None, None, None)
+    assert costspan.usage().total().items == 1
+
+
+@pytest.mark.usefixtures("ledger")
+def test_what_the_ledger_cannot_take_waits(caplog: pytest.LogCaptureFixture) -> None:
+    """An interval that fails is booked with the next one, once; and it is said."""
     with mock.patch.object(recording, "_book", side_effect=LedgerError("locked")):
         up = costspan.uptime(instance="gpu-1", rate="a100")
         up.__enter__()
         threading.Event().wait(0.005)
         up._pass()
+    assert caplog.messages == ["costspan: uptime of gpu-1 waits to be booked: locked"]
     threading.Event().wait(0.005)
     up.__exit__(None, None, None)
     assert costspan.usage(instance="gpu-1").total().items == 2
@@ -237,15 +258,20 @@ def test_the_server_books_and_shows_items(ledger: Path, tmp_path: Path) -> None:
     assert {(row["words"]["instance"], row["totals"]["items"], row["totals"]["calls"]) for row in rows} == {
         (None, 0, 1), ("gpu-1", 1, 0), ("b", 1, 0),
     }  # fmt: skip
-    page = ReadPage(asked.get("/?by=kind").text)
+    told = asked.get("/?by=kind").text
+    page = ReadPage(told)
+    assert "0.062 USD of it for 1" in page.texts["card-cost"]
+    assert "without-price" not in page.texts, "that list is of models"
     assert page.figures["card-requests"] == [1]
     assert {key: row[-1] for key, row in page.rows["groups"].items()}["uptime|gpu-1"] == Decimal("0.0625")
     assert "1 item whose rate the prices file lacks" in page.texts["trust"]
     assert page.figures["sure"][0] == 1
     assert "sources" not in page.texts
     only = asked.get("/?instance=b").text
-    assert "no price" in only
     assert "Nothing matches" not in only
+    card = ReadPage(only).texts["card-cost"]
+    assert card.startswith("Costno price"), "unknown is not zero"
+    assert "0.00 USD" not in card
 
 
 def test_an_item_is_a_call_of_no_library() -> None:

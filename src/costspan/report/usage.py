@@ -181,7 +181,7 @@ def ask(store: Store, question: Question, now_s: float, *, is_brief: bool = Fals
         if report.start_ns is None:
             report.start_ns = cover.first_ns(store)
         report.days = _days(report)
-        if (report.total.unpriced_requests or report.total.unpriced_items) and not is_brief:
+        if report.total.unpriced_requests and not is_brief:
             report.unpriced = _unpriced(store, question, source)
             if any(one.reason == UNKNOWN_SELLER for one in report.unpriced):
                 report.unknown_sellers = _unknown_sellers(store, question, source)
@@ -260,7 +260,7 @@ def _unpriced(store: Store, question: Question, source: cover.Source) -> list[Un
     asked_of = narrowed(source, question)
     found = store.select(
         f"SELECT provider, {COLUMNS['model']}, unpriced_reason, SUM(calls), CAST(TOTAL({_TOKENS}) AS INTEGER)"  # noqa: S608
-        f" FROM ({asked_of}) WHERE {condition.sql} AND {_UNPRICED} GROUP BY 1, 2, 3 ORDER BY 5 DESC, 4 DESC, 2",
+        f" FROM ({asked_of}) WHERE {condition.sql} AND {_UNPRICED} AND {IS_CALL} GROUP BY 1, 2, 3 ORDER BY 5 DESC, 4 DESC, 2",
         condition.values,
     )
     return [Unpriced(*values) for values in found]
