@@ -117,6 +117,32 @@ def test_limits_in_tokens_and_requests(limit: str, client: openai.OpenAI, provid
         assert (spent, reserved) == (tokens if "tokens" in limit else len(calls), 0)
 
 
+def test_a_session_that_runs_away_is_stopped(client: openai.OpenAI, provider: Provider, tmp_path: Path) -> None:
+    """By its spend and by its calls in a minute, before anything is sent; other sessions, and calls without one, go on."""
+    text = "max_usd_per_session: 0.0001\nmax_calls_per_minute: 3\n"
+    with budgeted(tmp_path, text) as watched:
+        for session in ("fast", "other"):
+            with costspan.attribution(session=session):
+                for _ in range(3):
+                    ask(client, max_tokens=1)
+        with costspan.attribution(session="fast"), pytest.raises(BudgetExceeded) as fast:
+            ask(client, max_tokens=1)
+        with costspan.attribution(session="dear"), pytest.raises(BudgetExceeded) as dear:
+            ask(client, max_tokens=1_000)
+        assert len(provider.asked) == 6
+        for _ in range(5):
+            ask(client)
+        asked = [call.outcome for call in watched.calls()]
+    assert (asked.count("ok"), asked.count("refused"), len(provider.asked)) == (11, 2, 11)
+    one, other = fast.value, dear.value
+    assert (one.budget, one.value, one.unit, one.limit, one.spent, one.would_fit, one.resets_at) == (
+        "max-calls-per-minute", "fast", "requests", 3, 3, 0, None,
+    )  # fmt: skip
+    assert (other.budget, other.value, other.unit, other.limit, other.spent, other.reason) == (
+        "max-usd-per-session", "dear", "usd", Decimal("0.0001"), 0, "limit",
+    )  # fmt: skip
+
+
 def test_what_others_spent_counts(client: openai.OpenAI, tmp_path: Path) -> None:
     """Calls before the budget, those of programs without it, and records that come late; each once."""
     others = [

@@ -146,7 +146,7 @@ def test_yaml_on_a_page_is_accepted(block: Block, tmp_path: Path) -> None:
         promtool("check", "config", "--syntax-only", file)
         return
     readers: dict[str, Callable[[Path], object]] = {
-        "budgets": reading.load,
+        "budgets|max_usd_per_session|anomaly": reading.load,
         "prices": read_overrides,
         "tokens": tokens.read,
     }
