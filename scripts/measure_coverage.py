@@ -7,18 +7,14 @@ Prints the share, which client libraries have an endpoint for it, and each API t
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
+import recordings
 from costspan.clients import CLIENTS
-from pages import ROOT, table
+from pages import table
 
-CORPUS = Path(os.environ.get("COSTSPAN_CORPUS", ROOT / "../shared/corpus"))
 #: LiteLLM's endpoints are its functions, no paths: it sends what others have in this table.
 _WITHOUT_PATHS: Final = frozenset({"litellm"})
 _DASHSCOPE: Final = "DashScope's own protocol, by its own library, which is not watched"
@@ -35,13 +31,6 @@ REASONS: Final = {
 }
 
 
-def with_usage() -> Iterator[dict[str, Any]]:
-    """The recorded exchanges that report usage."""
-    for path in sorted(CORPUS.glob("*.jsonl")):
-        with path.open(encoding="utf-8") as lines:
-            yield from (each for each in map(json.loads, lines) if each["expected"]["usage_present"])
-
-
 def senders(exchange: dict[str, Any]) -> list[str]:
     """The watched libraries that have an endpoint at the path of an exchange."""
     path, method = exchange["path"], exchange["method"]
@@ -53,7 +42,7 @@ def main() -> None:
     sent: Counter[str] = Counter()
     left: Counter[str] = Counter()
     total = 0
-    for exchange in with_usage():
+    for exchange in (each for api in recordings.apis() for each in recordings.with_usage(api)):
         total += 1
         names = senders(exchange)
         sent.update(names)

@@ -9,18 +9,15 @@ what the provider counted; and how far off the estimates are of all streams of a
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 from costspan.calls.estimating import input_tokens, measure, output_tokens
 from costspan.clients.estimates import prompt, shown
-from pages import ROOT, table
+from pages import table
+from recordings import apis, with_usage
 
-CORPUS = Path(os.environ.get("COSTSPAN_CORPUS", ROOT / "../shared/corpus"))
 APIS = (
     "openai.chat",
     "openai.responses",
@@ -33,12 +30,8 @@ APIS = (
 
 
 def exchanges(api: str) -> Iterator[dict[str, Any]]:
-    """The recorded exchanges of an API that report usage."""
-    with (CORPUS / f"{api}.jsonl").open(encoding="utf-8") as lines:
-        for line in lines:
-            exchange = json.loads(line)
-            if exchange["expected"]["usage_present"] and isinstance(exchange["request"].get("json"), dict):
-                yield exchange
+    """The recorded exchanges of an API that report usage, and whose request is JSON."""
+    return (each for each in with_usage(api) if isinstance(each["request"].get("json"), dict))
 
 
 def events(body: str) -> list[Any]:
@@ -70,17 +63,17 @@ def text_bytes(seen: list[Any]) -> int:
 
 def cut_streams() -> Iterator[tuple[str, float, float]]:
     """What is estimated at a cut, what it is, and what was counted of it: by the share of text that had come."""
-    for path in sorted(CORPUS.glob("*.jsonl")):
-        if not path.stem.endswith(("chat", "responses", "messages", "completions")):
+    for api in apis():
+        if not api.endswith(("chat", "responses", "messages", "completions")):
             continue
-        for exchange in exchanges(path.stem):
+        for exchange in exchanges(api):
             if exchange["response"]["stream"] != "sse":
                 continue
             counted, body = exchange["expected"]["usage"], exchange["request"]["json"]
             seen = events(exchange["response"]["body"])
             if counted["input_total"]:
                 yield "input", input_tokens(body, prompt), counted["input_total"]
-                if is_shown(body, path.stem):
+                if is_shown(body, api):
                     yield "input, all of it in the request", input_tokens(body, prompt), counted["input_total"]
             whole = output_tokens(seen, len(seen), shown)
             for name, cut in (("half", seen[: len(seen) // 2]), ("the last event", seen[:-1])):
@@ -121,8 +114,6 @@ def spread(found: list[Pair]) -> tuple[str, str, str]:
 
 def main() -> None:
     """Print the table."""
-    if not CORPUS.is_dir():
-        sys.exit(f"measure_estimates: no recorded traffic at {CORPUS}: say where it lies by COSTSPAN_CORPUS")
     rows = [(f"`{api}`", *spread(prompts), *spread(streams)) for api in APIS for prompts, streams in [pairs(api)]]
     kinds: dict[str, list[tuple[float, float]]] = {}
     for kind, estimated, counted in cut_streams():

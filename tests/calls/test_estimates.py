@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import measure_estimates
+import recordings
 from costspan.calls.estimating import input_tokens, output_tokens
 from costspan.clients import estimates
 
@@ -65,7 +66,7 @@ FACTORS = {
 
 def test_recorded_streams_are_met() -> None:
     """Cut at half and at the last event, without hidden reasoning; of docs/estimates.md every figure that is promised."""
-    if not measure_estimates.CORPUS.is_dir():
+    if not recordings.CORPUS.is_dir():
         pytest.skip("no recorded traffic: say where it lies by COSTSPAN_CORPUS")
     kinds: dict[str, list[tuple[float, float]]] = {}
     for kind, estimated, counted in measure_estimates.cut_streams():
