@@ -205,6 +205,35 @@ def test_a_sum_that_would_leave_64_bits_is_not_made(tmp_path: Path) -> None:
         assert ask(reader, Question(), 0).total.nano_usd == 16 * (2**60 + 1)
 
 
+def test_a_total_beyond_64_bits_of_a_part_of_a_day_is_exact(tmp_path: Path) -> None:
+    """It is added up one by one: the hours of that day are not read as the day less its first hour."""
+    costs = [*range(96), 2**62, 2**62]
+    with small(), Store.open(tmp_path / "ledger.db") as store:
+        store.append(
+            [call(started_ns=START_NS + n // 4 * HOUR_NS, price=Cost(cost, EXACT)) for n, cost in enumerate(costs)],
+            PERIODS,
+        )
+        while store.sum_up(10):
+            pass
+    later = Period("later", START_NS + HOUR_NS)
+    with Store.read(tmp_path / "ledger.db") as reader:
+        total = ask(reader, Question(period=later), 0).total
+        assert (total.requests, total.nano_usd) == (94, sum(costs[4:]))
+
+
+def test_each_moment_is_answered_anew(tmp_path: Path) -> None:
+    """What was read of a ledger for one question is kept for that moment only, whoever writes in between."""
+    path = tmp_path / "ledger.db"
+    question = Question(("team",), (Filter("session", "=", "one"), Filter("account", "=", "acme")))
+    with small(), Store.open(path) as writer, Store.read(path) as reader:
+        for count in (20, 40):
+            writer.append([call(session="one", account="acme") for _ in range(20)], PERIODS)
+            while writer.sum_up(10):
+                pass
+            assert ask(reader, question, 0).total.requests == count
+            assert ask(reader, Question(("team",)), 0).total.requests == count
+
+
 def written_by_an_older_costspan(path: Path, count: int, *, migrated: bool) -> None:
     """Records as a costspan writes them that knows no sums, into a file of its own time or a newer one."""
     steps = migrations.STEPS if migrated else migrations.STEPS[: migrations.SUMS_STEP - 1]
