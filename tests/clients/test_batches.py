@@ -109,9 +109,12 @@ def test_the_lines_of_a_file_of_results_are_calls(
 
 @_MODES
 def test_a_result_belongs_to_who_handed_the_job_in(provider: Provider, mode: str) -> None:
-    """Where that was in this process: by the id of the job, and by those of its files once they are told."""
+    """Where that was in this process: by the id of the job, and by those of its files once they are told. Who only looked at
+    a job is not the one who handed it in: its results belong to who fetches them.
+    """
     job = {"id": "batch_1", "object": "batch", "status": "in_progress", "endpoint": "/v1/chat/completions"}
     done = {**job, "status": "completed", "output_file_id": "file-out"}
+    of_others = {**done, "id": "batch_2", "output_file_id": "file-of-others"}
 
     async def way(c: Caller) -> None:
         given = {"input_file_id": "file-in", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
@@ -121,10 +124,12 @@ def test_a_result_belongs_to_who_handed_the_job_in(provider: Provider, mode: str
             for _ in range(2):
                 c.look(await c.get(c.method("batches.retrieve")("batch_1")))
             await c.get(content(c))
+            c.look(await c.get(c.method("batches.retrieve")("batch_2")))
+        with attribution(team="evening"):
             await c.get(c.method("files.content")("file-of-others"))
 
     others = results([line("x", completion(id="chatcmpl-x"))])
-    provider.replies.extend([whole(job), whole(job), whole(done), results(LINES[:1]), others])
+    provider.replies.extend([whole(job), whole(job), whole(done), results(LINES[:1]), whole(of_others), others])
     begun: list[Any] = []
 
     class Begun(SpanProcessor):
@@ -137,7 +142,7 @@ def test_a_result_belongs_to_who_handed_the_job_in(provider: Provider, mode: str
         Caller(KINDS["chat"], provider.url, mode).run(way)
         calls = watched.calls()
         assert len(watched.spans()) == len(begun) == len(calls)  # to hand in, to ask and to fetch are no calls
-    assert [(call.attribution.team, call.attribution.session) for call in calls] == [("night", None), ("day", "s-1")]
+    assert [(call.attribution.team, call.attribution.session) for call in calls] == [("night", None), ("evening", None)]
 
 
 @_MODES
