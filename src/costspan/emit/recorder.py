@@ -158,12 +158,11 @@ class CallRecorder:
     @guard.guarded_positional("pricing")
     def _value(self, observed: ObservedCall) -> bool:
         """Month and price of a call; False for one that is not to be booked."""
-        call = observed.call
+        call, answer = observed.call, observed.call.answer
+        if call.request_model is None:  # not every request names it at the top, and none that only fetches an answer
+            call.request_model = answer.model
         if call.is_fetchable and not self._is_to_be_booked(observed):
             return False
-        answer = call.answer
-        if call.request_model is None:  # an answer that is only fetched names its model
-            call.request_model = answer.model
         call.day = day = self.periods.day(call.started_ns)
         call.period = day[:6]
         if answer.unread:
