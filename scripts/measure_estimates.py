@@ -56,7 +56,7 @@ def is_shown(body: dict[str, Any], api: str) -> bool:
     return own and not body.get("previous_response_id") and not api.startswith("cohere")
 
 
-def text_bytes(seen: list[Any]) -> int:
+def text_bytes(seen: list[Any]) -> float:
     """The bytes of text in stream events."""
     return sum(measure(shown(event).texts)[0] for event in seen)
 

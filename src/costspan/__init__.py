@@ -2,7 +2,7 @@
 
 The public names: `instrument` starts it in code, where no launcher does; `attribution` says who calls are for, `carry`
 takes that along to where context does not reach, `current` tells it, `session_run` tells what a session costs, `usage` asks
-the ledger, `flush` delivers what has finished so far. `reserve` holds a part of hard budgets, which refuse by
+the ledger, `estimate` tells what a call will cost, `flush` delivers what has finished so far. `reserve` holds a part of hard budgets, which refuse by
 `BudgetExceeded`; `on_budget` is told of thresholds. `record` and `uptime` book what costs money and is no call.
 """
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from costspan.budgets.crossings import BudgetCrossing, on_budget
     from costspan.budgets.reservation import Reservation
     from costspan.budgets.store import ReservationError
+    from costspan.estimating import estimate
     from costspan.facts.refusal import BudgetExceeded
+    from costspan.forecast.estimate import Estimate
+    from costspan.forecast.request import EstimateError
     from costspan.instrumentor import CostspanInstrumentor, flush, instrument
     from costspan.recording import record, uptime
     from costspan.reserving import reserve
@@ -27,12 +30,15 @@ __all__ = [
     "BudgetCrossing",
     "BudgetExceeded",
     "CostspanInstrumentor",
+    "Estimate",
+    "EstimateError",
     "Reservation",
     "ReservationError",
     "attribution",
     "carry",
     "current",
     "environment",
+    "estimate",
     "flush",
     "instrument",
     "on_budget",
@@ -46,6 +52,7 @@ __all__ = [
 _HOMES = {
     "attribution": "scope", "carry": "scope", "current": "scope", "environment": "scope",
     "session_run": "scope.run", "usage": "asking",
+    "Estimate": "forecast.estimate", "EstimateError": "forecast.request", "estimate": "estimating",
     "BudgetCrossing": "budgets.crossings", "on_budget": "budgets.crossings", "BudgetExceeded": "facts.refusal",
     "Reservation": "budgets.reservation", "ReservationError": "budgets.store", "reserve": "reserving",
     "record": "recording", "uptime": "recording",

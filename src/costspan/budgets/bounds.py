@@ -23,7 +23,7 @@ _TOKENS_AROUND_TOOLS: Final = 512
 _TOKENS_PER_PICTURE: Final = 6_000
 #: What the request only refers to: a former answer, a conversation, a cache.
 _TOKENS_REFERRED_TO: Final = 200_000
-_REFERENCES: Final = ("previous_response_id", "conversation", "cachedContent", "cached_content")
+REFERENCES: Final = ("previous_response_id", "conversation", "cachedContent", "cached_content")
 #: The most that a realtime session holds, and that one of its answers has.
 _SESSION_TOKENS: Final = 32_000
 _SESSION_ANSWER: Final = 4_096
@@ -32,16 +32,16 @@ _DEEPEST: Final = 24
 _BYTES_PER_NUMBER: Final = 20
 
 #: Where a request says how long its answer may be, and how many it wants.
-_MOST_OUTPUT: Final = (
+MOST_OUTPUT: Final = (
     "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_tokens_to_sample", "maxTokens",
     "maxOutputTokens", "maxTokenCount", "max_gen_len", "max_length", "num_predict",
 )  # fmt: skip
 _ANSWERS: Final = ("n", "best_of", "candidateCount", "candidate_count", "num_generations", "numResults")
-_INNER: Final = (
+INNER: Final = (
     "generationConfig", "generation_config", "inferenceConfig", "options", "textGenerationConfig", "config", "response",
 )  # fmt: skip
 #: Operations that write no tokens.
-_SILENT: Final = frozenset({"embeddings", "rerank", "moderation", "classification"})
+SILENT: Final = frozenset({"embeddings", "rerank", "moderation", "classification"})
 #: What models write at most, where the request does not say: by parts of their names, the first that fits.
 _LONGEST: Final = (
     (re.compile(r"gpt-5|(^|/)o[134]\b|codex"), 128_000),
@@ -61,7 +61,7 @@ def bound(operation: str, body: Mapping[str, Any], model: str | None) -> Usage:
             units.INPUT: _SESSION_TOKENS, units.INPUT_AUDIO: _SESSION_TOKENS,
             units.OUTPUT: _SESSION_ANSWER, units.OUTPUT_AUDIO: _SESSION_ANSWER,
         })  # fmt: skip
-    output = 0 if operation in _SILENT else _most_output(said, model) * _answers(said)
+    output = 0 if operation in SILENT else _most_output(said, model) * answers_of(said)
     counts = {units.INPUT: _most_input(said), units.OUTPUT: output}
     if "audio" in (said.get("modalities") or ()):
         counts[units.OUTPUT_AUDIO] = output
@@ -78,11 +78,28 @@ def _opened(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return body
 
 
+def most_input(body: Mapping[str, Any]) -> int:
+    """The input tokens that a request has at most, as far as they stand in it."""
+    return _most_input(_opened(body))
+
+
+def stated_output(body: Mapping[str, Any]) -> int | None:
+    """The output tokens that a request allows at most, over all the answers that it asks for; None where it does not say."""
+    said = _opened(body)
+    stated = _stated(said)
+    return max(stated) * answers_of(said) if stated else None
+
+
+def longest_output(model: str | None) -> int | None:
+    """What a model writes at most in one answer; None for one of which that is not known."""
+    return next((most for pattern, most in _LONGEST if pattern.search(model or "")), None)
+
+
 def _most_input(said: Mapping[str, Any]) -> int:
     tokens = _TOKENS_AROUND + _size(said, 0)
     if said.get("tools") or said.get("functions") or said.get("toolConfig"):
         tokens += _TOKENS_AROUND_TOOLS
-    return tokens + sum(_TOKENS_REFERRED_TO for name in _REFERENCES if said.get(name))
+    return tokens + sum(_TOKENS_REFERRED_TO for name in REFERENCES if said.get(name))
 
 
 def _size(value: Any, depth: int) -> int:
@@ -102,14 +119,17 @@ def _size(value: Any, depth: int) -> int:
 
 
 def _most_output(said: Mapping[str, Any], model: str | None) -> int:
-    places = (said, *(fields(said.get(name)) for name in _INNER))
-    stated = [place[name] for place in places for name in _MOST_OUTPUT if type(place.get(name)) is int]
-    stated = [number for number in stated if number > 0]
-    if stated:
-        return max(stated)
-    return next((most for pattern, most in _LONGEST if pattern.search(model or "")), _LONGEST_OF_OTHERS)
+    stated = _stated(said)
+    return max(stated) if stated else longest_output(model) or _LONGEST_OF_OTHERS
 
 
-def _answers(said: Mapping[str, Any]) -> int:
-    places = (said, *(fields(said.get(name)) for name in _INNER))
+def _stated(said: Mapping[str, Any]) -> list[int]:
+    places = (said, *(fields(said.get(name)) for name in INNER))
+    stated = [place[name] for place in places for name in MOST_OUTPUT if type(place.get(name)) is int]
+    return [number for number in stated if number > 0]
+
+
+def answers_of(said: Mapping[str, Any]) -> int:
+    """How many answers a request asks for."""
+    places = (said, *(fields(said.get(name)) for name in INNER))
     return max([1, *(place[name] for place in places for name in _ANSWERS if type(place.get(name)) is int)])

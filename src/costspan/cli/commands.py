@@ -14,6 +14,7 @@ COMMANDS: Final = (
     "demo",
     "usage",
     "explain",
+    "estimate",
     "prices",
     "budgets",
     "serve",

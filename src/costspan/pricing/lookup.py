@@ -190,6 +190,12 @@ def _anywhere(catalog: Catalog, ref: str, *, is_known: bool) -> Found | None:
     return found if found is None or is_known or not _is_open(found) else None
 
 
+def vendor(catalog: Catalog, ref: str) -> str | None:
+    """The table's word for the provider whose models are called so, where that is one and nobody else serves them."""
+    found = _anywhere(catalog, ref.lower(), is_known=False)
+    return found and found.model.provider
+
+
 def _is_open(found: Found) -> bool:
     return found.model.provider in OPEN_WEIGHTS or found.model.id.startswith("gpt-oss")
 

@@ -17,6 +17,7 @@ from costspan.facts.usage import PIECES, Usage
 from costspan.pricing.calculate import Reckoning, Step, careful, half_even, quick
 from costspan.pricing.catalog import Catalog, Rates, day_start_s
 from costspan.pricing.item_rates import ItemRate, price_of
+from costspan.pricing.lookup import vendor
 from costspan.pricing.plan import TOKENS, Plan
 from costspan.pricing.resolve import Shared, resolve
 from costspan.pricing.rule import Asked, Overrides
@@ -95,6 +96,10 @@ class Prices:
             return _priced(plan, usage)[0]
         quality = plan.quality if usage.complete else _worst(plan.quality, money.ESTIMATED)
         return Cost(half_even(sum_, plan.divisor), quality, money.LOCAL, plan.version)
+
+    def vendor(self, model: str) -> str | None:
+        """Who sells a model of this name, where its name tells."""
+        return vendor(self._catalog, model)
 
     def item(self, kind: str, rate: str, count: int) -> Price:
         """What an item that is no call costs: so many of its kind's unit, at a rate of the user's own."""

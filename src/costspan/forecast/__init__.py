@@ -1,0 +1,1 @@
+"""What a call will use and cost, before it is sent."""
