@@ -284,14 +284,14 @@ METRICS: Final = (
     COST_USD, REQUESTS, UNPRICED_REQUESTS, UNPRICED_TOKENS, SESSION_COST_USD, SESSION_TOKENS, DAY_COST_USD, DAY_TOKENS,
     RATELIMIT_LIMIT, RATELIMIT_REMAINING, RATELIMIT_RESET,
     ERRORS, DEGRADED, LEDGER_WRITTEN, LEDGER_WRITTEN_USD, LEDGER_LOST, LEDGER_LOST_USD, LEDGER_QUEUED, FOLDED,
-    OUTBOX_WAITING, OUTBOX_LOST, BUDGET_RESERVED_USD, BUDGET_REFUSED,
-    RETIRED_USD,
+    OUTBOX_WAITING, OUTBOX_LOST, BUDGET_RESERVED_USD, BUDGET_REFUSED, RETIRED_USD,
 )  # fmt: skip
 
 # Boundaries of the conventions for `gen_ai.client.inference.duration`: 0.01 s, doubling to 81.92 s.
 DURATION_BUCKETS_S: Final = tuple(0.01 * 2**n for n in range(14))
 
 USAGE_EVENT: Final = "llm.usage"
+RECORD: Final = "llm.usage.record"  # in exports of a ledger: what its row has beyond the event, a map by column
 SCOPE: Final = "costspan"
 OTHER: Final = "other"
 UNKNOWN: Final = "unknown"

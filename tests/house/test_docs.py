@@ -227,7 +227,11 @@ def test_a_setting_on_a_page_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_a_name_of_telemetry_on_a_page_exists(page: Path) -> None:
     """Every `llm.…`, `gen_ai.…` and `costspan.…` with dots in quotes is a name of names.py, or leads to some."""
-    known = {metric.name for metric in names.METRICS} | {each.name for each in names.ATTRIBUTES} | {names.USAGE_EVENT}
+    known = (
+        {metric.name for metric in names.METRICS}
+        | {each.name for each in names.ATTRIBUTES}
+        | {names.USAGE_EVENT, names.RECORD}
+    )
     spoken = set(re.findall(r"`((?:llm|gen_ai)\.[a-z_.]+[a-z_])`", page.read_text())) - FOREIGN
     assert {name for name in spoken if not any(each == name or each.startswith(name + ".") for each in known)} == set()
 

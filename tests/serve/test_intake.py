@@ -43,7 +43,7 @@ def message(calls: Iterable[Call], **changed: Any) -> Any:
     sent = logs.ExportLogsServiceRequest()
     scope = sent.resource_logs.add().scope_logs.add()
     for one in calls:
-        said = {**events._attributes(one), **changed}  # pyright: ignore[reportPrivateUsage]
+        said = {**events.attributes(one), **changed}
         record = scope.log_records.add(
             event_name=names.USAGE_EVENT, time_unix_nano=one.started_ns + int(one.duration_s * 1e9),
             trace_id=one.trace_id.to_bytes(16, "big"), span_id=one.span_id.to_bytes(8, "big"),

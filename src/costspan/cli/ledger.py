@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime, timezone
+import time
+from datetime import datetime, timezone, tzinfo
 from pathlib import Path
 from typing import Final
 
 import click
 
-from costspan.cli import options
+from costspan.cli import moving, options
 from costspan.facts.money import usd
 from costspan.ledger import intake
 from costspan.ledger.backup import back_up
@@ -18,6 +19,8 @@ from costspan.ledger.checking import rebuild as rebuild_sums
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.inspection import examine
 from costspan.ledger.store import Store
+from costspan.report.amounts import number
+from costspan.report.period import EXPECTED, parse
 
 _SHOWN: Final = 10
 
@@ -81,3 +84,54 @@ def backup(file: Path, ledger: Path | None) -> None:
     except LedgerError as fault:
         raise click.ClickException(str(fault)) from fault
     click.echo(f"{file}: {records:,} records")
+
+
+@ledger.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option("--period", metavar="PERIOD", default="all", show_default=True, help=f"Calls of: {EXPECTED}.")
+@options.time_zone
+@options.ledger
+def export_(file: Path, ledger: Path | None, *, period: str, time_zone: tzinfo) -> None:
+    """Write the calls of the ledger to FILE as usage events in OTLP JSON, one a line; to standard output for `-`.
+
+    `costspan ledger import` and an OpenTelemetry Collector read it. Programs may write to the ledger meanwhile.
+    """
+    try:
+        chosen = parse(period, time_zone, time.time())
+    except ValueError as fault:
+        raise click.BadParameter(str(fault), param_hint="--period") from fault
+    said = moving.Said(f"{file}")
+    try:
+        with intake.read(options.ledger_path(ledger)) as store:
+            written = moving.export(store, file, chosen, said.refuse)
+    except LedgerError as fault:
+        raise click.ClickException(str(fault)) from fault
+    if not said.end(f"{file}: {number(written, 'record')}", is_on_stderr=file == moving.STREAM):
+        sys.exit(1)
+
+
+@ledger.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@options.time_zone
+@options.ledger
+def import_(files: tuple[Path, ...], ledger: Path | None, *, time_zone: tzinfo) -> None:
+    """Book what is in FILES, each record once: what is in the ledger already, by its id, stays as it is.
+
+    A file is another ledger, or usage events as OTLP JSON, a message a line, also packed by gzip: what `costspan ledger export` and the file
+    exporter of a Collector write. `-` is standard input. Amounts are those of the files. Exit code 1 if a record was refused.
+
+    \b
+    costspan ledger import ~/old-machine/ledger.db
+    costspan ledger import collector-*.jsonl.gz
+    """  # noqa: D301 - \b is click's sign for "leave these lines as they are"
+    path = options.ledger_path(ledger)
+    is_whole = True
+    for file in files:
+        said = moving.Said(f"{file}")
+        try:
+            found = moving.import_(file, path, time_zone, said.refuse)
+        except (LedgerError, OSError) as fault:
+            raise click.ClickException(str(fault)) from fault
+        is_whole &= said.end(moving.sentence(file, found))
+    if not is_whole:
+        sys.exit(1)

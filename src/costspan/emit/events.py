@@ -60,13 +60,14 @@ def _record(call: Call) -> LogRecord:
     ended_ns = call.started_ns + int(call.duration_s * 1e9)
     record = _EMPTY.__copy__()  # half the price of copy.copy
     record.timestamp = record.observed_timestamp = ended_ns
-    record.attributes = _attributes(call)
+    record.attributes = attributes(call)
     if call.trace_id:
         record.trace_id, record.span_id, record.trace_flags = call.trace_id, call.span_id, _SAMPLED
     return record
 
 
-def _attributes(call: Call) -> dict[str, Any]:
+def attributes(call: Call) -> dict[str, Any]:
+    """What the event of a call says."""
     said = {
         **spans.start(call)[1],
         **(spans.end_attributes(call) if call.told is None else call.told),

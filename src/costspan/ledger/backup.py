@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from pathlib import Path
 
@@ -15,21 +14,16 @@ def back_up(ledger: Path, target: Path) -> int:
 
     Raises NoLedger, and LedgerError with a sentence; then there is no copy, and nothing that was there is changed.
     """
-    if target.exists():
-        raise LedgerError(f"{target} is there already: expected the name of a new file")
-    being_made = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        with intake.read(ledger) as store:
-            private.make(being_made)
+        with private.new_file(target) as being_made, intake.read(ledger) as store:
             connection = sqlite3.connect(being_made)
             try:
                 store.copy_to(connection)
                 (records,) = connection.execute("SELECT COUNT(*) FROM records").fetchone()
             finally:
                 connection.close()
-        os.link(being_made, target)  # unlike a renaming, it replaces nothing
+    except FileExistsError as fault:
+        raise LedgerError(f"{target} is there already: expected the name of a new file") from fault
     except (sqlite3.Error, OSError) as fault:
         raise LedgerError(f"the ledger {ledger} cannot be copied to {target}: {fault}") from fault
-    finally:
-        being_made.unlink(missing_ok=True)
     return int(records)

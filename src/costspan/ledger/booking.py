@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,7 @@ from costspan.facts.periods import Periods
 from costspan.ledger import faults
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.migrations import ForeignFile
+from costspan.ledger.rows import Row
 from costspan.ledger.store import Store
 
 _PAUSE_S: Final = 0.01
@@ -31,22 +32,29 @@ class Booking:
 
     def book(self, calls: Sequence[Call]) -> int:
         """Write the calls in one transaction; how many are new, by their ids. Raises LedgerError where none was written."""
+        return self._write(lambda store: store.append(calls, self._periods, mend=True))
+
+    def book_rows(self, pairs: Sequence[tuple[Row, Row]]) -> int:
+        """The same of rows of another ledger, as they are."""
+        return self._write(lambda store: store.take_in(pairs))
+
+    def _write(self, write: Callable[[Store], int]) -> int:
         give_up_s = time.monotonic() + self._patience_s
         while True:
             try:
                 with self._lock:
-                    return self._append(calls)
+                    return write(self._opened())
             except (sqlite3.Error, OSError, ForeignFile) as fault:
                 if faults.kind(fault) != faults.LOCKED or time.monotonic() >= give_up_s:
                     raise LedgerError(f"the ledger {self._path} cannot be written: {fault}") from fault
             time.sleep(_PAUSE_S)
 
-    def _append(self, calls: Sequence[Call]) -> int:
+    def _opened(self) -> Store:
         if self._store is not None and not self._store.is_current():
             self._store.close()
             self._store = None
         self._store = self._store or Store.open(self._path)
-        return self._store.append(calls, self._periods, mend=True)
+        return self._store
 
     def close(self) -> None:
         """Let go of the file."""

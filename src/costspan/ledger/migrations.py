@@ -196,6 +196,11 @@ def has_sums(connection: sqlite3.Connection) -> bool:
     return _step(connection) >= SUMS_STEP
 
 
+def is_newer(connection: sqlite3.Connection) -> bool:
+    """Whether a newer costspan has written to the file: it may have columns that this one does not know."""
+    return _step(connection) > len(STEPS)
+
+
 def _refuse_foreign(connection: sqlite3.Connection) -> None:
     owner = _owner(connection)
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
+from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +37,22 @@ def make(path: Path) -> None:
             os.fchmod(descriptor, PRIVATE)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def new_file(target: Path) -> Generator[Path]:
+    """A file to be filled, which is at `target` when that is done. Raises FileExistsError where something is there, and OSError; then there
+    is no new file, and nothing that was there is changed.
+    """
+    if target.exists():
+        raise FileExistsError(errno.EEXIST, "expected the name of a new file", str(target))
+    being_made = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        make(being_made)
+        yield being_made
+        os.link(being_made, target)  # unlike a renaming, it replaces nothing
+    finally:
+        being_made.unlink(missing_ok=True)
 
 
 def tighten(path: Path) -> None:

@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import import_module
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
 
-from costspan import names
+from costspan.ledger import otlp_json
+from costspan.ledger.otlp_json import Arrival
 from costspan.serve.problems import RequestError
 
 PROTOBUF: Final = "application/x-protobuf"
@@ -23,22 +23,15 @@ JSON: Final = "application/json"
 _DecodeError: Final[type[Exception]] = import_module("google.protobuf.message").DecodeError
 
 
-class Arrival(NamedTuple):
-    """One log record: its name, its time in nanoseconds, its attributes, its trace and span (0 for none)."""
-
-    event: str
-    time_ns: int
-    said: Mapping[str, Any]
-    trace_id: int
-    span_id: int
-
-
 def read(content: bytes, kind: str) -> list[Arrival | str]:
     """The log records of a message; in the place of one that is malformed, what is wrong with it. Raises RequestError."""
     if kind == PROTOBUF:
         return list(_of_protobuf(content))
     if kind == JSON:
-        return list(_of_json(content))
+        try:
+            return otlp_json.read(content)
+        except otlp_json.MalformedError as fault:
+            raise _malformed(str(fault)) from None
     expected = f"{PROTOBUF} or {JSON}"
     raise RequestError(415, f"Content-Type {kind!r}: expected {expected}", field="Content-Type", expected=expected)
 
@@ -82,54 +75,8 @@ def _value(value: Any) -> Any:
     return found
 
 
-def _of_json(content: bytes) -> Iterator[Arrival | str]:
-    """OTLP's own form of JSON: ids in hex, 64 bits as text (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding)."""
-    try:
-        message = json.loads(content)
-        records = [
-            record
-            for resource in message.get("resourceLogs") or ()
-            for scope in resource.get("scopeLogs") or ()
-            for record in scope.get("logRecords") or ()
-        ]
-    except (ValueError, TypeError, AttributeError, RecursionError) as fault:
-        raise _malformed(str(fault)) from None
-    for record in records:
-        try:
-            said = {each["key"]: _json_value(each["value"]) for each in record.get("attributes") or ()}
-            yield Arrival(
-                str(record.get("eventName") or said.get("event.name", "")), int(record.get("timeUnixNano") or 0), said,
-                _id(record.get("traceId"), 32), _id(record.get("spanId"), 16),
-            )  # fmt: skip
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as fault:  # noqa: PERF203  # one by one
-            yield f"a log record of another form ({type(fault).__name__})"
-
-
-def _id(said: Any, digits: int) -> int:
-    if said and not re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", said):
-        raise ValueError(said)
-    return int(said or "0", 16)
-
-
-def _json_value(value: Mapping[str, Any]) -> Any:
-    if not value:
-        return None
-    ((kind, found),) = value.items()
-    if kind == "intValue":
-        return int(found)
-    if kind == "arrayValue":
-        return [_json_value(each) for each in found.get("values") or ()]
-    if kind == "kvlistValue":
-        return {each["key"]: _json_value(each["value"]) for each in found.get("values") or ()}
-    return found
-
-
 def _malformed(why: str) -> RequestError:
     expected = "an ExportLogsServiceRequest of OTLP"
     return RequestError(
         400, f"the body cannot be read ({why[:200]}): expected {expected}", field="body", expected=expected
     )
-
-
-#: The event that is taken.
-EVENT: Final = names.USAGE_EVENT

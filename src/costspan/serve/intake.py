@@ -15,10 +15,12 @@ from costspan.facts.call import OK, Answer, Call
 from costspan.facts.cost_items import CLIENT, PIECE, PROVIDER, STORAGE, UNIT_OF, UPTIME, counted
 from costspan.facts.money import Cost, Unpriced, usd
 from costspan.facts.usage import INPUT, INPUT_AUDIO_MS, OUTPUT, OUTPUT_AUDIO_MS, Usage, milliseconds
+from costspan.ledger import usage_events
 from costspan.ledger.kept_calls import of_price
+from costspan.ledger.otlp_json import Arrival
 from costspan.names import UNKNOWN
 from costspan.report.period import moment_s
-from costspan.serve import arrivals, booked_calls
+from costspan.serve import arrivals
 from costspan.serve.asked import Asked
 from costspan.serve.prices import counts
 from costspan.serve.problems import RequestError, mistaken
@@ -50,11 +52,11 @@ def otlp(asked: Asked) -> Response:
     return Response(arrivals.answer(kind, len(refused), why), media_type=kind)
 
 
-def _understood(arrival: arrivals.Arrival | str, asked: Asked) -> Call | str:
+def _understood(arrival: Arrival | str, asked: Asked) -> Call | str:
     """The call, or why there is none."""
     try:
-        return booked_calls.of_event(arrival, asked.caller.bounds)
-    except booked_calls.RefusedError as fault:
+        return usage_events.of_event(arrival, asked.caller.bounds)
+    except usage_events.RefusedError as fault:
         return str(fault)
 
 
@@ -138,7 +140,7 @@ def _call(one: BookedUsage, place: str, asked: Asked) -> Call:
     started_s = _started_s(one.started_at, place)
     found: dict[str, Any] = {
         name: foreign.text(getattr(one, name))
-        for name in ("id", "provider", "model", "instance", "rate", *booked_calls.ATTRIBUTION)
+        for name in ("id", "provider", "model", "instance", "rate", *usage_events.ATTRIBUTION)
     }
     for name in ("id", "instance", "rate") if is_item else ("id", "provider", "model"):
         if found[name] is None:
@@ -160,8 +162,8 @@ def _call(one: BookedUsage, place: str, asked: Asked) -> Call:
         "request_model": found["instance"] if is_item else found["model"], "outcome": OK, "period": "", "counts": usage.counts, "is_complete": True,
     }  # fmt: skip
     try:
-        return booked_calls.made(found, asked.caller.bounds)
-    except booked_calls.RefusedError as fault:
+        return usage_events.made(found, asked.caller.bounds)
+    except usage_events.RefusedError as fault:
         name, _, expected = str(fault).partition(": expected ")
         refused = f"{place}.{name}"
         raise RequestError(403, f"{refused}: expected {expected}", field=refused, expected=expected) from None

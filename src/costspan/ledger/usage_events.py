@@ -1,4 +1,4 @@
-"""A usage event, and usage that a program books by itself, as the call of the ledger; every value is looked at."""
+"""A usage event, and usage that a program books by itself, as the call of the ledger; every value is checked."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final, cast
 
 from costspan import names
-from costspan.facts import foreign, money
+from costspan.facts import cost_items, foreign, money
 from costspan.facts.attribution_words import ATTRIBUTE_OF, WORDS
 from costspan.facts.call import OUTCOMES, Call
 from costspan.facts.usage import MOST_COUNT, UNITS
 from costspan.ledger.kept_calls import COLUMNS, call_of
-from costspan.serve.arrivals import EVENT, Arrival
+from costspan.ledger.otlp_json import Arrival
 
 _MOST_NANO_USD: Final = money.MOST_USD * money.NANO_PER_USD
 _LONGEST_S: Final = 10_000_000
-_NS: Final = 1_000_000_000
 _MONTH: Final = re.compile(r"\d{4}(?:0[1-9]|1[0-2])")
 _LATEST_NS: Final = 2**63 - 1
+_OF_ITEMS: Final = frozenset(cost_items.UNIT_OF.values())
 #: Attributes that are texts, and the columns that they become.
 _TEXTS: Final = {
     names.REQUEST_MODEL: "request_model", names.SERVER_ADDRESS: "host", names.ERROR_TYPE: "error_type",
-    names.RESPONSE_MODEL: "model", names.RESPONSE_ID: "answer", names.SERVICE_TIER: "tier",
+    names.RESPONSE_MODEL: "model", names.RESPONSE_ID: "answer", names.SERVICE_TIER: "tier", names.TRANSACTION: "transaction_id",
     **{attribute: word for word, attribute in ATTRIBUTE_OF.items()},
 }  # fmt: skip
 
@@ -37,8 +37,8 @@ def of_event(arrival: Arrival | str, bounds: Mapping[str, str]) -> Call:
     if isinstance(arrival, str):
         raise RefusedError(arrival)
     said = arrival.said
-    if arrival.event != EVENT:
-        raise RefusedError(f"event name {foreign.text(arrival.event) or ''!r}: expected {EVENT}")
+    if arrival.event != names.USAGE_EVENT:
+        raise RefusedError(f"event name {foreign.text(arrival.event) or ''!r}: expected {names.USAGE_EVENT}")
     duration_s = _number(said, names.DURATION)
     started_ns = arrival.time_ns - int(duration_s * 1e9)
     if not 0 < started_ns <= _LATEST_NS:
@@ -52,9 +52,12 @@ def of_event(arrival: Arrival | str, bounds: Mapping[str, str]) -> Call:
         "first_chunk_s": _number(said, names.TIME_TO_FIRST_CHUNK) if names.TIME_TO_FIRST_CHUNK in said else None,
         "period": str(said[names.PERIOD]) if _MONTH.fullmatch(str(said.get(names.PERIOD))) else "",
         "finish_reasons": _texts(said.get(names.FINISH_REASONS)),
-        "counts": _counts(said), "trace_id": arrival.trace_id, "span_id": arrival.span_id, **_price(said),
+        "trace_id": arrival.trace_id, "span_id": arrival.span_id, **_price(said),
     }  # fmt: skip
     found["is_complete"] = found.get("quality") != money.ESTIMATED
+    found |= _of_row(said.get(names.RECORD), is_bound=bool(bounds))
+    is_item = found["client"] == cost_items.CLIENT
+    found["counts"] = _counts(said.get(names.USAGE_UNITS), names.USAGE_UNITS, _OF_ITEMS if is_item else UNITS)
     return made(found, bounds)
 
 
@@ -90,18 +93,53 @@ def _price(said: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _counts(said: Mapping[str, Any]) -> dict[str, int] | None:
-    found = said.get(names.USAGE_UNITS)
+def _of_row(found: object, *, is_bound: bool) -> dict[str, Any]:
+    """What an event of an export says beyond other events, by column. Who may book for some words only says nothing of
+    answers that may come again: by their ids these would take the place of others.
+    """
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise RefusedError(f"{names.RECORD}: expected a map of columns")
+    row = cast("dict[str, Any]", found)
+    said: dict[str, Any] = {
+        column: foreign.text(row[column]) for column in ("client", "geo", "speed", "processing", "unpriced_detail") if column in row
+    }  # fmt: skip
+    said |= {column: row[column] is True for column in ("is_complete", "is_fetchable") if column in row}
+    said["unread"] = _texts(row.get("unread"))
+    said["parts"] = _parts(row.get("parts"))
+    computed = f"{names.RECORD}.computed_nano_usd"
+    said["computed_nano_usd"] = _whole({computed: row.get("computed_nano_usd")}, computed, _MOST_NANO_USD)
+    said["client"] = said.get("client") or names.UNKNOWN
+    return said | {"is_fetchable": False} if is_bound else said
+
+
+def _parts(found: object) -> list[tuple[str | None, dict[str, int], bool]]:
+    """Portions that other models made: each the model and its counts."""
+    name = f"{names.RECORD}.parts"
+    parts: list[tuple[str | None, dict[str, int], bool]] = []
+    for each in cast("list[object]", found) if isinstance(found, list) else []:
+        part = cast("dict[str, Any]", each) if isinstance(each, dict) else {}
+        counts = _counts(part.get("units"), f"{name}.units", UNITS)
+        if counts is None:
+            raise RefusedError(f"{name}: expected maps of a model and its units")
+        parts.append((foreign.text(part.get("model")), counts, True))
+    return parts
+
+
+def _counts(found: object, name: str, known: Collection[str]) -> dict[str, int] | None:
     if found is None:
         return None
     if not isinstance(found, dict):
-        raise RefusedError(f"{names.USAGE_UNITS}: expected a map of counts by unit")
+        raise RefusedError(f"{name}: expected a map of counts by unit")
     counts = cast("dict[str, Any]", found)
+    most = MOST_COUNT if known is UNITS else cost_items.MOST
     for unit in counts:
-        if unit not in UNITS:
-            raise RefusedError(f"{names.USAGE_UNITS}.{foreign.text(unit)}: expected some of {', '.join(sorted(UNITS))}")
-        if _whole({f"{names.USAGE_UNITS}.{unit}": counts[unit]}, f"{names.USAGE_UNITS}.{unit}", MOST_COUNT) is None:
-            raise RefusedError(f"{names.USAGE_UNITS}.{unit}: expected a count")
+        place = f"{name}.{unit}"
+        if unit not in known:
+            raise RefusedError(f"{name}.{foreign.text(unit)}: expected some of {', '.join(sorted(known))}")
+        if _whole({place: counts[unit]}, place, most) is None:
+            raise RefusedError(f"{place}: expected a count")
     return counts
 
 
