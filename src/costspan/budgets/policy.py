@@ -117,10 +117,14 @@ class Budget:
 
 @dataclass(frozen=True)
 class Anomaly:
-    """When an hour is unlike the same hour of other weeks: so many times the usual spend, and at least `floor_usd`."""
+    """What is unusual: an hour with `factor` times the spend of that hour on other days, a session with `session_factor` times
+    that of other sessions of its task type, both from `floor_usd` on; and a loop, from `loop_calls` calls with growing prompts on.
+    """
 
     factor: Decimal = Decimal(3)
     floor_usd: Decimal = Decimal(1)
+    session_factor: Decimal = Decimal(10)
+    loop_calls: int = 20
 
 
 @dataclass(frozen=True)

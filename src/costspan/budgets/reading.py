@@ -37,6 +37,9 @@ _MOST_USD: Final = Decimal(1_000_000_000)
 _MOST_TOKENS: Final = 10**15
 _MOST_REQUESTS: Final = 10**12
 _MOST_PERCENT: Final = Decimal(1_000)
+_MOST_FACTOR: Final = Decimal(1_000)
+_FEWEST_IN_A_LOOP: Final = 5
+_MOST_IN_A_LOOP: Final = 10_000
 _LAST_DAY: Final = 31
 _LIMITS: Final[dict[str, Unit]] = {f"limit_{unit}": unit for unit in UNITS}
 _PERCENTAGES: Final = "percentages above 0, up to 1000, each once, the smallest first, e.g. [50, 80, 100]"
@@ -45,6 +48,7 @@ _STOPS: Final[dict[str, tuple[str, str, Unit]]] = {
     "max_usd_per_session": ("max-usd-per-session", periods.SESSION.name, USD),
     "max_calls_per_minute": ("max-calls-per-minute", "1m", REQUESTS),
 }
+_ANOMALY: Final = ("factor", "floor_usd", "session_factor", "loop_calls")
 #: What a file may be for that has no budgets.
 _WATCHES: Final = {"anomaly", *_STOPS}
 
@@ -119,12 +123,17 @@ class _PolicyReader(Reader):
 
     def anomaly(self, key: str, node: Any) -> Anomaly | None:
         if not is_mapping(node):
-            return self.refuse(key, node, f"is {told(node)}: expected the keys factor, floor_usd")
-        read = self.fields(key, node, {
-            "factor": lambda place, value: self.number(place, value, Decimal(1), _MOST_PERCENT, "a factor above 1", above=True),
-            "floor_usd": self.usd,
-        }, required=())  # fmt: skip
-        return Anomaly(**read)
+            return self.refuse(key, node, f"is {told(node)}: expected the keys {', '.join(_ANOMALY)}")
+        readers = (self.factor, self.usd, self.factor, self.loop_calls)
+        return Anomaly(**self.fields(key, node, dict(zip(_ANOMALY, readers, strict=True)), required=()))
+
+    def factor(self, key: str, node: Any) -> Decimal | None:
+        return self.number(key, node, Decimal(1), _MOST_FACTOR, "a factor above 1, up to 1000", above=True)
+
+    def loop_calls(self, key: str, node: Any) -> int | None:
+        expected = f"a whole number of calls from {_FEWEST_IN_A_LOOP} to {_MOST_IN_A_LOOP:,}"
+        read = self.whole(key, node, _FEWEST_IN_A_LOOP, _MOST_IN_A_LOOP, expected)
+        return None if read is None else int(read)
 
     def budgets(self, key: str, node: Any) -> tuple[tuple[Budget, ...], ...]:
         if not is_list(node) or not node.value:

@@ -15,6 +15,7 @@ COMMANDS: Final = (
     "usage",
     "explain",
     "estimate",
+    "anomalies",
     "prices",
     "budgets",
     "serve",
