@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from costspan import guard
 from costspan.calls.engine import ObservedCall, ObservedStream, begin
-from costspan.calls.messages import NOTHING, parsed
+from costspan.calls.messages import NOTHING, opened
 from costspan.facts import call as outcomes
 from costspan.facts import foreign
 from costspan.facts import usage as units
@@ -178,9 +178,9 @@ class Connection:
         self._drop(asked)
 
     @guard.guarded_positional("calls.message")
-    def received(self, data: bytes) -> None:
-        """A message has come, as it was sent. Whoever reads it gets it untouched."""
-        message = parsed(data)
+    def received(self, data: Any) -> None:
+        """A message has come, as it was sent or parsed already. Whoever reads it gets it untouched."""
+        message = opened(data)
         meaning = self.conversation.received(message)
         if meaning is None:
             return

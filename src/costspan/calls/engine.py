@@ -191,7 +191,7 @@ class ObservedCall:
         call = self.call
         call.error_type = call.error_type or foreign.text(type(error).__qualname__)
         for name in ("status_code", "status", "code"):  # `code` is text with some libraries, a method with others
-            status = getattr(error, name, None)
+            status = inspect.getattr_static(error, name, None)  # no property: those of some libraries warn or raise
             if type(status) is int and status in _STATUSES:  # others have -1 or 0 where there was none
                 call.http_status = status
                 break

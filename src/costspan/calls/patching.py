@@ -64,13 +64,7 @@ def _patch(patched_client: PatchedClient) -> None:
     points = [point for point in patched_client.points() if not _waits(name, point)]
     faults = [fault for point in points if not point.is_optional and (fault := _fault(point)) is not None]
     if faults:
-        degraded[name] = "; ".join(dict.fromkeys(faults))
-        guard.tell_once(
-            f"degraded:{name}",
-            "costspan: calls of %s are not counted: %s. Its version may be newer than this costspan: see costspan doctor",
-            name,
-            degraded[name],
-        )
+        _tell("calls", name, faults)
         return
     patched[name] = []
     for point in points:
@@ -97,9 +91,25 @@ def _patch_late(name: str, module: str, _: Any) -> None:
     waiting = _waiting.get(name, [])
     found = [point for point in waiting if point.module == module]
     _waiting[name] = [point for point in waiting if point not in found]
+    if name not in patched:
+        return
+    faults = [fault for point in found if not point.is_optional and (fault := _fault(point)) is not None]
     for point in found:
-        if name in patched and _fault(point) is None:
+        if _fault(point) is None:
             _put(name, point)
+    if faults:
+        _tell("some calls", name, faults)
+
+
+def _tell(what: str, name: str, faults: list[str]) -> None:
+    degraded[name] = "; ".join(dict.fromkeys(faults))
+    guard.tell_once(
+        f"degraded:{name}",
+        "costspan: %s of %s are not counted: %s. Its version may be newer than this costspan: see costspan doctor",
+        what,
+        name,
+        degraded[name],
+    )
 
 
 def _fault(point: Point) -> str | None:

@@ -280,7 +280,13 @@ class PatchedClient:
 
 
 async def _chained(first: Any, rest: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    if first is not _NOTHING_CAME:
-        yield first
-    async for event in rest:
-        yield event
+    """The events; closed, it closes what they come from, which may hold a lock or a connection until then."""
+    try:
+        if first is not _NOTHING_CAME:
+            yield first
+        async for event in rest:
+            yield event
+    finally:
+        close = getattr(rest, "aclose", None)
+        if close is not None:
+            await close()

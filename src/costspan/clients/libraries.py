@@ -23,6 +23,7 @@ WAITED_FOR = {
     "azure_inference": "azure.ai.inference",
     "xai": "xai_sdk.client",
     "claude_agent": "claude_agent_sdk._internal.query",
+    "openai_agents": "agents.models.openai_responses",
 }
 
 #: Where other versions and variants of a library have that module; the first that is imported counts.

@@ -25,7 +25,7 @@ _STOPPED: Final = frozenset({"cancelled"})
 
 # --- the responses socket -----------------------------------------------------------------------------------------
 
-(_RESPONSE,) = estimates.usual(Endpoint("/responses", "chat", openai_body.responses))
+(RESPONSE,) = estimates.usual(Endpoint("/responses", "chat", openai_body.responses))
 
 
 class Responses:
@@ -39,7 +39,7 @@ class Responses:
         said = fields(message)
         if said.get("type") != _ASKS:
             return None
-        return Asked(_RESPONSE, text(said.get("stream_id")) or "", text(said.get("model")), said)
+        return Asked(RESPONSE, text(said.get("stream_id")) or "", text(said.get("model")), said)
 
     def received(self, message: Any) -> Meaning | None:
         """Most messages do not name their response, but all of them its lane."""
@@ -47,13 +47,13 @@ class Responses:
         kind = text(said.get("type")) or ""
         lane = text(said.get("stream_id")) or ""
         if kind == "error":
-            return Meaning(_RESPONSE, lane, lane=lane, ends=True)
+            return Meaning(RESPONSE, lane, lane=lane, ends=True)
         if not kind.startswith("response.") or kind.startswith("response.steer."):
             return None
         made = fields(said.get("response"))
         ends = kind in _ENDS
         return Meaning(
-            _RESPONSE, lane, text(made.get("id")), lane, kind == "response.created", ends, _outcome(made), text(made.get("model"))
+            RESPONSE, lane, text(made.get("id")), lane, kind == "response.created", ends, _outcome(made), text(made.get("model"))
         )  # fmt: skip
 
 
@@ -232,13 +232,16 @@ class Realtime:
         return len(sound) * _BASE64 / (_BYTES_PER_MS_OF_TELEPHONY if is_telephony else _BYTES_PER_MS)
 
 
+#: Of both.
+ENDPOINTS: Final = (RESPONSE, _SPOKEN, _TRANSCRIBED)
+
 # --- both, as a library's description has them ---------------------------------------------------------------------
 
 RESPONSES: Final[dict[str, Any]] = {
     "connection": "ResponsesConnection",
     "opener": "ResponsesConnectionManager",
     "conversation": Responses,
-    "endpoints": (_RESPONSE,),
+    "endpoints": (RESPONSE,),
 }
 REALTIME: Final[dict[str, Any]] = {
     "connection": "RealtimeConnection",
