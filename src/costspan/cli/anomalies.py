@@ -16,7 +16,7 @@ from costspan.budgets.policy import Anomaly, PolicyError
 from costspan.budgets.reading import load
 from costspan.cli import options
 from costspan.facts.periods import NS_PER_S, zone
-from costspan.ledger import cover
+from costspan.ledger import rolled
 from costspan.ledger.faults import LedgerError
 from costspan.report import Page
 from costspan.report.amounts import usd
@@ -55,7 +55,7 @@ def anomalies(asked: str, file: Path | None, time_zone: tzinfo, ledger: Path | N
         raise click.BadParameter(str(fault), param_hint="--period") from fault
     with options.read_ledger(options.ledger_path(ledger)) as store:
         try:
-            first_ns = cover.first_ns(store)
+            first_ns = rolled.first_ns(store)
             start_ns = max(first_ns or 0, period.start_ns or 0)
             end_ns = min(
                 int(now_s * NS_PER_S) + 1, int(now_s * NS_PER_S) + 1 if period.end_ns is None else period.end_ns

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from costspan.cli import options
+from costspan.ledger import rolled
 from costspan.ledger.faults import LedgerError
 from costspan.report import Page, bill, explained, record
 from costspan.report.record import Again, Record, price_again
@@ -58,11 +59,12 @@ def _records(path: Path, call_id: str | None) -> list[Record]:
     with options.read_ledger(path) as store:
         try:
             found = record.last(store) if call_id is None else record.find(store, call_id)
+            gone = rolled.notice(store, None)
         except LedgerError as fault:
             raise click.ClickException(str(fault)) from fault
     if not found:
         sought = "call with usage" if call_id is None else f"call, answer or trace {call_id!r}"
-        raise click.ClickException(f"the ledger {path} has no {sought}")
+        raise click.ClickException(f"the ledger {path} has no {sought}{gone and f'. {gone}'}")
     return found
 
 

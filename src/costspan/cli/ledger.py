@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from datetime import datetime, timezone, tzinfo
@@ -12,7 +13,7 @@ import click
 
 from costspan.cli import moving, options
 from costspan.facts.money import usd
-from costspan.ledger import intake
+from costspan.ledger import compacting, intake, rolled
 from costspan.ledger.backup import back_up
 from costspan.ledger.checking import Difference, differences
 from costspan.ledger.checking import rebuild as rebuild_sums
@@ -23,6 +24,9 @@ from costspan.report.amounts import number
 from costspan.report.period import EXPECTED, parse
 
 _SHOWN: Final = 10
+#: Budgets and alerts read single calls of the last 31 days.
+_LEAST_DAYS: Final = 32
+_NS: Final = 10**9
 
 
 @click.group()
@@ -135,3 +139,76 @@ def import_(files: tuple[Path, ...], ledger: Path | None, *, time_zone: tzinfo) 
         is_whole &= said.end(moving.sentence(file, found))
     if not is_whole:
         sys.exit(1)
+
+
+def _days(ctx: click.Context, param: click.Parameter, said: str | None) -> int | None:
+    if said is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5})d", said.strip())
+    if not found or int(found[1]) < _LEAST_DAYS:
+        raise click.BadParameter(
+            f"{said!r}: expected a number of days from {_LEAST_DAYS}d on, such as 400d", ctx, param
+        )
+    return int(found[1])
+
+
+@ledger.command()
+@click.option(
+    "--older-than", "days", callback=_days, metavar="DAYS",
+    help=f"Keep of records that are older, such as 400d, only the sums of their days; at least {_LEAST_DAYS}d.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say how many records and bytes it would be, and change nothing.")
+@click.option(
+    "--vacuum", is_flag=True, help="Write the whole file anew to make it smaller; programs cannot write meanwhile."
+)
+@options.ledger
+def compact(ledger: Path | None, days: int | None, *, dry_run: bool, vacuum: bool) -> None:
+    """Make the ledger smaller: old records become sums of days, and free space is given back.
+
+    \b
+    costspan ledger compact --older-than 400d --dry-run
+    costspan ledger compact --older-than 400d
+
+    Cost, tokens and requests stay the same, by every word but session and hour, for days of UTC. Single calls and
+    sessions are gone, and their costs cannot be explained: `costspan ledger backup` or `export` first keeps them. Programs
+    may write meanwhile. Without --older-than no record is touched.
+    """  # noqa: D301 - \b is click's sign for "leave these lines as they are"
+    path = options.ledger_path(ledger)
+    try:
+        if days is not None:
+            _roll_up(path, days, is_dry=dry_run)
+        if dry_run:
+            with intake.read(path) as store:
+                click.echo(
+                    f"{store.free_bytes / 1e6:,.1f} MB of the file are free for new records now; nothing was changed"
+                )
+            return
+        with intake.read(path):  # no ledger is begun here
+            pass
+        given, free = compacting.give_back(path, at_once=vacuum)
+    except LedgerError as fault:
+        raise click.ClickException(str(fault)) from fault
+    click.echo(f"{path} is {given / 1e6:,.1f} MB smaller")
+    if free:
+        click.echo(
+            f"{free / 1e6:,.1f} MB are free in it for new records. It was begun by an older version: `costspan ledger compact --vacuum` "
+            "makes the file smaller once, and programs wait meanwhile"
+        )
+
+
+def _roll_up(path: Path, days: int, *, is_dry: bool) -> None:
+    before_ns = (int(time.time()) // 86_400 - days) * compacting.DAY_NS
+    before = datetime.fromtimestamp(before_ns // _NS, timezone.utc).date()
+    with intake.read(path) as store:
+        found = compacting.old(store, before_ns)
+    of = f"of {number(found.days, 'day')} before {before}, {usd(found.nano_usd)} USD"
+    if is_dry:
+        click.echo(
+            f"{number(found.records, 'record')} {of}, would become sums of days: about {found.about_bytes / 1e6:,.1f} MB"
+        )
+        return
+    count = compacting.roll_up(path, before_ns)
+    click.echo(f"{number(count, 'record')} {of}, became sums of days")
+    with Store.read(path) as store:
+        if said := rolled.notice(store, None):
+            click.echo(said)

@@ -70,6 +70,8 @@ def sentence(file: Path, found: Imported) -> str:
     said = f"{file}: {', '.join(told)}"
     if found.lost:
         said += f"\n{file} counts {number(found.lost, 'lost record')} of its own: these are not imported"
+    if found.rolled:
+        said += f"\n{file} keeps {number(found.rolled, 'call')} as sums of days only: these are not imported"
     return said
 
 

@@ -102,7 +102,7 @@ class _Form:
     def give(self, report: Report, now_s: float, last_ns: int | None) -> None:
         """Print the report, and what is owed of calls that are not in it unless a ledger was asked by its name."""
         if self._is_own:
-            report.notices = notices.of(
+            report.notices += notices.of(
                 os.environ, now_s, report.question.period, last_ns=last_ns, ledger=Path(report.path)
             )
             report.notices += left.usage(Settings.read(os.environ), os.environ)

@@ -11,7 +11,7 @@ from typing import Final
 
 from costspan.facts.call import Call
 from costspan.facts.periods import Periods
-from costspan.ledger import faults
+from costspan.ledger import faults, rolled
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.migrations import ForeignFile
 from costspan.ledger.rows import Row
@@ -37,6 +37,10 @@ class Booking:
     def book_rows(self, pairs: Sequence[tuple[Row, Row]]) -> int:
         """The same of rows of another ledger, as they are."""
         return self._write(lambda store: store.take_in(pairs))
+
+    def until_ns(self) -> int:
+        """Records that began before this moment may be in sums of days already (rolled.py). Raises LedgerError."""
+        return self._write(rolled.until_ns) if self._path.exists() else 0
 
     def _write(self, write: Callable[[Store], int]) -> int:
         give_up_s = time.monotonic() + self._patience_s

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from costspan.facts.attribution_words import ACCOUNT, SESSION
-from costspan.ledger import places
+from costspan.ledger import places, rolled
 from costspan.ledger.columns import COLUMNS
 from costspan.ledger.store import Store
 from costspan.ledger.sums import ACCOUNT_DAYS, COUNTS, DAYS, HOURS, LABELS, SLOT_NS
@@ -89,8 +89,11 @@ class Source(NamedTuple):
 
 def source(store: Store, wanted: Wanted) -> Source:
     """What answers a question in the moment that the store is in. Raises LedgerError."""
-    if not store.has_sums:
-        return Source(store, _records())
+    found = _source(store, wanted) if store.has_sums else Source(store, _records())
+    return found._replace(records=found.records + rolled.sums(store, wanted.start_ns, wanted.end_ns))
+
+
+def _source(store: Store, wanted: Wanted) -> Source:
     only = _only(store, wanted.only)
     if wanted.words & BY_RECORDS or not wanted.words <= COLUMNS.keys():
         return Source(store, _records(*only))
@@ -106,18 +109,6 @@ def source(store: Store, wanted: Wanted) -> Source:
 def only_places(store: Store, only: Mapping[str, Sequence[str]]) -> str:
     """A condition on `n` that leaves out records which surely have none of the values; `1` where that is not known."""
     return " AND ".join(_only(store, only)) or "1"
-
-
-def is_empty(store: Store) -> bool:
-    """Whether no call is known."""
-    ((found,),) = store.select("SELECT EXISTS (SELECT 1 FROM records)")
-    return not found
-
-
-def first_ns(store: Store) -> int | None:
-    """When the first call began."""
-    ((first,),) = store.select("SELECT MIN(started_ns) FROM records")
-    return first
 
 
 # --- what is read ------------------------------------------------------------------------------------------------------

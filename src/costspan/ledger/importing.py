@@ -14,7 +14,7 @@ from typing import IO, Any, Final, TypeAlias, cast
 
 from costspan import names
 from costspan.facts.call import Call
-from costspan.ledger import intake, otlp_json, usage_events
+from costspan.ledger import intake, otlp_json, rolled, usage_events
 from costspan.ledger.booking import Booking
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.migrations import is_newer
@@ -30,6 +30,7 @@ _SQLITE: Final = b"SQLite format 3\0"
 _GZIP: Final = b"\x1f\x8b"
 
 _OWN: Final = RECORD_COLUMNS[1:]
+_STARTED: Final = _OWN.index("started_ns")
 _ROWS: Final = (
     f"SELECT c.n, {', '.join(f'c.{name}' for name in KIND_COLUMNS)},"  # noqa: S608 - own names
     f" {', '.join('r.answer_key' if name == 'answer_key' else f'c.{name}' for name in _OWN)}"
@@ -46,7 +47,8 @@ Pair: TypeAlias = tuple[Row, Row]
 @dataclass(slots=True)
 class Imported:
     """What a file came to, in records: those that are new here, those that were here before, those refused. `others` are
-    log records of other programs, `lost` records that the other ledger could not take and has counted.
+    log records of other programs, `lost` records that the other ledger could not take and has counted, `rolled` those of
+    which it keeps sums of days only.
     """
 
     new: int = 0
@@ -54,6 +56,7 @@ class Imported:
     refused: int = 0
     others: int = 0
     lost: int = 0
+    rolled: int = 0
 
 
 def import_file(path: Path, file: IO[bytes], booking: Booking, refuse: Refuse) -> Imported:
@@ -61,6 +64,7 @@ def import_file(path: Path, file: IO[bytes], booking: Booking, refuse: Refuse) -
     cannot be read or a ledger that cannot be written; what was booked before stays, and is known the next time.
     """
     found = Imported()
+    until = booking.until_ns()
 
     def refused(place: str, why: str) -> None:
         found.refused += 1
@@ -70,21 +74,21 @@ def import_file(path: Path, file: IO[bytes], booking: Booking, refuse: Refuse) -
     begins = whole.peek(len(_SQLITE))
     try:
         if begins.startswith(_SQLITE):
-            _take_ledger(path, found, booking, refused)
+            _take_ledger(path, found, booking, refused, until)
         else:
             unpacked = cast("IO[bytes]", gzip.GzipFile(fileobj=whole)) if begins.startswith(_GZIP) else whole
-            _take_events(unpacked, found, booking, refused)
+            _take_events(unpacked, found, booking, refused, until)
     except (OSError, EOFError, zlib.error) as fault:
         raise LedgerError(f"{path} cannot be read: {fault}") from fault
     return found
 
 
-def _take_events(file: IO[bytes], found: Imported, booking: Booking, refused: Refuse) -> None:
-    calls = _calls(file, found, refused)
+def _take_events(file: IO[bytes], found: Imported, booking: Booking, refused: Refuse, until: int) -> None:
+    calls = _calls(file, found, refused, until)
     _book(calls, booking.book, found)
 
 
-def _calls(file: IO[bytes], found: Imported, refused: Refuse) -> Iterator[Call]:
+def _calls(file: IO[bytes], found: Imported, refused: Refuse, until: int) -> Iterator[Call]:
     for number, line in _lines(file):
         place = f"line {number}"
         try:
@@ -100,7 +104,7 @@ def _calls(file: IO[bytes], found: Imported, refused: Refuse) -> Iterator[Call]:
                 found.others += 1
                 continue
             try:
-                yield usage_events.of_event(arrival, {})
+                yield usage_events.of_event(arrival, {}, until)
             except usage_events.RefusedError as fault:
                 refused(place, str(fault))
 
@@ -117,22 +121,26 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def _take_ledger(path: Path, found: Imported, booking: Booking, refused: Refuse) -> None:
+def _take_ledger(path: Path, found: Imported, booking: Booking, refused: Refuse, until: int) -> None:
     with intake.read(path) as store:
         if is_newer(store.connection):
             raise LedgerError(f"{path} is of a newer costspan: expected one that this version has written")
         with store.at_one_moment():
             for (number,) in store.each(_WITHOUT_KIND):
                 refused(f"record {number}", "kind: expected a row of kinds")
-            _book(_rows(store, refused), booking.book_rows, found)
+            _book(_rows(store, refused, until), booking.book_rows, found)
             ((found.lost,),) = store.select(_LOST)
+            found.rolled = rolled.calls(store)
 
 
-def _rows(store: Store, refused: Refuse) -> Iterator[Pair]:
+def _rows(store: Store, refused: Refuse, until: int) -> Iterator[Pair]:
     for number, *values in store.each(_ROWS):
         kind, own = tuple(values[: len(KIND_COLUMNS)]), tuple(values[len(KIND_COLUMNS) :])
         if not own[0] or not isinstance(own[0], str):  # by it a row is known the next time
             refused(f"record {number}", "id: expected a text")
+            continue
+        if isinstance(own[_STARTED], int) and own[_STARTED] < until:
+            refused(f"record {number}", rolled.refused(until))
             continue
         yield kind, (None, *own)
 

@@ -10,6 +10,8 @@ from costspan.ledger.migrations import has_sums
 #: The last record that is in the sums, and the newest hour that they have.
 SUMMED: Final = "summed"
 NEWEST_HOUR: Final = "newest_hour"
+#: Nanoseconds since the epoch: records that began before may be kept as sums of days only (rolled.py).
+ROLLED: Final = "rolled"
 
 
 def at(connection: sqlite3.Connection, name: str) -> int:

@@ -136,12 +136,27 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE account_places (first INTEGER PRIMARY KEY, digests BLOB NOT NULL)",
         "CREATE TABLE marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID",
     ),
+    (
+        # Sums of days whose records were given up (compacting.py); by account, too.
+        """
+        CREATE TABLE rolled (
+            slot INTEGER, label INTEGER,
+            calls INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+            cache_read_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL,
+            cost_nano_usd INTEGER NOT NULL,
+            PRIMARY KEY (slot, label),
+            CHECK (typeof(calls + input_tokens + output_tokens + cache_read_tokens + cache_write_tokens
+                + reasoning_tokens + cost_nano_usd) = 'integer')
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 
 #: The columns that each step adds to the view `calls`.
-ADDED: Final[tuple[tuple[str, ...], ...]] = ((), ("unread",), ("transaction_id",), ())
-#: From this step on a file has sums.
+ADDED: Final[tuple[tuple[str, ...], ...]] = ((), ("unread",), ("transaction_id",), (), ())
+#: From these steps on a file has sums, and sums of days whose records were given up.
 SUMS_STEP: Final = 4
+ROLLED_STEP: Final = 5
 
 # So that the calls without a session are counted without reading all others. It is made where that costs nothing: a ledger
 # that was large before gets it when its sums are made anew.
@@ -162,6 +177,8 @@ def migrate(connection: sqlite3.Connection) -> None:
     """
     if _owner(connection) == APPLICATION_ID and _step(connection) >= len(STEPS):
         return
+    # A new file can give back space in small steps (compacting.py); one that is there is not changed by this.
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("BEGIN IMMEDIATE")
     try:
         _refuse_foreign(connection)
@@ -194,6 +211,11 @@ def complete_for_reading(connection: sqlite3.Connection) -> None:
 def has_sums(connection: sqlite3.Connection) -> bool:
     """Whether the file has the tables of the sums."""
     return _step(connection) >= SUMS_STEP
+
+
+def has_rolled(connection: sqlite3.Connection) -> bool:
+    """Whether the file has the table of days whose records were given up."""
+    return _step(connection) >= ROLLED_STEP
 
 
 def is_newer(connection: sqlite3.Connection) -> bool:

@@ -115,7 +115,7 @@ class Store:
     def _insert(self, records: Iterable[Row], losses: Iterable[Loss]) -> int:
         """Write records, which are made here, and losses in one transaction; how many of the records are new."""
         connection = self.connection
-        with self._writing():
+        with self.writing():
             rows = list(records)  # first: what is made on the way writes, too
             written = connection.executemany(_INSERT_RECORD, rows).rowcount if rows else 0
             connection.executemany(_INSERT_LOSS, losses)
@@ -156,20 +156,36 @@ class Store:
 
     def sum_up(self, most: int) -> bool:
         """Sum up to so many records that are in no sum yet, in one transaction; whether more are left."""
-        with self._writing():
+        with self.writing():
             return self._sums.fold(most)
 
     def begin_sums_anew(self) -> None:
         """Forget the sums; `sum_up` makes them from the records again, which answer meanwhile."""
-        with self._writing():
+        with self.writing():
             self._sums.begin_anew()
             add_indexes(self.connection)
 
+    @property
+    def last_n(self) -> int:
+        """The number of the newest record; 0 of none."""
+        return self.select("SELECT MAX(n) FROM records")[0][0] or 0
+
+    @property
+    def used_bytes(self) -> int:
+        """How large the file is, with what is free in it."""
+        return self.select("PRAGMA page_count")[0][0] * self.select("PRAGMA page_size")[0][0]
+
+    @property
+    def free_bytes(self) -> int:
+        """How much in the file is free for new records."""
+        return self.select("PRAGMA freelist_count")[0][0] * self.select("PRAGMA page_size")[0][0]
+
     @contextlib.contextmanager
-    def _writing(self) -> Generator[None]:
+    def writing(self) -> Generator[Sums]:
+        """One transaction that writes: all of it, or nothing."""
         self.connection.execute("BEGIN IMMEDIATE")
         try:
-            yield
+            yield self._sums
             self.connection.execute("COMMIT")
         except BaseException:
             self._roll_back()

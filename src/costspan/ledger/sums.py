@@ -49,15 +49,16 @@ _LARGEST: Final = 2**40
 _ALL: Final = " + ".join(f"COALESCE({column}, 0)" for column in _COUNTED)
 _WITHIN: Final = " AND ".join(f"COALESCE({column}, 0) BETWEEN -{_LARGEST} AND {_LARGEST}" for column in _COUNTED)
 #: Holds for records that can be summed: with a time, and whole numbers of an ordinary size.
-_IS_ORDINARY: Final = (
+IS_ORDINARY: Final = (
     f"(typeof(started_ns) = 'integer' AND started_ns >= 0 AND typeof({_ALL}) = 'integer' AND {_WITHIN})"
 )
 
 _IN_RANGE: Final = "FROM records WHERE n > ? AND n <= ?"
-_SUMS: Final = "COUNT(*), " + ", ".join(f"COALESCE(SUM({column}), 0)" for column in _COUNTED)
-_BY_HOUR: Final = f"SELECT started_ns / {_HOUR_NS}, kind, NULL, {_SUMS} {_IN_RANGE}"
-_BY_ACCOUNT: Final = f"SELECT started_ns / {24 * _HOUR_NS}, kind, {ACCOUNT}, {_SUMS} {_IN_RANGE}"
-_LEAVE_OUT: Final = f"INSERT INTO unsummed SELECT n {_IN_RANGE} AND {_IS_ORDINARY} IS NOT 1"
+#: The counts of a group of records, in the order of COUNTS.
+COUNTED_SUMS: Final = "COUNT(*), " + ", ".join(f"COALESCE(SUM({column}), 0)" for column in _COUNTED)
+_BY_HOUR: Final = f"SELECT started_ns / {_HOUR_NS}, kind, NULL, {COUNTED_SUMS} {_IN_RANGE}"
+_BY_ACCOUNT: Final = f"SELECT started_ns / {24 * _HOUR_NS}, kind, {ACCOUNT}, {COUNTED_SUMS} {_IN_RANGE}"
+_LEAVE_OUT: Final = f"INSERT INTO unsummed SELECT n {_IN_RANGE} AND {IS_ORDINARY} IS NOT 1"
 _ADD: Final = (
     f"INSERT INTO sums (grain, slot, label, {', '.join(COUNTS)}) VALUES (?, ?, ?{', ?' * len(COUNTS)})"  # noqa: S608
     f" ON CONFLICT DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in COUNTS)}"
@@ -142,7 +143,7 @@ class Sums:
             if "integer overflow" not in str(fault):
                 raise
         self._connection.execute(_LEAVE_OUT, (mark, last))
-        return self._grouped(mark, last, _IS_ORDINARY)
+        return self._grouped(mark, last, IS_ORDINARY)
 
     def _grouped(self, mark: int, last: int, condition: str) -> list[list[tuple[Any, ...]]]:
         ask = self._connection.execute
@@ -155,12 +156,12 @@ class Sums:
         """Add records in groups: by hour and kind, and by day, kind and account."""
         cells: dict[_Slot, _Cells] = {}
         for hour, kind, _, *counts in by_hour:
-            labels = self._set_of(kind)
+            labels = self.set_of(kind)
             if labels is not None:  # a record without a kind is in no answer
                 _add(cells.setdefault((HOURS, hour), {}), (labels, None), counts)
                 _add(cells.setdefault((DAYS, hour // 24), {}), (labels, None), counts)
         for day, kind, account, *counts in by_account:
-            labels = self._set_of(kind)
+            labels = self.set_of(kind)
             if labels is not None:
                 _add(cells.setdefault((ACCOUNT_DAYS, day), {}), (labels, account), counts)
         self._write(cells)
@@ -204,7 +205,7 @@ class Sums:
         self._connection.execute("DELETE FROM sums WHERE grain = ? AND slot = ?", (grain, slot))
         self._connection.execute("INSERT OR IGNORE INTO crowded VALUES (?, ?)", (grain, slot))
 
-    def _set_of(self, kind: int) -> int | None:
+    def set_of(self, kind: int) -> int | None:
         """The number, in this process, of the labels of a kind without account; None where there is no such kind."""
         found = self._kinds.get(kind)
         if found is not None:

@@ -12,6 +12,7 @@ from costspan.facts import cost_items, foreign, money
 from costspan.facts.attribution_words import ATTRIBUTE_OF, WORDS
 from costspan.facts.call import OUTCOMES, Call
 from costspan.facts.usage import MOST_COUNT, UNITS
+from costspan.ledger import rolled
 from costspan.ledger.kept_calls import COLUMNS, call_of
 from costspan.ledger.otlp_json import Arrival
 
@@ -32,8 +33,10 @@ class RefusedError(ValueError):
     """A record that is not booked: the attribute, and what was expected of it."""
 
 
-def of_event(arrival: Arrival | str, bounds: Mapping[str, str]) -> Call:
-    """The call that a usage event tells of; `bounds` are the words that whoever sent it may book for. Raises RefusedError."""
+def of_event(arrival: Arrival | str, bounds: Mapping[str, str], until_ns: int = 0) -> Call:
+    """The call that a usage event tells of; `bounds` are the words that whoever sent it may book for. Raises RefusedError, also
+    for a call that began before `until_ns`: of that time the ledger keeps sums of days.
+    """
     if isinstance(arrival, str):
         raise RefusedError(arrival)
     said = arrival.said
@@ -43,6 +46,8 @@ def of_event(arrival: Arrival | str, bounds: Mapping[str, str]) -> Call:
     started_ns = arrival.time_ns - int(duration_s * 1e9)
     if not 0 < started_ns <= _LATEST_NS:
         raise RefusedError("time_unix_nano: expected the end of the call")
+    if started_ns < until_ns:
+        raise RefusedError(rolled.refused(until_ns))
     found: dict[str, Any] = {column: foreign.text(said.get(name)) for name, column in _TEXTS.items()}
     found |= {
         "id": _text(said, names.EVENT_ID), "client": names.UNKNOWN, "provider": _text(said, names.PROVIDER),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from costspan.facts.attribution_words import ACCOUNT, SESSION, WORDS
-from costspan.ledger import cover
+from costspan.ledger import cover, rolled
 from costspan.ledger.columns import COLUMNS, IS_CALL
 from costspan.ledger.store import Store
 from costspan.report import period, words
@@ -32,13 +32,13 @@ def _used_ns(store: Store, filters: Sequence[words.Filter], which: str) -> int |
     store.define("FOLDED", words.folded, 1)
     condition = words.conditions(filters, period.ALL)
     if not filters and which == "MIN":
-        return cover.first_ns(store)
+        return rolled.first_ns(store)
     with store.at_one_moment():
         asked_of = cover.source(store, words.wanted((), filters)._replace(is_each=True)).sql
         question = f"SELECT {which}(started_ns) FROM ({asked_of}) WHERE {condition.sql}"  # noqa: S608 - words of our own
         ((about_ns,),) = store.select(question, condition.values)
-        if about_ns is None:
-            return None
+        if about_ns is None or about_ns < rolled.until_ns(store):
+            return about_ns
         # Of sums it is when their slot begins: the call is one of those within it.
         exactly = f"SELECT {which}(started_ns) FROM calls WHERE started_ns BETWEEN ? AND ? AND {condition.sql}"  # noqa: S608
         ((found_ns,),) = store.select(exactly, (about_ns, about_ns + cover.LONGEST_NS, *condition.values))

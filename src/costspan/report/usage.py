@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from costspan.facts.attribution_words import ACCOUNT
 from costspan.facts.money import UNKNOWN_SELLER
-from costspan.ledger import cover
+from costspan.ledger import cover, rolled
 from costspan.ledger.columns import COLUMNS, IS_CALL
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.store import Store
@@ -177,15 +177,16 @@ def ask(store: Store, question: Question, now_s: float, *, is_brief: bool = Fals
         wanted = words.wanted(question.groups, question.filters, question.period, question.zone)
         report.rows, report.total, source = _rows(store, question, wanted)
         if not report.total.records:
-            report.state = NO_RECORDS if cover.is_empty(store) else NOTHING
+            report.state = NO_RECORDS if rolled.is_empty(store) else NOTHING
         if report.start_ns is None:
-            report.start_ns = cover.first_ns(store)
+            report.start_ns = rolled.first_ns(store)
         report.days = _days(report)
         if report.total.unpriced_requests and not is_brief:
             report.unpriced = _unpriced(store, question, source)
             if any(one.reason == UNKNOWN_SELLER for one in report.unpriced):
                 report.unknown_sellers = _unknown_sellers(store, question, source)
         report.lost_records, report.lost_nano_usd = losses(store, question.period)
+        report.notices += [each for each in [rolled.notice(store, asked.start_ns)] if each]
     return report
 
 

@@ -40,8 +40,9 @@ def otlp(asked: Asked) -> Response:
     content, kind = asked.body
     calls: list[Call] = []
     refused: list[str] = []
+    until_ns = asked.served.booking.until_ns()
     for arrival in arrivals.read(content, kind):
-        call = _understood(arrival, asked)
+        call = _understood(arrival, asked, until_ns)
         if isinstance(call, str):
             refused.append(call)
         else:
@@ -52,10 +53,10 @@ def otlp(asked: Asked) -> Response:
     return Response(arrivals.answer(kind, len(refused), why), media_type=kind)
 
 
-def _understood(arrival: Arrival | str, asked: Asked) -> Call | str:
+def _understood(arrival: Arrival | str, asked: Asked, until_ns: int) -> Call | str:
     """The call, or why there is none."""
     try:
-        return usage_events.of_event(arrival, asked.caller.bounds)
+        return usage_events.of_event(arrival, asked.caller.bounds, until_ns)
     except usage_events.RefusedError as fault:
         return str(fault)
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from costspan.budgets.policy import PolicyError
+from costspan.ledger import rolled
 from costspan.ledger.faults import LedgerError
 from costspan.report import amounts, bill, explained, record
 from costspan.serve import chart, exports, page_choice, page_words, standing
@@ -63,7 +64,9 @@ def _usage(request: Request) -> Response:
     with asked.moment as moment:
         everything = Asked.of(request, CHOICE, given=choice.asked(is_of_all=True), moment=moment)
         found = figures(choice, asked, everything)
+        start_ns = asked.period().start_ns
         context = _context(choice, asked, found)
+        context["days_only"] = moment.ask(lambda store: rolled.notice(store, start_ns)) or ""
     return _html("usage.html", {**context, **charts(choice, found)})
 
 
