@@ -45,6 +45,7 @@ TESTS = (
     "test_huggingface_replay",
     "test_azure_inference",
     "test_perplexity",
+    "test_assistants",
 )
 TOOLS = ("pytest>=9", "pytest-asyncio>=1", "pytest-randomly>=5", "pytest-xdist>=3", "hypothesis")
 

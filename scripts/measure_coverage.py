@@ -25,7 +25,6 @@ REASONS: Final = {
     "dashscope.rerank": _DASHSCOPE,
     "dashscope.text_embedding": _DASHSCOPE,
     "google.cached_contents": "no answer of a model: a cache is charged by the hour",
-    "openai.assistants_runs": "deprecated by OpenAI: a run is fetched many times while it is made",
     "openrouter.images": "no library sends this path; with an HTTP library it is not of OpenAI's protocol",
     "watsonx.generation": "watsonx's own protocol, by its own library, which is not watched",
 }

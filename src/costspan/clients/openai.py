@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from costspan.calls.description import Client, Endpoint, Socket
-from costspan.clients import batches, estimates, openai_body, openai_socket
+from costspan.clients import batches, estimates, openai_body, openai_runs, openai_socket
 from costspan.facts.usage import CHARACTERS, Usage
 
 
@@ -37,6 +37,7 @@ CLIENT = Client(
         Endpoint("/images/variations", "image_generation", openai_body.images),
         Endpoint("/moderations", "moderation", openai_body.moderations),
         *batches.ENDPOINTS,
+        *openai_runs.ENDPOINTS,
     ),
     sockets=(
         Socket("realtime.connect", "openai.resources.realtime.realtime", **openai_socket.REALTIME),
