@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from costspan.facts import usage as units
 from costspan.forecast.estimate import Estimate, made
-from costspan.forecast.history import Outputs
-from costspan.forecast.request import PROMPTS, EstimateError, read
+from costspan.forecast.history import Known, Told
+from costspan.forecast.request import PROMPTS, read
 from costspan.pricing import Prices
 from measure_estimates import exchanges
 from pages import table
@@ -62,22 +62,24 @@ def half(one: Recorded) -> int:
     return hashlib.sha256(one.id.encode()).digest()[0] & 1
 
 
-def judged() -> tuple[list[Judged], int]:
-    """Each recording estimated by the half that it is not in; and how many were refused."""
-    prices, found, refused = Prices.load(), list[Judged](), 0
+def judged() -> list[Judged]:
+    """Each recording estimated by the half that it is not in."""
+    prices, found = Prices.load(), list[Judged]()
     every = list(recorded())
-    known: dict[tuple[int, str], list[int]] = {}
+    outputs: dict[tuple[int, str], list[int]] = {}
+    inputs: dict[tuple[int, str], list[Told]] = {}
     for one in every:
-        known.setdefault((half(one), one.model), []).append(one.output)
+        outputs.setdefault((half(one), one.model), []).append(one.output)
+        estimate = made(read({**one.request, "model": one.model}), None, None, Known(), prices, 0.0)
+        if not estimate.left_out:
+            words, tools = estimate.expected.tokens[units.INPUT], bool(one.request.get("tools"))
+            inputs.setdefault((half(one), one.model), []).append(Told(words, tools, one.input))
     for one in every:
-        try:
-            asked = read({**one.request, "model": one.model})
-        except EstimateError:
-            refused += 1
-            continue
-        history = Outputs(sorted(known.get((1 - half(one), one.model), ())), f"of {one.model}")
+        asked = read({**one.request, "model": one.model})
+        other = (1 - half(one), one.model)
+        history = Known(sorted(outputs.get(other, ())), one.model, inputs.get(other, ()), one.model)
         found.append(Judged(made(asked, None, None, history, prices, 0.0), one))
-    return found, refused
+    return found
 
 
 def errors(pairs: Sequence[tuple[float, int]]) -> tuple[str, str, str]:
@@ -114,11 +116,11 @@ def rows(every: Sequence[Judged]) -> Iterator[tuple[str, ...]]:
 
 def main() -> None:
     """Print the table."""
-    every, refused = judged()
+    every = judged()
     whole = [each for each in every if not each.estimate.left_out]
     headings = ("told from", "calls", "median error", "90th percentile", "with a bound", "came to no more")
-    print(table(headings, [*rows(whole), *((f"left out: {row[0]}", *row[1:]) for row in rows([each for each in every if each.estimate.left_out]))]))  # fmt: skip
-    print(f"\n{refused} recordings have an empty or broken request, of which there is no estimate.")
+    apart = [(f"left out: {row[0]}", *row[1:]) for row in rows([each for each in every if each.estimate.left_out])]
+    print(table(headings, [*rows(whole), *apart]))
 
 
 if __name__ == "__main__":

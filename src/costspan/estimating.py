@@ -12,7 +12,7 @@ from typing import Any, Final
 from costspan import instrumentor, scope
 from costspan.facts.recent import Recent
 from costspan.forecast.estimate import Estimate, made
-from costspan.forecast.history import Outputs, outputs
+from costspan.forecast.history import Known, known
 from costspan.forecast.request import Asked, read
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.place import NoHome, path_of
@@ -23,7 +23,7 @@ from costspan.pricing import Prices
 KEPT_S: Final = 60.0
 _MOST_KEPT: Final = 256
 
-_kept: Final[Recent[tuple[Path, str, str | None], tuple[float, Outputs]]] = Recent(_MOST_KEPT)
+_kept: Final[Recent[tuple[Path, str, str | None], tuple[float, Known]]] = Recent(_MOST_KEPT)
 
 
 def estimate(
@@ -39,9 +39,9 @@ def estimate(
     asked = read({**(request or {}), **words})
     task = task_type if task_type is not None else scope.current().task_type
     settings = instrumentor.settings_in_force()
-    known = _known(asked, task, settings.ledger) if ledger is None else _read(Path(ledger), asked, task)
+    calls = _known(asked, task, settings.ledger) if ledger is None else _read(Path(ledger), asked, task)
     prices = _prices(settings.prices)
-    return made(asked, provider, task, known, prices, time.time())
+    return made(asked, provider, task, calls, prices, time.time())
 
 
 @lru_cache(maxsize=2)
@@ -49,12 +49,12 @@ def _prices(own: str) -> Prices:
     return Prices.load(Path(own).expanduser() if own else None)
 
 
-def _known(asked: Asked, task_type: str | None, setting: str) -> Outputs:
+def _known(asked: Asked, task_type: str | None, setting: str) -> Known:
     """What the program's ledger knows; nothing where it has none, or one that cannot be read now."""
     try:
         path = path_of(setting, os.environ)
     except NoHome:
-        return Outputs()
+        return Known()
     key = (path, asked.model, task_type)
     kept, now_s = _kept.get(key), time.monotonic()
     if kept is not None and now_s - kept[0] < KEPT_S:
@@ -62,14 +62,14 @@ def _known(asked: Asked, task_type: str | None, setting: str) -> Outputs:
     try:
         found = _read(path, asked, task_type)
     except LedgerError:
-        found = Outputs()
+        found = Known()
     _kept.keep(key, (now_s, found))
     return found
 
 
-def _read(path: Path, asked: Asked, task_type: str | None) -> Outputs:
+def _read(path: Path, asked: Asked, task_type: str | None) -> Known:
     try:
         with Store.read(path) as store:
-            return outputs(store, asked.model, task_type)
+            return known(store, asked.model, task_type)
     except NoLedger:
-        return Outputs()
+        return Known()

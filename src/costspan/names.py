@@ -63,6 +63,7 @@ COST_NANO_USD: Final = "llm.cost.nano_usd"
 USAGE_UNITS: Final = "llm.usage.units"
 DURATION: Final = "llm.duration_s"
 TRANSACTION: Final = "llm.budget.transaction.id"
+ESTIMATE: Final = "llm.estimate"
 BUDGET: Final = "llm.budget.name"
 
 ATTRIBUTES: Final = (
@@ -113,6 +114,7 @@ ATTRIBUTES: Final = (
     Attribute(USAGE_UNITS, "The whole usage, a map: a count per unit."),
     Attribute(DURATION, "Seconds from the start of the call to its end."),
     Attribute(TRANSACTION, "The reservation under which the call was made (`costspan docs enforcement`)."),
+    Attribute(ESTIMATE, "What was estimated of the call before it was sent, as JSON (`costspan docs estimates`)."),
     Attribute(BUDGET, "The name of a budget, as in budgets.yaml."),
 )
 

@@ -57,7 +57,7 @@ def variety() -> tuple[Call, ...]:
         call(id="failed", price=None, usage=None, outcome="error", error_type="timeout", http_status=504, response_id=None),
         call(id="batch", is_fetchable=True, response_id="msg_1", geo="us", speed="fast", processing="batch", tier=None),
         call(id="two", parts=parts, unread=("usage.x", "usage.y"), finish_reasons=("stop", "length")),
-        call(id="reported", price=Cost(10**15, REPORTED, "provider", "v", 7), transaction="t-1", duration_s=0.1 + 0.2),
+        call(id="reported", price=Cost(10**15, REPORTED, "provider", "v", 7), transaction="t-1", estimate='{"words":7}', duration_s=0.1 + 0.2),
         call(id="names", session='<b>"\U0001f60a', team="Ünïté, a", started_ns=NOON_NS + 123_456_789, usage=Usage(images=2)),
         call(id="empty", usage=Usage(), attribution=Attribution(), trace_id=0, span_id=0, unread=()),
         item("up", "uptime", "gpu-1", "a100", 10**15, Cost(2**40 + 1, "override", LOCAL, "own"), NOON_NS, attribution=Attribution(team="ml")),

@@ -20,7 +20,7 @@ from costspan.facts.call import Call
 from costspan.facts.money import ESTIMATED, EXACT, INCOMPLETE, UNKNOWN_SELLER, Cost, Unpriced
 from costspan.facts.periods import Periods
 from costspan.facts.usage import Usage
-from costspan.ledger import checking, cover, intake, migrations, sums
+from costspan.ledger import checking, cover, intake, migrations, rows, sums
 from costspan.ledger.columns import COLUMNS
 from costspan.ledger.store import Store
 from costspan.report import record
@@ -237,12 +237,21 @@ def test_each_moment_is_answered_anew(tmp_path: Path) -> None:
 def written_by_an_older_costspan(path: Path, count: int, *, migrated: bool) -> None:
     """Records as a costspan writes them that knows no sums, into a file of its own time or a newer one."""
     steps = migrations.STEPS if migrated else migrations.STEPS[: migrations.SUMS_STEP - 1]
+    later = {column for columns in migrations.ADDED[migrations.SUMS_STEP - 1 :] for column in columns}
+    names = [name for name in rows.RECORD_COLUMNS if name not in later]
+    insert = f"INSERT INTO records ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608 - own names
+
+    def older(call: Call, kind: int) -> rows.Row:
+        return rows.record(call, kind)[: len(names)]
+
     with (
         mock.patch.object(migrations, "STEPS", steps),
-        Store.open(path) as store,
+        mock.patch("costspan.ledger.store._INSERT_RECORD", insert),
+        mock.patch("costspan.ledger.store.record", older),
+        Store.open(path) as opened,
         mock.patch.object(sums.Sums, "keep_up"),
     ):
-        store.append([call(started_ns=START_NS + number * HOUR_NS) for number in range(count)], PERIODS)
+        opened.append([call(started_ns=START_NS + number * HOUR_NS) for number in range(count)], PERIODS)
 
 
 @pytest.mark.parametrize("migrated", [True, False])

@@ -12,7 +12,7 @@ import ways
 from answers import completion, error, whole
 from budgeted import budgeted
 from caller import KINDS, Caller
-from costspan import attribution, guard, names, reserve
+from costspan import attribution, estimate, guard, names, reserve
 from costspan.calls import patching
 from costspan.facts import call as outcomes
 from provider import Provider
@@ -42,6 +42,7 @@ def told(provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)
         with (
             reserve(account="a", amount_usd=1),
+            estimate(model="gpt-4o-mini", messages=[{"role": "user", "content": "hi"}]),
             attribution(session="s", task_type="t", source="x", team="y", account="a"),
         ):
             for kind, way, reply in (

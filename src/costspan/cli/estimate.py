@@ -11,11 +11,12 @@ from typing import IO, Any, cast
 import click
 
 from costspan.budgets.bounds import MOST_OUTPUT
-from costspan.cli import options
+from costspan.cli import accuracy, options
 from costspan.facts import usage as units
 from costspan.forecast import estimate as told
+from costspan.forecast.accuracy import compared
 from costspan.forecast.estimate import Basis, Estimate, made
-from costspan.forecast.history import Outputs, outputs
+from costspan.forecast.history import Known, known
 from costspan.forecast.request import PROMPTS, EstimateError, read
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.place import NoHome, default_path
@@ -41,6 +42,9 @@ _WORDS = {
 @click.option("--provider", help="Who serves it.  [default: as in the ledger, else by the model's name]")
 @click.option("--max-output-tokens", type=int, metavar="N", help="The limit of output that the call will state.")
 @click.option("--task-type", help="The task type that the call is for: its history counts before that of the model.")
+@click.option(
+    "--accuracy", "is_accuracy", is_flag=True, help="Instead: how far estimates were from what came, by model."
+)
 @click.option("--text", "is_text", is_flag=True, help="The file is the text of a prompt, whatever it looks like.")
 @options.ledger
 @options.prices
@@ -56,6 +60,7 @@ def estimate(
     overrides: Path | None,
     at_s: float | None,
     *,
+    is_accuracy: bool,
     is_text: bool,
     is_json: bool,
 ) -> None:
@@ -67,7 +72,11 @@ def estimate(
     \b
     costspan estimate request.json --model gpt-5-mini --max-output-tokens 500
     echo "Write a poem" | costspan estimate --model gpt-5-mini
+    costspan estimate --accuracy
     """  # noqa: D301 - \b is click's sign for "leave these lines as they are"
+    if is_accuracy:
+        _compare(options.ledger_path(ledger), is_json=is_json)
+        return
     name = "standard input" if file.name == "<stdin>" else str(file.name)
     request = _request(file.read(), name, is_text=is_text)
     if model is not None:
@@ -80,12 +89,20 @@ def estimate(
     except EstimateError as fault:
         raise click.ClickException(f"{name}: {fault}") from fault
     prices = options.load_prices(overrides)
-    known = _known(ledger, asked.model, task_type)
-    found = made(asked, provider, task_type, known, prices, time.time() if at_s is None else at_s)
+    calls = _known(ledger, asked.model, task_type)
+    found = made(asked, provider, task_type, calls, prices, time.time() if at_s is None else at_s)
     if is_json:
         click.echo(json.dumps(found.as_object(), indent=2))
     else:
         _print(found, Page())
+
+
+def _compare(path: Path, *, is_json: bool) -> None:
+    with options.read_ledger(path) as store:
+        try:
+            accuracy.show(compared(store), is_json=is_json)
+        except LedgerError as fault:
+            raise click.ClickException(str(fault)) from fault
 
 
 def _request(text: str, name: str, *, is_text: bool) -> dict[str, Any]:
@@ -108,17 +125,17 @@ def _request(text: str, name: str, *, is_text: bool) -> dict[str, Any]:
     return cast("dict[str, Any]", found)
 
 
-def _known(ledger: Path | None, model: str, task_type: str | None) -> Outputs:
+def _known(ledger: Path | None, model: str, task_type: str | None) -> Known:
     """What the ledger knows of the model; nothing where this user has no ledger yet."""
     try:
         path = ledger or default_path(os.environ)
     except NoHome:
-        return Outputs()
+        return Known()
     if ledger is None and not path.exists():
-        return Outputs()
+        return Known()
     with options.read_ledger(path) as store:
         try:
-            return outputs(store, model, task_type)
+            return known(store, model, task_type)
         except LedgerError as fault:
             raise click.ClickException(str(fault)) from fault
 

@@ -23,6 +23,7 @@ from costspan.metrics.ratelimits import RateLimits
 from costspan.metrics.totals import Totals
 from costspan.pricing.opener import LazyPrices
 from costspan.scope import transaction
+from costspan.scope.awaited import note_estimate
 from costspan.scope.run import RUNS, finish_in_runs
 
 if TYPE_CHECKING:
@@ -148,6 +149,8 @@ class CallRecorder:
         is_booked = self._value(observed)
         if is_booked is None:  # we failed: it was answered all the same
             is_booked, call.price = True, _FAULT
+        if call.runs is not None and is_booked:
+            note_estimate(call)
         guard.each(self._at_finish, observed)
         if is_booked:
             call.id = new_id(call.started_ns) if call.held is None else call.held.key

@@ -189,8 +189,9 @@ def end_attributes(call: Call) -> dict[str, Any]:
         said[names.ERROR_TYPE] = call.error_type
     if call.http_status is not None:
         said[names.STATUS_CODE] = call.http_status
-    if call.transaction is not None:
-        said[names.TRANSACTION] = call.transaction
+    if call.transaction is not None or call.estimate is not None:
+        found = {names.TRANSACTION: call.transaction, names.ESTIMATE: call.estimate}
+        said.update({name: value for name, value in found.items() if value is not None})
     return said
 
 

@@ -91,6 +91,7 @@ class Call:
     booked: int = 0  # its place in the sums of this process, from 1; 0 before it was added to them
     held: Any = None  # what it holds of hard budgets (budgets/held.py)
     transaction: str | None = None  # that of the reservation under which it was made
+    estimate: str | None = None  # what was estimated of it before it was sent (forecast/noted.py)
 
     @property
     def address(self) -> str | None:

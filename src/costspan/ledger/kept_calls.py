@@ -22,7 +22,7 @@ COLUMNS: Final = (
     "error_type", "http_status", "period", "trace_id", "span_id",
     "model", "answer", "tier", "geo", "speed", "processing", "finish_reasons", "unread", "counts", "is_complete", "parts",
     "nano_usd", "quality", "cost_source", "price_version", "computed_nano_usd", "unpriced_reason", "unpriced_detail",
-    "is_fetchable", "transaction_id",
+    "is_fetchable", "transaction_id", "estimate",
 )  # fmt: skip
 Values: TypeAlias = tuple[Any, ...]
 _NO_PRICE: Final = (None, None, None, None, None)
@@ -52,7 +52,7 @@ def _values(call: Call, kept_ns: int) -> Values:
         answer.model, answer.id, answer.tier, answer.geo, answer.speed, answer.processing, answer.finish_reasons,
         answer.unread, None if usage is None else usage.counts, usage is None or usage.complete,
         [[model, part.counts, part.complete] for model, part in answer.parts] if answer.parts else None,
-        *cost, reason, detail, call.is_fetchable, call.transaction,
+        *cost, reason, detail, call.is_fetchable, call.transaction, call.estimate,
     )  # fmt: skip
 
 
@@ -113,6 +113,7 @@ def call_of(columns: Sequence[str], found: Sequence[Any]) -> Call:
     )  # fmt: skip
     call.is_fetchable = bool(read("is_fetchable"))
     call.transaction = read("transaction_id")
+    call.estimate = _text_or_none(read("estimate"))
     call.booked = _whole(read("booked") or 0)
     return call
 

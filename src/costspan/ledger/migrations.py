@@ -150,18 +150,40 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        # What was estimated of the call before it was sent, as JSON (forecast/noted.py); NULL for calls without an estimate.
+        "ALTER TABLE records ADD COLUMN estimate TEXT",
+        "DROP VIEW calls",
+        """
+        CREATE VIEW calls AS
+        SELECT r.n, r.id, r.started_ns, k.day, k.period, k.client, k.provider, k.host, k.operation,
+            k.request_model, k.response_model, r.response_id,
+            r.session, k.task_type, k.source, k.team, r.account,
+            k.is_stream, k.outcome, k.error_type, k.http_status, k.finish_reason,
+            k.tier, k.geo, k.speed, k.processing, r.duration_s, r.first_chunk_s,
+            r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_write_tokens, r.reasoning_tokens,
+            r.units, r.parts, k.is_complete, r.unread,
+            r.cost_nano_usd, k.quality, k.cost_source, k.price_version, r.price_lines, r.computed_nano_usd,
+            k.unpriced_reason, k.unpriced_detail, r.trace_id, r.span_id, r.transaction_id, r.estimate
+        FROM records AS r JOIN kinds AS k ON k.n = r.kind
+        """,
+    ),
 )
 
 #: The columns that each step adds to the view `calls`.
-ADDED: Final[tuple[tuple[str, ...], ...]] = ((), ("unread",), ("transaction_id",), (), ())
-#: From these steps on a file has sums, and sums of days whose records were given up.
+ADDED: Final[tuple[tuple[str, ...], ...]] = ((), ("unread",), ("transaction_id",), (), (), ("estimate",))
+#: From these steps on a file has sums, sums of days whose records were given up, and records with an estimate.
 SUMS_STEP: Final = 4
 ROLLED_STEP: Final = 5
+_ESTIMATE_STEP: Final = 6
 
-# So that the calls without a session are counted without reading all others. It is made where that costs nothing: a ledger
-# that was large before gets it when its sums are made anew.
+# So that the calls without a session are counted, and those with an estimate found, without reading all others. They are made
+# where that costs nothing: a ledger that was large before gets them when its sums are made anew.
 _INDEX_WITHOUT_SESSION: Final = (
     "CREATE INDEX IF NOT EXISTS records_without_session ON records (started_ns, kind) WHERE session IS NULL"
+)
+_INDEX_ESTIMATED: Final = (
+    "CREATE INDEX IF NOT EXISTS records_estimated ON records (started_ns) WHERE estimate IS NOT NULL"
 )
 _FEW: Final = 100_000
 
@@ -198,6 +220,8 @@ def migrate(connection: sqlite3.Connection) -> None:
 def add_indexes(connection: sqlite3.Connection) -> None:
     """Make the indexes that answers need to be quick, and not to be right. Goes through all records where they are missing."""
     connection.execute(_INDEX_WITHOUT_SESSION)
+    if _step(connection) >= _ESTIMATE_STEP:
+        connection.execute(_INDEX_ESTIMATED)
 
 
 def complete_for_reading(connection: sqlite3.Connection) -> None:

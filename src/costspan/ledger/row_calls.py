@@ -16,6 +16,7 @@ _SAME: Final = (
     "id", "client", "provider", "operation", "started_ns", "request_model", *Attribution._fields, "duration_s",
     "first_chunk_s", "outcome", "error_type", "http_status", "period", "tier", "geo", "speed", "processing",
     "quality", "cost_source", "price_version", "computed_nano_usd", "unpriced_reason", "unpriced_detail", "transaction_id",
+    "estimate",
 )  # fmt: skip
 #: Columns with another name or form.
 _OTHER: Final = (

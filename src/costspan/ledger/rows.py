@@ -23,7 +23,7 @@ RECORD_COLUMNS: Final = (
     "kind", "id", "started_ns", "session", "account", "response_id", "answer_key", "duration_s", "first_chunk_s",
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "units", "parts",
     "cost_nano_usd", "computed_nano_usd", "trace_id", "span_id", "unread",
-    "transaction_id",
+    "transaction_id", "estimate",
 )  # fmt: skip
 
 _LARGEST_INTEGER: Final = 2**63 - 1
@@ -75,7 +75,7 @@ def record(call: Call, kind_n: int) -> Row:
         _counts(counts) if counts else None, _parts(call) if parts else None,
         amount, computed,
         "%032x" % trace_id if trace_id else None, "%016x" % span_id if span_id else None,  # noqa: UP031 - the fastest
-        ",".join(answer.unread) or None, call.transaction,
+        ",".join(answer.unread) or None, call.transaction, call.estimate,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ _OF_ITEMS: Final = frozenset(cost_items.UNIT_OF.values())
 _TEXTS: Final = {
     names.REQUEST_MODEL: "request_model", names.SERVER_ADDRESS: "host", names.ERROR_TYPE: "error_type",
     names.RESPONSE_MODEL: "model", names.RESPONSE_ID: "answer", names.SERVICE_TIER: "tier", names.TRANSACTION: "transaction_id",
+    names.ESTIMATE: "estimate",
     **{attribute: word for word, attribute in ATTRIBUTE_OF.items()},
 }  # fmt: skip
 

@@ -23,7 +23,7 @@ _COLUMNS: Final = (
     "response_id", *WORDS, "is_stream", "outcome", "error_type",
     "http_status", "finish_reason", "tier", "geo", "speed", "processing", "duration_s", "first_chunk_s", "units",
     "parts", "is_complete", "unread", "cost_nano_usd", "quality", "cost_source", "price_version", "computed_nano_usd",
-    "unpriced_reason", "unpriced_detail", "trace_id", "span_id", "transaction_id",
+    "unpriced_reason", "unpriced_detail", "trace_id", "span_id", "transaction_id", "estimate",
 )  # fmt: skip
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM calls"  # noqa: S608 - own names
 _NS: Final = 1_000_000_000

@@ -120,7 +120,7 @@ class Run:
 
     __slots__ = (
         "__weakref__", "_ended_s", "_is_adding", "_is_elsewhere", "_lock", "_open", "_outlet", "_read_to", "_started_s",
-        "_sums", "_waiting", "reference",
+        "_sums", "_waiting", "awaited", "reference",
     )  # fmt: skip
 
     def __init__(self, outlet: str | None = None) -> None:
@@ -128,6 +128,8 @@ class Run:
         self._outlet = outlet
         self._is_elsewhere = outlet is not None
         self._read_to = 0
+        #: What was estimated of a call that is still to come: its model, and what its record is to carry (scope/awaited.py).
+        self.awaited: list[tuple[str, str]] = []
         self._started_s = monotonic()
         self._ended_s: float | None = None
         self._open: list[None] = []  # one for each call under way: it grows and shrinks in one step, without a lock
