@@ -3,7 +3,7 @@
 The public names: `instrument` starts it in code, where no launcher does; `attribution` says who calls are for, `carry`
 takes that along to where context does not reach, `current` tells it, `session_run` tells what a session costs, `usage` asks
 the ledger, `estimate` tells what a call will cost, `flush` delivers what has finished so far. `reserve` holds a part of hard budgets, which refuse by
-`BudgetExceeded`; `on_budget` is told of thresholds. `record` and `uptime` book what costs money and is no call.
+`BudgetExceeded`; `on_budget` is told of thresholds, `on_anomaly` of what costs more than usual. `record` and `uptime` book what costs money and is no call.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from costspan.budgets.crossings import BudgetCrossing, on_budget
     from costspan.budgets.reservation import Reservation
     from costspan.budgets.store import ReservationError
+    from costspan.budgets.watch import SpendAnomaly, on_anomaly
     from costspan.estimating import estimate
     from costspan.facts.refusal import BudgetExceeded
     from costspan.forecast.estimate import Estimate
@@ -34,6 +35,7 @@ __all__ = [
     "EstimateError",
     "Reservation",
     "ReservationError",
+    "SpendAnomaly",
     "attribution",
     "carry",
     "current",
@@ -41,6 +43,7 @@ __all__ = [
     "estimate",
     "flush",
     "instrument",
+    "on_anomaly",
     "on_budget",
     "record",
     "reserve",
@@ -54,6 +57,7 @@ _HOMES = {
     "session_run": "scope.run", "usage": "asking",
     "Estimate": "forecast.estimate", "EstimateError": "forecast.request", "estimate": "estimating",
     "BudgetCrossing": "budgets.crossings", "on_budget": "budgets.crossings", "BudgetExceeded": "facts.refusal",
+    "SpendAnomaly": "budgets.watch", "on_anomaly": "budgets.watch",
     "Reservation": "budgets.reservation", "ReservationError": "budgets.store", "reserve": "reserving",
     "record": "recording", "uptime": "recording",
     "CostspanInstrumentor": "instrumentor", "flush": "instrumentor", "instrument": "instrumentor",

@@ -55,10 +55,10 @@ READ = [
         one("scope: {team: search, model: [gpt-5, 'o3']}"),
         Policy((Budget("a", "day", "usd", Decimal(5), scope={"team": ("search",), "model": ("gpt-5", "o3")}),)),
     ),
-    ("anomaly: {factor: 2}", Policy((), anomaly=Anomaly(Decimal(2)))),
+    ("anomaly: {factor: 2}", Policy((), anomaly=Anomaly(Decimal(2), actions=("log", "alert")))),
     (
-        "anomaly: {floor_usd: 0, session_factor: 4.5, loop_calls: 5}",
-        Policy((), anomaly=Anomaly(Decimal(3), Decimal(0), Decimal("4.5"), 5)),
+        "anomaly: {floor_usd: 0, session_factor: 4.5, loop_calls: 5, do: callback}",
+        Policy((), anomaly=Anomaly(Decimal(3), Decimal(0), Decimal("4.5"), 5, ("callback",))),
     ),
     (one("period: week"), Policy((Budget("a", "week", "usd", Decimal(5)),))),
     (one("rolling: 24h"), Policy((Budget("a", "24h", "usd", Decimal(5)),))),
@@ -139,7 +139,10 @@ READ = [
     (
         "time_zone: Europe/Berlin\nrunbooks: https://wiki.example\nanomaly: {factor: 2.5}\n" + one(),
         Policy(
-            (Budget("a", "day", "usd", Decimal(5)),), "Europe/Berlin", Anomaly(Decimal("2.5")), "https://wiki.example"
+            (Budget("a", "day", "usd", Decimal(5)),),
+            "Europe/Berlin",
+            Anomaly(Decimal("2.5"), actions=("log", "alert")),
+            "https://wiki.example",
         ),
     ),
 ]
@@ -238,6 +241,11 @@ REFUSED: list[tuple[str, str, bool | None]] = [
     (one("limit_tokens: -1", "limit_usd: 1"), "b:4: budgets[0].limit_tokens: is -1", SCHEMA_TOO),
     ("anomaly: {session_factor: 1}", "b:1: anomaly.session_factor: is 1: expected a factor above 1", SCHEMA_TOO),
     ("anomaly: {loop_calls: 4}", "b:1: anomaly.loop_calls: is 4: expected a whole number of calls from 5", SCHEMA_TOO),
+    (
+        "anomaly: {do: [log, refuse]}",
+        "b:1: anomaly.do[1]: is 'refuse': expected one of log, alert, callback",
+        SCHEMA_TOO,
+    ),
     ("anomaly: {loops: 4}", "b:1: anomaly.loops: is no key", SCHEMA_TOO),
     ("max_usd_per_session: -1\n" + one(), "b:1: max_usd_per_session: is -1: expected an amount", SCHEMA_TOO),
     (

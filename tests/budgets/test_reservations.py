@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,15 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from test_watch import weeks
 
 from costspan.budgets import store as stores
+from costspan.budgets.policy import Anomaly
 from costspan.budgets.sqlite_file import SharedFile
 from costspan.budgets.sqlite_store import SqliteStore
 from costspan.budgets.store import Granted, Hold, Refused, ReservationError, Spent, StoreUnavailableError
+from costspan.budgets.watch import Watch
+from ledger_calls import at_ns, write
 from store_servers import SERVERS, PostgresHere, Server, running
 from worlds import NS_PER_S, FileWorld, Process, ServerWorld, World
 
@@ -355,6 +360,28 @@ def test_a_crossing_is_told_once(world: World) -> None:
     assert stores[1].crossed("a", 1, "100")
     for store in stores:
         store.close()
+
+
+def test_an_anomaly_is_told_once(world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One process takes the turn to look, another one the next; each machine of a fleet has a ledger and a turn of its own."""
+    now_ns = at_ns("2026-11-20 14:50")
+    write(tmp_path / "ledger.db", *weeks(now_ns))
+    with closing(world.process()) as one, closing(world.process()) as other:
+        for seconds, process, machine in (
+            (0, one, "a:"),
+            (1, other, "a:"),
+            (61, other, "a:"),
+            (61, one, "a:"),
+            (0, one, "b:"),
+        ):
+            moment = now_ns + seconds * NS_PER_S
+            Watch(
+                tmp_path / "ledger.db", Anomaly(actions=("log",)), timezone.utc, process, lambda name=machine: name,
+                now_ns=lambda moment=moment: moment,
+            ).look()  # fmt: skip
+        assert one.place("a:anomalies") == (now_ns // NS_PER_S + 61 + 60, "")
+        assert one.place("b:anomalies") == (now_ns // NS_PER_S + 60, "")
+    assert [record.getMessage()[:21] for record in caplog.records] == ["Anomaly: team search "] * 2
 
 
 def test_a_rolling_window_counts_its_slots(world: World, store: Process) -> None:

@@ -225,6 +225,13 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert(tmp_path: Path) ->
         assert alert["annotations"]["runbook_url"].endswith(f"/prometheus/runbooks/{alert['alert']}.md")
 
 
+def test_an_anomaly_that_nobody_wants_alerted_is_not() -> None:
+    """Of `do`, only `alert` makes the alert; a file that says nothing of anomalies has it, too."""
+    for said, is_alert in (("", True), ("anomaly: {factor: 2}\n", True), ("anomaly: {do: [log, callback]}\n", False)):
+        policy = parse(said + "budgets: [{name: a, period: day, limit_usd: 1}]")
+        assert ("alert: LlmSpendAnomaly" in compiled.compiled(policy, "b.yaml")["rules/budgets.yml"]) is is_alert
+
+
 def test_every_alert_is_tested(tmp_path: Path) -> None:
     """A story fires each alert by name; the end of the clock's table has its test on a real Prometheus."""
     tested = set(re.findall(r'alertname="(\w+)"', "".join(path.read_text() for path in SHIPPED_TESTS)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from costspan.alerting.literals import quoted, selector
 from costspan.alerting.rule import BUDGET_COMPONENT, WARNING, Alert, recording
 from costspan.alerting.series import LOCAL_TIME, SPEND_WINDOW, USUAL_SPEND, WINDOW_LABEL
+from costspan.budgets.policy import ALERT as POLICY_ALERT
 from costspan.names import TEAM, prometheus_label
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ def recorded() -> Iterator[Content]:
     yield recording(USUAL_SPEND, f"quantile by ({_TEAM}) (\n  0.5,\n{weeks}\n)")
 
 
-def alert(anomaly: Anomaly) -> Alert:
-    """The alert: far above the usual, and enough money to be worth a look."""
-    return Alert(
+def alerts(anomaly: Anomaly) -> Iterator[Alert]:
+    """The alert: far above the usual, and enough money to be worth a look. None where the file wants none."""
+    if POLICY_ALERT not in anomaly.actions:
+        return
+    yield Alert(
         ALERT,
         f"{_hour()} > {anomaly.factor:f} * {USUAL_SPEND.name}\nand {_hour()} >= {anomaly.floor_usd:f}",
         WARNING,

@@ -69,7 +69,7 @@ def budget_rules(policy: Policy) -> Content:
     asked = [rules for rules in PERIOD_RULES.values() if rules.is_on_panels or rules.name in periods]
     budgets = [*_calendar(policy.time_zone, asked), *_spend(units, asked), *_recorded(policy, units), *_alerts(policy)]
     rates = [*_windows(units), *_burn(policy), *anomaly.recorded()]
-    rates += [alert.rule(policy) for alert in (*_burn_alerts(policy), anomaly.alert(policy.anomaly))]
+    rates += [alert.rule(policy) for alert in (*_burn_alerts(policy), *anomaly.alerts(policy.anomaly))]
     return {"groups": [group(GROUPS[0], budgets), group(GROUPS[1], rates)]}
 
 

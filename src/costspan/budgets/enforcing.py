@@ -7,17 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from costspan import guard
 from costspan.budgets.admission import Admission
 from costspan.budgets.counted import Counted
 from costspan.budgets.intake import Intake
 from costspan.budgets.keeper import Keeper
 from costspan.budgets.opening import server_store, store_beside
+from costspan.budgets.policy import CALLBACK, LOG
 from costspan.budgets.reading import load
 from costspan.facts.periods import zone
 
 if TYPE_CHECKING:
     from costspan.budgets.admission import Pricer
+    from costspan.budgets.policy import Policy
     from costspan.budgets.store import SharedStore
+    from costspan.budgets.watch import Watch
 
 _PATIENCE_S: Final = 0.5
 
@@ -31,9 +35,26 @@ def keeper(policy: Path, ledger: Path | None, prices: Pricer, *, is_recorded: bo
     budgets = [Counted(budget, zone(read.time_zone)) for budget in read.budgets]
     shared, intake = _fleet(store, ledger, budgets) if store or ledger is None else _machine(ledger, budgets)
     admission = Admission(budgets, shared, prices, is_recorded=is_recorded)
-    made = Keeper(budgets, shared, intake, admission if admission.budgets else None, is_recorded=is_recorded)
+    watch = _watch(read, ledger if is_recorded else None, shared, intake)
+    made = Keeper(budgets, shared, intake, admission if admission.budgets else None, watch, is_recorded=is_recorded)
     made.open()
     return made
+
+
+def _watch(policy: Policy, ledger: Path | None, store: SharedStore, intake: Intake | None) -> Watch | None:
+    """What looks for anomalies, where the file wants programs to tell them."""
+    if not {LOG, CALLBACK} & set(policy.anomaly.actions):
+        return None
+    if ledger is None or intake is None:
+        sentence = (
+            "costspan: `anomaly:` of the budgets is not watched by this program: anomalies are found in the ledger, which it does"
+            " not write (`costspan docs anomalies`)"
+        )
+        guard.tell_once("anomalies:ledger", sentence)
+        return None
+    from costspan.budgets.watch import Watch
+
+    return Watch(ledger, policy.anomaly, zone(policy.time_zone), store, intake.name)
 
 
 def _machine(ledger: Path, budgets: Sequence[Counted]) -> tuple[SharedStore, Intake]:

@@ -37,7 +37,7 @@ class Intake:
 
     def __init__(self, path: Path, books: Books, budgets: Sequence[Counted], name: Callable[[], str] = str) -> None:
         self._path = path
-        self._name = name
+        self.name = name
         self._books = books
         self._budgets = budgets
 
@@ -59,7 +59,7 @@ class Intake:
             return bool(ledger.select("SELECT 1 FROM records WHERE id = ?", (key,)))
 
     def _place(self, budget: Counted) -> str:
-        return self._name() + budget.definition
+        return self.name() + budget.definition
 
     def _read(self, ledger: Store, budget: Counted, now_ns: int) -> set[str]:
         changed: set[str] = set()

@@ -18,6 +18,7 @@ from costspan.budgets.held import Held
 from costspan.budgets.intake import Intake
 from costspan.budgets.store import EXPIRY_S, SharedStore, Spent, StoreUnavailableError
 from costspan.budgets.unbooked import Unbooked
+from costspan.budgets.watch import Watch
 from costspan.facts.call import REFUSED, Call
 from costspan.ledger.faults import LedgerError
 
@@ -30,13 +31,14 @@ class Keeper:
 
     def __init__(
         self, budgets: Sequence[Counted], store: SharedStore, intake: Intake | None, admission: Admission | None,
-        *, is_recorded: bool, now_ns: Callable[[], int] = time_ns,
+        watch: Watch | None = None, *, is_recorded: bool, now_ns: Callable[[], int] = time_ns,
     ) -> None:  # fmt: skip
         self._budgets = budgets
         self._store = store
         self._intake = intake
         self.admission = admission
         self._crossings = Crossings(budgets, store)
+        self._watch = watch
         self._is_recorded = is_recorded
         self._now_ns = now_ns
         self._begin()
@@ -56,6 +58,8 @@ class Keeper:
         self._start()
 
     def _start(self) -> None:
+        if self._watch is not None:
+            self._watch.start()
         if self._thread is None and not self._closing.is_set():
             self._thread = thread = threading.Thread(target=self._run, name="costspan-budgets", daemon=True)
             try:
@@ -152,6 +156,8 @@ class Keeper:
     def close(self) -> None:
         """The process ends: what is still held of answers that nobody fetched was asked for all the same."""
         self._closing.set()
+        if self._watch is not None:
+            self._watch.close()
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=2 * _LOOK_S)
@@ -168,20 +174,27 @@ class Keeper:
         """No handle of SQLite crosses a fork, and no thread within it."""
         if not self._working.acquire(timeout=max(0.0, give_up_s - monotonic())):
             return False
-        if self._store.before_fork(give_up_s):
-            return True
+        if self._watch is None or self._watch.before_fork(give_up_s):
+            if self._store.before_fork(give_up_s):
+                return True
+            if self._watch is not None:
+                self._watch.after_fork_in_parent()
         self._working.release()
         return False
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
         self._store.after_fork_in_parent()
+        if self._watch is not None:
+            self._watch.after_fork_in_parent()
         self._working.release()
 
     def forget(self) -> None:
         """In a forked child: begin anew."""
         self._store.forget()
         self._begin()
+        if self._watch is not None:
+            self._watch.forget()
         if self.admission is not None:
             self.admission.begin_anew()
 

@@ -119,12 +119,15 @@ class Budget:
 class Anomaly:
     """What is unusual: an hour with `factor` times the spend of that hour on other days, a session with `session_factor` times
     that of other sessions of its task type, both from `floor_usd` on; and a loop, from `loop_calls` calls with growing prompts on.
+
+    `actions` are what happens then: of a file that says nothing of anomalies, the alert alone.
     """
 
     factor: Decimal = Decimal(3)
     floor_usd: Decimal = Decimal(1)
     session_factor: Decimal = Decimal(10)
     loop_calls: int = 20
+    actions: tuple[str, ...] = (ALERT,)
 
 
 @dataclass(frozen=True)

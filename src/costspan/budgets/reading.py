@@ -12,8 +12,10 @@ from costspan.budgets.nodes import Reader, composed, is_list, is_mapping, is_wor
 from costspan.budgets.policy import (
     ACTIONS,
     CLOSED,
+    DEFAULT_ACTIONS,
     DIMENSIONS,
     OPEN,
+    REFUSE,
     REQUESTS,
     UNITS,
     USD,
@@ -48,7 +50,7 @@ _STOPS: Final[dict[str, tuple[str, str, Unit]]] = {
     "max_usd_per_session": ("max-usd-per-session", periods.SESSION.name, USD),
     "max_calls_per_minute": ("max-calls-per-minute", "1m", REQUESTS),
 }
-_ANOMALY: Final = ("factor", "floor_usd", "session_factor", "loop_calls")
+_ANOMALY: Final = ("factor", "floor_usd", "session_factor", "loop_calls", "do")
 #: What a file may be for that has no budgets.
 _WATCHES: Final = {"anomaly", *_STOPS}
 
@@ -124,8 +126,13 @@ class _PolicyReader(Reader):
     def anomaly(self, key: str, node: Any) -> Anomaly | None:
         if not is_mapping(node):
             return self.refuse(key, node, f"is {told(node)}: expected the keys {', '.join(_ANOMALY)}")
-        readers = (self.factor, self.usd, self.factor, self.loop_calls)
-        return Anomaly(**self.fields(key, node, dict(zip(_ANOMALY, readers, strict=True)), required=()))
+        readers = (self.factor, self.usd, self.factor, self.loop_calls, self.telling)
+        read = self.fields(key, node, dict(zip(_ANOMALY, readers, strict=True)), required=())
+        return Anomaly(actions=read.pop("do", DEFAULT_ACTIONS), **read)
+
+    def telling(self, key: str, node: Any) -> tuple[str, ...] | None:
+        """What happens at an anomaly: it refuses nothing."""
+        return self.actions(key, node, tuple(action for action in ACTIONS if action != REFUSE))
 
     def factor(self, key: str, node: Any) -> Decimal | None:
         return self.number(key, node, Decimal(1), _MOST_FACTOR, "a factor above 1, up to 1000", above=True)
@@ -257,15 +264,15 @@ class _PolicyReader(Reader):
     def percent(self, key: str, node: Any) -> Decimal | None:
         return self.number(key, node, Decimal(0), _MOST_PERCENT, "a percentage above 0, up to 1000", above=True)
 
-    def actions(self, key: str, node: Any) -> tuple[str, ...] | None:
-        """One action, or a list of them, in the order of `ACTIONS`."""
+    def actions(self, key: str, node: Any, known: tuple[str, ...] = ACTIONS) -> tuple[str, ...] | None:
+        """One action, or a list of them, in the order of those that are known."""
         if not is_list(node):
-            one = self.one_of(key, node, ACTIONS)
+            one = self.one_of(key, node, known)
             return None if one is None else (one,)
-        read = [self.one_of(f"{key}[{index}]", each, ACTIONS) for index, each in enumerate(node.value)]
+        read = [self.one_of(f"{key}[{index}]", each, known) for index, each in enumerate(node.value)]
         if not read or len(set(read)) < len(read):
-            return self.refuse(key, node, f"has none or one twice: expected one or more of {', '.join(ACTIONS)}")
-        return None if None in read else tuple(sorted(map(str, read), key=ACTIONS.index))
+            return self.refuse(key, node, f"has none or one twice: expected one or more of {', '.join(known)}")
+        return None if None in read else tuple(sorted(map(str, read), key=known.index))
 
 
 def _limits(path: str, nodes: dict[str, Any], read: dict[str, Any]) -> tuple[Budget, ...]:

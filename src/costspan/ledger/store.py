@@ -242,6 +242,11 @@ class Store:
             self._kept[key] = name
         return self._kept[key]
 
+    def interrupt(self) -> None:
+        """From another thread: have the question that is being answered end with a LedgerError; nothing where there is none."""
+        with contextlib.suppress(sqlite3.ProgrammingError):  # closed meanwhile
+            self.connection.interrupt()
+
     def close(self) -> None:
         """Let go of the file."""
         self.connection.close()
