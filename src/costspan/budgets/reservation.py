@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final
@@ -77,6 +77,8 @@ class Reservation:
         self._pairs = [(budget, key) for budget, key, _ in wanted]
         self._facts = facts
         self._within: ExitStack | None = None
+        #: Entered with it: the estimate whose bound it holds, for the call that is made.
+        self.estimate: AbstractContextManager[object] | None = None
 
     def commit(self, actual_usd: Usd | None = None, *, tokens: int | None = None, requests: int | None = None) -> None:
         """It came to so much in all, what its calls cost included; the rest is free again.
@@ -113,6 +115,8 @@ class Reservation:
         self._within = within = ExitStack()
         said = {word: self._facts.get(word) for word in WORDS}
         within.enter_context(attribution(**{word: value for word, value in said.items() if value is not None}))
+        if self.estimate is not None:
+            within.enter_context(self.estimate)
         token = transaction.entered(transaction.Transaction(self.key, self.transaction_id))
         within.callback(transaction.left, token)
         return self
