@@ -129,7 +129,11 @@ def test_python_on_a_page_runs(page: Path, tmp_path: Path) -> None:
         [sys.executable, "-W", "error", "-c", RUNNER],
         input=code,
         cwd=tmp_path,
-        env={**os.environ, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "costspan"},  # no word that nothing is counted here
+        env={
+            **os.environ,
+            "XDG_DATA_HOME": str(tmp_path),  # not the ledger of whoever runs the tests
+            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "costspan",  # no word that nothing is counted here
+        },
         capture_output=True,
         text=True,
         check=False,
