@@ -19,12 +19,13 @@ import pytest
 
 from costspan import names, unwatched
 from costspan.calls import patching
-from costspan.cli import notices, watching
+from costspan.cli import watching
 from costspan.cli.findings import NOTE, WRONG
 from costspan.clients.libraries import NOT_WATCHED, REMARKS, SERVICES, WAITED_FOR
 from costspan.emit import reach
 from costspan.ledger import notes
 from costspan.metrics import health
+from costspan.report import notices
 from costspan.report.period import Period
 from launching import APP, BIN, COSTSPAN, INSTRUMENT, start
 from otlp_receiver import over_http

@@ -6,13 +6,15 @@ import csv
 import hashlib
 import io
 import re
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from costspan.facts.money import ESTIMATED, Cost
+from costspan.facts.money import ESTIMATED, EXACT, Cost
+from costspan.ledger import notes
 from costspan.serve.asked import Caller
 from costspan.serve.tokens import Tokens
 from ledger_calls import UNPRICED, at_ns, call, write
@@ -91,6 +93,37 @@ def test_the_rows_come_as_csv(ledger: Path) -> None:
     assert len(exported) == 62
 
 
+def test_the_days_come_as_csv(ledger: Path) -> None:
+    """Those of the table behind the chart, weeks where the bars are weeks."""
+    asked = client(ledger)
+    for period, step, name in (("2026-11", "day", "2026-11-20"), ("2026", "week", "2026-11-16")):
+        page = ReadPage(asked.get(f"/?period={period}&team=search").text)
+        told = asked.get(_link(page, r"^/days\.csv"))
+        assert told.headers["content-disposition"] == f'attachment; filename="{step}s.csv"'
+        rows = list(csv.DictReader(io.StringIO(told.text, newline="")))
+        assert len(rows) == len(page.rows["days"])
+        assert rows[0][step] == name
+        assert sum(int(row["requests"]) for row in rows) == page.figures["card-requests"][0] == 62
+        assert sum(Decimal(row["cost_usd"]) for row in rows) == page.figures["card-cost"][0]
+
+
+def test_what_is_not_counted_is_told_to_whoever_sees_all_of_their_own(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing has been counted so far; not to an account, and not with the ledger of somebody else."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(ledger.parent))
+    notes.leave(notes.UNWATCHED, "replicate", library="replicate", version="1.0.7")
+    said = "calls made with replicate 1.0.7, which is not watched"
+    for place in (ledger, ledger.with_name("none.db")):
+        assert said in ReadPage(client(place, is_own=True).get("/").text).texts["not-counted"]
+        assert "not-counted" not in ReadPage(client(place).get("/").text).texts
+    token = "a-token-of-acme-0123456789"
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    asked = client(ledger, is_own=True, tokens=Tokens({digest: Caller("portal", {"account": "acme"})}))
+    asked.headers["Authorization"] = f"Bearer {token}"
+    assert "not-counted" not in ReadPage(asked.get("/").text).texts
+
+
 def test_how_sure_the_figures_are_is_told(ledger: Path) -> None:
     """Calls by the quality of their amounts, calls without a word, files that wait."""
     ledger.with_name(f"{ledger.name}-unsaved-1.jsonl").touch()
@@ -108,6 +141,24 @@ def test_budgets_stand_on_the_page(ledger: Path) -> None:
     assert "all-of-it" in page.texts["budgets"]
     assert "of 50 USD" in page.texts["budgets"]
     assert "budgets" not in ReadPage(client(ledger).get("/").text).texts
+
+
+def test_the_month_stands_against_the_budget_of_which_most_is_used(ledger: Path) -> None:
+    """Of those in USD, by the month."""
+    budgets = ledger.with_name("budgets.yaml")
+    budgets.write_text(
+        "time_zone: UTC\nbudgets:\n"
+        "  - {name: wide, period: month, limit_usd: 50, owner: us}\n"
+        "  - {name: tight, period: month, limit_usd: 0.5, scope: {team: search}, owner: us}\n"
+        "  - {name: tokens, period: month, limit_tokens: 1, owner: us}\n"
+        "  - {name: today, period: day, limit_usd: 0.001, owner: us}\n"
+    )
+    path = ledger.with_name("now.db")
+    write(path, call(started_ns=int(time.time() * 1e9), price=Cost(250_000_000, EXACT)))
+    card = ReadPage(client(path, budgets=budgets).get("/").text).texts["card-month"]
+    assert "0.25 of the 0.50 USD of tight" in card
+    assert "projected" in card
+    assert "wide" not in card
 
 
 @pytest.mark.parametrize("query", ["by=call&after=x", "by=call&after=1-x"])

@@ -16,7 +16,7 @@ from typing import Final
 import click
 
 from costspan import guard
-from costspan.cli import budget_store, destinations, left, notices, options, watching
+from costspan.cli import budget_store, destinations, left, options, watching
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
 from costspan.cli.masking import masked
 from costspan.ledger.faults import LedgerError
@@ -25,7 +25,7 @@ from costspan.ledger.place import NoHome, NotAFile, check, path_of
 from costspan.ledger.store import Store
 from costspan.pricing import Prices
 from costspan.pricing.overrides import OverrideError
-from costspan.report import Page, Question, ask
+from costspan.report import Page, Question, ask, notices
 from costspan.report.amounts import number, short_usd
 from costspan.report.period import Period
 from costspan.sdk import private_names

@@ -10,7 +10,6 @@ from typing import Final
 
 import click
 
-from costspan.cli import notices
 from costspan.facts.periods import zone
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.intake import read
@@ -18,6 +17,7 @@ from costspan.ledger.place import NoHome, default_path
 from costspan.ledger.store import Store
 from costspan.pricing import Prices
 from costspan.pricing.overrides import OverrideError
+from costspan.report import notices
 from costspan.report.period import moment_s
 from costspan.settings import OTEL_COSTSPAN_LEDGER, OTEL_COSTSPAN_PRICES, OTEL_COSTSPAN_TIME_ZONE
 

@@ -75,6 +75,7 @@ def serve(ledger: Path | None, host: str, port: int, *, is_to_open: bool, plain_
     built = app.build(
         path, time_zone=said["time_zone"], overrides=said["overrides"], budgets=said["budgets"], tokens=tokens,
         names={*said["names"], *({host, socket.gethostname()} if is_for_others else ())}, per_s=said["per_s"], accepts=said["accepts"],
+        is_own=ledger is None,
     )  # fmt: skip
     try:
         listener = listening.bound(host, port)

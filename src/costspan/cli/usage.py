@@ -11,10 +11,10 @@ from typing import Final
 
 import click
 
-from costspan.cli import left, notices, options
+from costspan.cli import left, options
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.intake import read
-from costspan.report import Page, Question, Report, as_data, as_text, ask
+from costspan.report import Page, Question, Report, as_data, as_text, ask, notices
 from costspan.report.period import EXPECTED, EXPECTED_MOMENT, Period, between, parse
 from costspan.report.usage import NO_LEDGER
 from costspan.report.words import WORDS, filters, groups

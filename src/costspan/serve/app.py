@@ -44,10 +44,12 @@ def build(
     tokens: Tokens | None = None,
     per_s: float = 0,
     accepts: bool = False,
+    is_own: bool = False,
 ) -> Starlette:
     """The application over a ledger. `overrides` are the user's own prices, `names` those by which the server may be
     called besides `localhost` and addresses, `tokens` who may ask (None: everybody), `per_s` how many requests a second each of
-    them (0: no limit), `accepts` whether usage may be booked.
+    them (0: no limit), `accepts` whether usage may be booked, `is_own` whether this user's programs
+    write to that ledger.
     """
     routes: list[BaseRoute] = [Way(route.path, _endpoint(route), methods=[route.method]) for route in ROUTES]
     routes += [
@@ -63,7 +65,7 @@ def build(
             Exception: _fault,
         },
     )  # fmt: skip
-    app.state.served = Served(ledger, time_zone, overrides, budgets, accepts)
+    app.state.served = Served(ledger, time_zone, overrides, budgets, accepts, is_own)
     app.add_middleware(Door, names=names, tokens=tokens, per_s=per_s)
     return app
 

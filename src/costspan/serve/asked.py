@@ -50,13 +50,16 @@ ANYBODY: Final = Caller("anybody", books=True)
 
 @dataclass(frozen=True)
 class Served:
-    """What the server answers from. `time_zone` is the one of questions that name none."""
+    """What the server answers from. `time_zone` is the one of questions that name none, `is_own` says that the ledger is where the
+    programs of this user write: what they left behind is told with it.
+    """
 
     ledger: Path
     time_zone: tzinfo = timezone.utc
     overrides: Path | None = None
     budgets: Path | None = None
     accepts: bool = False
+    is_own: bool = False
     limits: LabelLimits = field(default_factory=LabelLimits)
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from costspan.serve.asked import Asked
 from costspan.serve.door import log
 from costspan.serve.page_charts import charts, written_span
 from costspan.serve.page_choice import Choice
-from costspan.serve.page_figures import MOST_ROWS, Figures, figures
+from costspan.serve.page_figures import MOST_ROWS, Figures, bars, figures
 from costspan.serve.parameters import CHOICE, TIME_ZONE, Parameter
 from costspan.serve.problems import RequestError
 
@@ -81,8 +81,26 @@ def _table(request: Request) -> Response:
     by = page_choice.GROUPS[choice.by] or page_choice.GROUPS[page_choice.MODEL]
     with asked.moment:
         found = asked.query.summary(*by, period=asked.period(), top=MOST_ROWS)
-    headers = {"Content-Disposition": 'attachment; filename="usage.csv"'}
-    return Response(page_words.csv_of(by, found), 200, headers, exports.CSV)
+    return _csv("usage", by, ((row.words.values(), row.totals) for row in found.rows))
+
+
+async def days(request: Request) -> Response:
+    """The rows of the table of days on the page, as CSV."""
+    return await run_in_threadpool(_shown, request, _days)
+
+
+def _days(request: Request) -> Response:
+    choice, _ = page_choice.read(request.query_params.multi_items())
+    asked = Asked.of(request, CHOICE, given=choice.asked())
+    with asked.moment as moment:
+        everything = Asked.of(request, CHOICE, given=choice.asked(is_of_all=True), moment=moment)
+        step, spans = bars(asked, everything.query.first_used())
+    return _csv(f"{step}s", (step,), (((str(one.first),), one.totals) for one in spans if one.totals.calls))
+
+
+def _csv(name: str, by: Sequence[str], rows: Iterable[page_words.Row]) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return Response(page_words.csv_of(by, rows), 200, headers, exports.CSV)
 
 
 async def call(request: Request) -> Response:
@@ -108,6 +126,7 @@ def _call(request: Request) -> Response:
 
 
 def _context(choice: Choice, asked: Asked, found: Figures) -> dict[str, Any]:
+    budgets, nearest = standing.on_page(asked)
     return {
         "choice": choice,
         "found": found,
@@ -115,7 +134,8 @@ def _context(choice: Choice, asked: Asked, found: Figures) -> dict[str, Any]:
         "zone": str(asked.time_zone),
         "dates": written_span(found.spans[0].first, found.spans[-1].last) if found.spans else "",
         "decimals": amounts.decimals_for(page_words.nano(found.total.cost_usd)),
-        "budgets": standing.budgets(asked).budgets if asked.served.budgets else (),
+        "budgets": budgets,
+        "nearest": nearest,
         "ledger": str(asked.served.ledger) if asked.caller.sees_all else "",
     }
 
@@ -127,4 +147,9 @@ def _html(
 
 
 #: Every page by its path.
-PAGES: Final[Mapping[str, Callable[[Request], Awaitable[Response]]]] = {"/": page, "/usage.csv": table, "/call": call}
+PAGES: Final[Mapping[str, Callable[[Request], Awaitable[Response]]]] = {
+    "/": page,
+    "/usage.csv": table,
+    "/days.csv": days,
+    "/call": call,
+}

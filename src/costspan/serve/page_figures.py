@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
@@ -11,6 +12,8 @@ from typing import Any, Final
 
 from costspan.facts.attribution_words import SOURCE, SOURCES, TASK_TYPE, TEAM
 from costspan.ledger.sidefile import waiting
+from costspan.report import notices
+from costspan.report.glances import last_used_ns
 from costspan.report.period import Period
 from costspan.report.values import UsageDay, UsagePage, UsageRow, UsageSummary, UsageTotals
 from costspan.report.words import TIMES
@@ -43,12 +46,13 @@ class Span:
 @dataclass(frozen=True)
 class Trust:
     """How sure the figures are: calls by the quality of their amount, calls without each word, files that wait to be booked
-    (None for whoever does not see all).
+    (None for whoever does not see all), sentences on calls that are not counted, or not here.
     """
 
     qualities: Sequence[UsageRow]
     unattributed: Mapping[str, int]
     waiting: int | None
+    not_counted: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def figures(choice: Choice, asked: Asked, everything: Asked) -> Figures:
     earlier = before(period, asked.time_zone, asked.moment.now_s)
     summary = query.summary(*GROUPS[choice.by], period=period, top=MOST_ROWS)
     first = everything.query.first_used()
-    step, spans = steps(query.daily(_bounded(period, first, asked.moment.now_s)))
+    step, spans = bars(asked, first)
     return Figures(
         period=period,
         summary=UsageSummary(summary.rows, summary.groups, own(summary.total, asked), summary.days, summary.unpriced),
@@ -95,6 +99,11 @@ def figures(choice: Choice, asked: Asked, everything: Asked) -> Figures:
         trust=_trust(asked, period),
         sources=_sources(asked, period),
     )
+
+
+def bars(asked: Asked, first: datetime | None) -> tuple[str, Sequence[Span]]:
+    """What a bar stands for, and the bars of the calls asked for, of a ledger that begins with the moment `first`."""
+    return steps(asked.query.daily(_bounded(asked.period(), first, asked.moment.now_s)))
 
 
 def _sources(asked: Asked, period: Period) -> Mapping[date, Sequence[int]]:
@@ -122,7 +131,18 @@ def _calls(choice: Choice, asked: Asked, period: Period) -> UsagePage:
 def _trust(asked: Asked, period: Period) -> Trust:
     query = asked.query
     files = len(waiting(asked.served.ledger)) if asked.caller.sees_all else None
-    return Trust(query.by(QUALITY, period=period), query.unattributed(period), files)
+    return Trust(query.by(QUALITY, period=period), query.unattributed(period), files, _not_counted(asked, period))
+
+
+def _not_counted(asked: Asked, period: Period) -> Sequence[str]:
+    """What programs of this user left behind, for whoever sees all of their ledger."""
+    if not (asked.served.is_own and asked.caller.sees_all):
+        return ()
+    moment, path = asked.moment, asked.served.ledger
+    last_ns = moment.ask(lambda store: last_used_ns(store, ()))
+    return [
+        said.replace("`", "") for said in notices.of(os.environ, moment.now_s, period, last_ns=last_ns, ledger=path)
+    ]
 
 
 def steps(days: Sequence[UsageDay]) -> tuple[str, Sequence[Span]]:

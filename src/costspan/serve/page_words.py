@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Context, Decimal
 from shlex import quote
-from typing import Final
+from typing import Final, TypeAlias
 
 from costspan.report import amounts
 from costspan.report.as_data import no_formula
 from costspan.report.naming import EMPTY, NOT_SET, harmless
-from costspan.report.values import UsageSummary, UsageTotals
+from costspan.report.values import UsageTotals
 
 _EXACT: Final = Context(prec=60)
 _NANO_PLACES: Final = 9
@@ -121,18 +121,21 @@ _COLUMNS: Final = (
 )  # fmt: skip
 
 
-def csv_of(by: Sequence[str], found: UsageSummary) -> bytes:
+#: Of a table: the words of a row, and its sums.
+Row: TypeAlias = tuple[Iterable[str | None], UsageTotals]
+
+
+def csv_of(by: Sequence[str], rows: Iterable[Row]) -> bytes:
     """The rows as CSV, without the total, so that a sum over a column is right. A cost that is not known is empty; a name that a
     spreadsheet would take for a formula has an apostrophe before it.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow([*by, *_COLUMNS])
-    for row in found.rows:
-        sums = row.totals
+    for words, sums in rows:
         known = exact(sums.cost_usd) if has_cost(sums) else ""
         writer.writerow([
-            *(no_formula(value or "") for value in row.words.values()),
+            *(no_formula(value or "") for value in words),
             sums.calls, sums.input_tokens, sums.output_tokens, sums.cache_read_tokens, tokens(sums), known, sums.unpriced_calls,
         ])  # fmt: skip
     return text.getvalue().encode("utf-8", "replace")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
+from costspan.budgets.periods import MONTH
 from costspan.budgets.policy import USD
 from costspan.budgets.reading import load
 from costspan.budgets.status import Standing, standings
@@ -47,12 +50,27 @@ class Budgets:
 
 def budgets(asked: Asked) -> Budgets:
     """`GET /v1/budgets`."""
-    file = asked.served.budgets
-    if file is None:
+    if asked.served.budgets is None:
         raise RequestError(404, "no budgets here: the server was started without --budgets")
+    time_zone, found = _seen(asked, asked.served.budgets)
+    return Budgets(time_zone, tuple(map(_told, found)))
+
+
+def on_page(asked: Asked) -> tuple[Sequence[BudgetStanding], BudgetStanding | None]:
+    """The budgets, and the one in USD and of a month of which most is used; nothing where the server has none."""
+    if asked.served.budgets is None:
+        return (), None
+    _, found = _seen(asked, asked.served.budgets)
+    monthly = [one for one in found if one.budget.period == MONTH.name and one.budget.unit == USD]
+    nearest = max(monthly, key=lambda one: one.used or 0, default=None)
+    return tuple(map(_told, found)), None if nearest is None else _told(nearest)
+
+
+def _seen(asked: Asked, file: Path) -> tuple[str, list[Standing]]:
+    """The time zone of a file of budgets, and how those stand that the caller may see."""
     policy, now_ns = load(file), int(asked.moment.now_s * _NS)
     found = asked.moment.ask(lambda store: standings(policy, store, now_ns)) or standings(policy, None, now_ns)
-    return Budgets(policy.time_zone, tuple(_told(one) for one in found if _is_for(one, asked.caller)))
+    return policy.time_zone, [one for one in found if _is_for(one, asked.caller)]
 
 
 def _is_for(one: Standing, caller: Caller) -> bool:
