@@ -138,7 +138,7 @@ def test_budgets_stand_on_the_page(ledger: Path) -> None:
     budgets = ledger.with_name("budgets.yaml")
     budgets.write_text("time_zone: UTC\nbudgets:\n  - {name: all-of-it, period: month, limit_usd: 50, owner: us}\n")
     page = ReadPage(client(ledger, budgets=budgets).get("/").text)
-    assert "all-of-it" in page.texts["budgets"]
+    assert f"all-of-it {time.strftime('%Y-%m', time.gmtime())}" in page.texts["budgets"]
     assert "of 50 USD" in page.texts["budgets"]
     assert "budgets" not in ReadPage(client(ledger).get("/").text).texts
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -63,7 +63,12 @@ def on_page(asked: Asked) -> tuple[Sequence[BudgetStanding], BudgetStanding | No
     _, found = _seen(asked, asked.served.budgets)
     monthly = [one for one in found if one.budget.period == MONTH.name and one.budget.unit == USD]
     nearest = max(monthly, key=lambda one: one.used or 0, default=None)
-    return tuple(map(_told, found)), None if nearest is None else _told(nearest)
+    return tuple(map(_shown, found)), None if nearest is None else _shown(nearest)
+
+
+def _shown(one: Standing) -> BudgetStanding:
+    """As a person reads it: the period as a date."""
+    return replace(_told(one), period=one.budget.span.shown(one.period))
 
 
 def _seen(asked: Asked, file: Path) -> tuple[str, list[Standing]]:
