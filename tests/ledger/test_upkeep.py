@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import stat
 from pathlib import Path
@@ -10,10 +11,13 @@ from unittest import mock
 import pytest
 from click.testing import CliRunner, Result
 
+from costspan.cli import doctor
 from costspan.cli.commands import costspan
 from costspan.facts.periods import Periods
 from costspan.ledger import sums
+from costspan.ledger.inspection import examine
 from costspan.ledger.store import Store
+from costspan.settings import Settings
 from ledger_calls import booked, call, write
 
 
@@ -29,6 +33,12 @@ def path(tmp_path: Path) -> Path:
 
 def run(*words: object) -> Result:
     return CliRunner().invoke(costspan, ["ledger", *map(str, words)])
+
+
+def told(path: Path) -> list[str]:
+    """What `costspan doctor` says of the sums."""
+    found = doctor.the_ledger(examine(path), Settings.read({}), {})
+    return [each.sentence for each in found if re.search(r"\bsums?\b (?:of|were)", each.sentence)]
 
 
 def test_a_sound_ledger(path: Path) -> None:
@@ -51,11 +61,21 @@ def test_wrong_sums_are_named_and_made_anew(path: Path) -> None:
         "from 2026-11-20T12:00+00:00: 8 calls of 0.005563200 USD by the records, 8 of 0.005563201 USD by the sums",
         "1 sums are not those of the records: `costspan ledger check --rebuild` makes them anew",
     ]
+    assert told(path) == [
+        "1 sum of days or hours differs from the records, so that `costspan usage` may show wrong figures: `costspan ledger check --rebuild` makes them anew"
+    ]
     said = run("check", "--rebuild", "--ledger", path)
     assert (said.exit_code, said.stdout.splitlines()[1]) == (
         0,
         "its sums are those of its records; 0 records are in no sum yet",
     )
+
+
+def test_a_large_ledger_is_not_compared_by_doctor(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what does it instead; a small one with right sums is told nothing of them."""
+    assert told(path) == []
+    monkeypatch.setattr(doctor, "_MOST_COMPARED", 11)
+    assert told(path) == ["its sums were not compared with its 12 records: `costspan ledger check` does it"]
 
 
 @pytest.mark.parametrize("command", ["check", "backup"])

@@ -19,6 +19,7 @@ from costspan import guard
 from costspan.cli import budget_store, destinations, left, options, watching
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
 from costspan.cli.masking import masked
+from costspan.ledger.checking import differences
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.inspection import Inspection, examine, has_room
 from costspan.ledger.place import NoHome, NotAFile, check, path_of
@@ -37,6 +38,8 @@ _LATELY_DAYS: Final = 30
 _NS_PER_S: Final = 1_000_000_000
 _DAY_S: Final = 86_400
 _PRIVATE: Final = 0o077
+#: So many records are compared with the sums in 3 s.
+_MOST_COMPARED: Final = 200_000
 
 
 @click.command()
@@ -203,6 +206,24 @@ def the_ledger(found: Inspection, set_: Settings, environ: Mapping[str, str]) ->
         yield Finding(topic, NOTE, f"a corrupt ledger was moved aside to {path}: its records are in no report")
 
 
+def _sums(found: Inspection) -> Iterator[Finding]:
+    """Whether the sums that answer questions are those of the records; of a large ledger that takes too long to be looked at here."""
+    if found.records > _MOST_COMPARED:
+        sentence = (
+            f"its sums were not compared with its {number(found.records, 'record')}: `costspan ledger check` does it"
+        )
+        yield Finding("ledger", OK, sentence)
+        return
+    with Store.read(found.path) as store:
+        wrong = len(differences(store))
+    if wrong:
+        yield Finding(
+            "ledger", WRONG,
+            f"{number(wrong, 'sum')} of days or hours differ{'s' if wrong == 1 else ''} from the records, so that `costspan usage` may show wrong "
+            "figures: `costspan ledger check --rebuild` makes them anew",
+        )  # fmt: skip
+
+
 def _health(found: Inspection) -> Iterator[Finding]:
     last = "none"
     if found.last_ns is not None:
@@ -211,6 +232,7 @@ def _health(found: Inspection) -> Iterator[Finding]:
         "ledger", OK,
         f"{found.path} is sound: {number(found.records, 'record')}, {found.size_bytes / 1e6:,.1f} MB, last call {last}",
     )  # fmt: skip
+    yield from _sums(found)
     if found.lost_records:
         yield Finding(
             "ledger", WRONG,

@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from costspan.cli import left, options
+from costspan.cli import left, live, options
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.intake import read
 from costspan.report import Page, Question, Report, as_data, as_text, ask, notices
@@ -48,6 +48,22 @@ _UNPRICED: Final = ("model,provider,unpriced_reason", "quality=unpriced")
 @options.ledger
 @options.as_json
 @click.option("--csv", "is_csv", is_flag=True, help="Answer in CSV, one line per group, without the totals.")
+@click.option("--watch", "is_watched", is_flag=True, help="Show the answer anew every --every seconds, until Ctrl+C.")
+@click.option(
+    "--every",
+    "every_s",
+    type=click.FloatRange(0.5, 3_600),
+    default=2,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often --watch looks.",
+)
+@click.option(
+    "--open",
+    "is_opened",
+    is_flag=True,
+    help="Serve the page on this machine until Ctrl+C, and open it in a browser with these filters.",
+)
 def usage(
     by: tuple[str, ...],
     where: tuple[str, ...],
@@ -61,6 +77,9 @@ def usage(
     unpriced: bool,
     is_json: bool,
     is_csv: bool,
+    is_watched: bool,
+    every_s: float,
+    is_opened: bool,
 ) -> None:
     """Requests, tokens and cost, from the ledger.
 
@@ -69,18 +88,38 @@ def usage(
     costspan usage --by model,day --where source=heartbeat --since 7d
     costspan usage --by session --top 20 --where "model!=gpt-*"
     costspan usage --by account --period last-month --csv > accounts.csv
+    costspan usage --by session --period today --top 10 --watch
     """  # noqa: D301 - \b is click's sign for "leave these lines as they are"
-    if is_json and is_csv:
-        raise click.UsageError("--json and --csv are two forms of one answer: expected one of them")
-    now_s = time.time()
+    if is_json + is_csv + is_watched + is_opened > 1:
+        raise click.UsageError("--json, --csv, --watch and --open are forms of one answer: expected one of them")
+    given_by = by
     if unpriced:
         by, where = by or _UNPRICED[:1], (*where, _UNPRICED[1])
+
+    def question(now_s: float) -> Question:
+        return Question(
+            groups(by or ("model",)), filters(where), _period(period, since, until, time_zone, now_s), time_zone
+        )
+
+    now_s, path = time.time(), options.ledger_path(ledger)
     try:
-        asked = groups(by or ("model",)), filters(where), _period(period, since, until, time_zone, now_s)
+        asked = question(now_s)
+        times = {"period": period, "from": since, "until": until}
+        query = live.query_of(asked, times, groups(given_by) if given_by else ()) if is_opened else []
     except ValueError as fault:
         raise click.UsageError(str(fault)) from fault
-    form = _Form(top, is_json=is_json, is_csv=is_csv, is_own=ledger is None)
-    _answer(options.ledger_path(ledger), Question(*asked, time_zone), now_s, form)
+    form = _Form(is_json=is_json, is_csv=is_csv, is_own=ledger is None)
+    if is_opened:
+        live.serve(path, query, time_zone)
+    elif is_watched:
+        live.watch(
+            lambda page, most: _answer(path, question(time.time()), time.time(), form, page, most),
+            every_s,
+            time_zone,
+            top,
+        )
+    else:
+        _answer(path, asked, now_s, form, Page(), top)
 
 
 def _period(period: str | None, since: str | None, until: str | None, zone: tzinfo, now_s: float) -> Period:
@@ -94,30 +133,29 @@ def _period(period: str | None, since: str | None, until: str | None, zone: tzin
 class _Form:
     """How the answer is to be given."""
 
-    def __init__(self, top: int | None, *, is_json: bool, is_csv: bool, is_own: bool) -> None:
-        self._top = top
+    def __init__(self, *, is_json: bool, is_csv: bool, is_own: bool) -> None:
         self._is_own = is_own
         self._write = as_data.write_json if is_json else as_data.write_csv if is_csv else None
 
-    def give(self, report: Report, now_s: float, last_ns: int | None) -> None:
-        """Print the report, and what is owed of calls that are not in it unless a ledger was asked by its name."""
+    def give(self, report: Report, now_s: float, last_ns: int | None, page: Page, top: int | None) -> None:
+        """Print the report, up to `top` rows of it, and what is owed of calls that are not in it unless a ledger was asked by its name."""
         if self._is_own:
             report.notices += notices.of(
                 os.environ, now_s, report.question.period, last_ns=last_ns, ledger=Path(report.path)
             )
             report.notices += left.usage(Settings.read(os.environ), os.environ)
         if self._write:
-            self._write(report, sys.stdout, self._top)
+            self._write(report, sys.stdout, top)
         else:
-            as_text.show(report, Page(), top=self._top)
+            as_text.show(report, page, top=top)
 
 
-def _answer(path: Path, question: Question, now_s: float, form: _Form) -> None:
+def _answer(path: Path, question: Question, now_s: float, form: _Form, page: Page, top: int | None) -> None:
     try:
         with read(path) as store:
             ((last_ns,),) = store.select("SELECT MAX(started_ns) FROM records")
-            form.give(ask(store, question, now_s), now_s, last_ns)
+            form.give(ask(store, question, now_s), now_s, last_ns, page, top)
     except NoLedger:
-        form.give(Report(question, NO_LEDGER, str(path)), now_s, None)
+        form.give(Report(question, NO_LEDGER, str(path)), now_s, None, page, top)
     except LedgerError as fault:
         raise click.ClickException(str(fault)) from fault
