@@ -27,6 +27,7 @@ from costspan.cli.commands import costspan
 from costspan.facts.call import Call
 from costspan.facts.money import Cost
 from costspan.facts.usage import Usage
+from costspan.ledger.compacting import roll_up
 from costspan.ledger.store import Store
 from ledger_calls import UNPRICED, call, write
 
@@ -104,10 +105,12 @@ def test_an_hour_is_compared_with_the_same_hour_of_other_days(
     calls += [spent("0.000000001", at(f"{FRIDAY - timedelta(days=len(before)):%Y-%m-%d} 03:00"))]
     calls += [spent(70, at(f"2026-11-{day} 15:00"), team="ads") for day in range(10, 20)]
     calls += [spent(now, at("2026-11-20 14:59:59"))]
-    got = found(tmp_path, calls, "2026-11-20 00:00", "2026-11-21 00:00")
+    # Where a week is asked for, more days are read than the last one is compared with.
+    got = found(tmp_path, calls, f"2026-11-{14 if len(before) > 100 else 20} 00:00", "2026-11-21 00:00")
     of_hours = [(each.usual, each.compared, each.others) for each in got.findings]
     assert of_hours == ([is_told] if isinstance(is_told, tuple) else [])
-    assert [(each.number, each.known, each.needed) for each in got.unjudged] == (
+    of_search = [each for each in got.unjudged if each.who == (("team", "search"),)]
+    assert [(each.number, each.known, each.needed) for each in of_search] == (
         [(1, 6, 7)] if is_told == "not judged" else []
     )
     if of_hours:
@@ -152,6 +155,20 @@ def test_hours_are_those_of_the_clock_on_the_wall(tmp_path: Path) -> None:
     assert len(hours(ZoneInfo("Asia/Kolkata"), at("2026-11-01 00:00"), at("2026-11-01 12:00"))) == 13
 
 
+def test_days_of_which_only_sums_are_kept_say_nothing_of_hours(tmp_path: Path) -> None:
+    """An hour is compared with those that are known; the sum of a day, which stands at its noon, is none of them."""
+    calls = days("13:30", [1] * 56, until="2026-11-20") + days("04:30", [1] * 56, until="2026-11-20")
+    calls += [spent(20, at("2026-10-02 03:00")), spent(4, at("2026-11-20 13:00"))]
+    assert [each.compared for each in found(tmp_path, calls, "2026-11-20 00:00", "2026-11-21 00:00").findings] == [8]
+    path = tmp_path / "ledger.db"
+    for before, compared in (("2026-10-22", (4, "Fridays before")), ("2026-10-25", (3 * 7 + 5, "days before"))):
+        assert roll_up(path, at(before, ZoneInfo("UTC")))
+        with Store.read(path) as store:
+            got = anomalies(store, Anomaly(), BERLIN, at("2026-11-20 00:00"), at("2026-11-21 00:00"))
+            assert [(each.compared, each.others, each.usual) for each in got.findings] == [(*compared, USD)]
+            assert not anomalies(store, Anomaly(), BERLIN, at("2026-09-20 00:00"), at("2026-10-20 00:00")).findings
+
+
 def by_definition(
     calls: list[Call], start_ns: int, end_ns: int, zone: ZoneInfo
 ) -> set[tuple[str, str | None, int, int]]:
@@ -175,9 +192,7 @@ def by_definition(
             if one.timestamp() >= first
         ]
         same = [(day, nano) for day, nano in before if day.weekday() == hour.weekday()]
-        used = same if len({day for day, _ in same}) >= 4 else [
-            (day, nano) for day, nano in before if day >= hour.date() - timedelta(days=28)
-        ]  # fmt: skip
+        used = same if len({day for day, _ in same}) >= 4 else before
         if used is not same and len({day for day, _ in used}) < 7:
             continue
         amounts = [nano for _, nano in used if nano]

@@ -13,7 +13,7 @@ from costspan.budgets.usual import Usual
 from costspan.facts.attribution_words import TEAM
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import NS_PER_S
-from costspan.ledger import cover
+from costspan.ledger import cover, rolled
 from costspan.ledger.columns import COLUMNS, IS_CALL
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 FEWEST_DAYS: Final = 7
 # The same weekday is compared as soon as it has come so often: the hour of a Monday with that of other Mondays.
 _FEWEST_OF_WEEKDAY: Final = 4
-_DAYS: Final = timedelta(days=28)
 _DAYS_OF_WEEKDAY: Final = timedelta(days=56)
 #: What is usual is the median of the days with spend in that hour, where there are so many; else nothing.
 _FEWEST_WITH_SPEND: Final = 2
@@ -74,7 +73,10 @@ def _key(at: datetime) -> str:
 
 def unusual(ledger: Store, anomaly: Anomaly, zone: tzinfo, start_ns: int, end_ns: int) -> Iterator[Finding | Unjudged]:
     """What is unlike its usual of the hours that a stretch of time touches. Raises LedgerError."""
-    asked = hours(zone, start_ns - (_DAYS_OF_WEEKDAY.days + 1) * DAY_NS, end_ns)
+    hours_known_ns = rolled.until_ns(ledger)
+    asked = hours(zone, max(start_ns - (_DAYS_OF_WEEKDAY.days + 1) * DAY_NS, hours_known_ns), end_ns)
+    if not asked:
+        return
     floor = int(anomaly.floor_usd * NANO_PER_USD)
     with ledger.at_one_moment():
         spend, known = _spend(ledger, zone, asked[0].start_ns, asked[-1].end_ns), _known(ledger, asked[0].start_ns)
@@ -105,7 +107,7 @@ def unusual(ledger: Store, anomaly: Anomaly, zone: tzinfo, start_ns: int, end_ns
             yield Unjudged(HOUR, ((TEAM, team),), skipped, min(known_days, FEWEST_DAYS - 1), FEWEST_DAYS)
 
 
-def _compared(hour: Hour, before: Sequence[Hour]) -> tuple[list[Hour], str]:
+def _compared(hour: Hour, before: Sequence[Hour]) -> tuple[Sequence[Hour], str]:
     """The hours that one is compared with, and what to call their days; none where too few are known."""
     same = [
         other
@@ -114,8 +116,7 @@ def _compared(hour: Hour, before: Sequence[Hour]) -> tuple[list[Hour], str]:
     ]
     if _days_of(same) >= _FEWEST_OF_WEEKDAY:
         return same, f"{hour.day:%A}s before"
-    recent = [other for other in before if other.day >= hour.day - _DAYS]
-    return (recent, "days before") if _days_of(recent) >= FEWEST_DAYS else ([], "")
+    return (before, "days before") if _days_of(before) >= FEWEST_DAYS else ([], "")
 
 
 def _days_of(found: Sequence[Hour]) -> int:
