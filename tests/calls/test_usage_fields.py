@@ -68,7 +68,7 @@ CHAT: list[tuple[str, dict[str, Any], dict[str, int], tuple[str, ...]]] = [
     ("m", {P: 90, C: 9, "cost": 1e308},                                                {"input": 90, "output": 9},                           ("cost",)),
     ("m", {P: 90, C: 9, "cost": "1e999980"},                                           {"input": 90, "output": 9},                           ("cost",)),
     ("m", {P: 90, C: 9, "cost_in_usd_ticks": 2**70},                                   {"input": 90, "output": 9},                           ("cost_in_usd_ticks",)),
-    ("m", {P: 90, C: 9, "cost": 0.1, "is_byok": True, "cost_details": {"upstream_inference_cost": 1e300}}, {"input": 90, "output": 9},        ("cost",)),
+    ("m", {P: 90, C: 9, "cost": 0.1, "is_byok": True, "cost_details": {"upstream_inference_cost": 1e300}}, {"input": 90, "output": 9},        ("cost_details.upstream_inference_cost",)),
 ]
 # fmt: on
 

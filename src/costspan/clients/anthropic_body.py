@@ -11,8 +11,7 @@ from typing import Any, Final
 
 from costspan.calls.merging import merged
 from costspan.calls.messages import fields, listed, text
-from costspan.clients import totals
-from costspan.clients.openai_usage import reported_nano_usd
+from costspan.clients import reported_costs, totals
 from costspan.clients.usage_fields import MOST_FIELDS, bounded, note_unknown
 from costspan.facts import usage as units
 from costspan.facts.call import Answer
@@ -113,7 +112,8 @@ def message(body: Any) -> Answer | None:
 def _take_usage(answer: Answer, said: Mapping[str, Any]) -> None:
     unread: list[str] = []
     answer.usage = _read(said, unread)
-    answer.reported_nano_usd = reported_nano_usd(said, unread)  # OpenRouter and gateways that speak this protocol
+    # Of OpenRouter and gateways that speak this protocol.
+    answer.reported_nano_usd = reported_costs.within_usage(said, unread)
     answer.tier = text(said.get("service_tier"))
     answer.geo = text(said.get("inference_geo"))
     answer.speed = text(said.get("speed"))

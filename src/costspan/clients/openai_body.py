@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from costspan.calls.messages import fields, listed, text
-from costspan.clients import openai_usage
+from costspan.clients import openai_usage, reported_costs
 from costspan.clients.usage_fields import bounded, note_unknown
 from costspan.facts import usage as units
 from costspan.facts.call import Answer
@@ -34,7 +34,9 @@ def _answer(
         if "service_tier" in spent and answer.tier is None:  # Mistral's place for it
             answer.tier = text(spent["service_tier"])
         answer.usage = openai_usage.read(spent, unread, counts or {}, model)
-        answer.reported_nano_usd = openai_usage.reported_nano_usd(spent, unread)
+        answer.reported_nano_usd = reported_costs.within_usage(spent, unread)
+        if "cost" in said and answer.reported_nano_usd is None:
+            answer.reported_nano_usd = reported_costs.beside_usage(said["cost"])
         if unread:
             answer.unread = bounded_names(unread)
     if "error" in said and said["error"] is not None:

@@ -12,11 +12,7 @@ from costspan.calls.messages import fields
 from costspan.clients import totals
 from costspan.clients.usage_fields import NO_CHARGE, bounded, note_unknown
 from costspan.facts import usage as units
-from costspan.facts.money import MOST_USD, nano_from_pico, nano_from_usd
 from costspan.facts.usage import MOST_COUNT, Usage, count, milliseconds
-
-_TICK_PICO_USD: Final = 100  # xAI: one tick is 1e-10 USD
-_TICKS_PER_USD: Final = 10**10
 
 #: What a field of a usage object says: a unit; the fields of the object that it holds; nothing that is counted.
 _Said: TypeAlias = "str | Mapping[str, _Said] | None"
@@ -100,10 +96,11 @@ _FIELDS: Final[Mapping[str, _Said]] = {
     "server_tool_use": _TOOL_DETAILS,
     "server_tool_use_details": _TOOL_DETAILS,
     "server_side_tool_usage_details": _TOOL_DETAILS,
-    # Money is read by `reported_nano_usd`.
+    # Money is read by `reported_costs`.
     "cost": None,
     "cost_details": None,
     "cost_in_usd_ticks": None,
+    "estimated_cost": None,
 }
 #: Fields that count seconds of sound.
 _SECONDS: Final = frozenset({"seconds", "prompt_audio_seconds"})
@@ -242,31 +239,3 @@ def _take_other(counts: dict[str, int], name: str, value: Any, unread: list[str]
             unread.append(name)
         else:
             counts[units.INPUT_AUDIO_MS] = number
-
-
-def reported_nano_usd(said: Mapping[str, Any], unread: list[str]) -> int | None:
-    """The cost in the usage itself: OpenRouter and gateways (USD), Perplexity (an object), xAI (ticks of 1e-10 USD)."""
-    ticks = said.get("cost_in_usd_ticks")
-    if ticks is not None:
-        number = count(ticks, MOST_USD * _TICKS_PER_USD)
-        if number is not None:
-            return nano_from_pico(number * _TICK_PICO_USD)
-        unread.append("cost_in_usd_ticks")
-    cost = said.get("cost")
-    if cost is None:
-        return None
-    amount = _nano_usd(cost, said)
-    if amount is None and cost is not False:
-        unread.append("cost")
-    return amount
-
-
-def _nano_usd(cost: Any, said: Mapping[str, Any]) -> int | None:
-    if not isinstance(cost, int | float | str):
-        return nano_from_usd(fields(cost).get("total_cost"))
-    amount = nano_from_usd(cost)
-    if amount is not None and said.get("is_byok") is True:
-        # With the user's own key OpenRouter's cost is its fee alone; the upstream bills the rest.
-        upstream = nano_from_usd(fields(said.get("cost_details")).get("upstream_inference_cost") or 0)
-        return None if upstream is None else amount + upstream
-    return amount

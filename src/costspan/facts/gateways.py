@@ -25,6 +25,8 @@ CACHE_HITS: Final[dict[str, frozenset[str]]] = {
     "x-portkey-cache-status": frozenset({"hit", "semantic hit"}),
     # https://openrouter.ai/docs/guides/features/response-caching
     "x-openrouter-cache-status": frozenset({"hit"}),
+    # https://www.braintrust.dev/docs/guides/proxy
+    "x-bt-cached": frozenset({"hit", "true"}),
     # https://developer.konghq.com/plugins/ai-semantic-cache/
     "x-cache-status": frozenset({"hit"}),
 }
@@ -34,7 +36,7 @@ _BESIDE: Final = {
 }
 #: https://docs.litellm.ai/docs/proxy/response_headers: USD, after the proxy's own discount and margin. A zero says
 #: nothing: models without a price there have it too (BerriAI/litellm issues 30725, 42161). Vercel and OpenRouter
-#: report the cost in the body (`usage.cost`); the others report none.
+#: report the cost in the body (`usage.cost`); the other gateways report none.
 COST: Final = "x-litellm-response-cost"
 
 _LONGEST_AMOUNT: Final = 40

@@ -13,7 +13,7 @@ from costspan.pricing.lookup import PLANS, TABLE_NAMES, host_of, table_name
 from costspan.pricing.rule import Pattern, Rule
 
 #: Sellers that report the amount in their answers. It goes before any rule, and no rule multiplies it.
-REPORTING: Final = frozenset({"openrouter", "perplexity", "x_ai", "x-ai", "vercel"})
+REPORTING: Final = frozenset({"openrouter", "perplexity", "x_ai", "x-ai", "vercel", "deepinfra", "venice"})
 #: Sellers whose users name models themselves (deployments, endpoints, routes): any name may stand for a priced one.
 NAMED_BY_USERS: Final = GATEWAY_NAMES | {
     "azure", "azure.ai.openai", "azure.ai.inference", "aws", "aws.bedrock", "baseten", "databricks", "modal",
