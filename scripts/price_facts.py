@@ -38,6 +38,8 @@ MORE_RATES: Final[list[tuple[str, str, dict[str, int]]]] = [
     ("openai", r"^(o\d|gpt-[5-9]|codex-)", {"web_searches_preview": 10}),
     ("openai", r"^gpt-4o(-mini)?-search-preview", {"requests": 25}),
     ("openai", r"^gpt-5-search-api", {"requests": 10}),
+    # https://platform.moonshot.ai/docs/pricing/tools: 0.005 USD by the call of `$web_search`.
+    ("moonshotai", r"", {"web_searches": 5}),
 ]
 
 #: What a router adds to every token of input, by the name that was asked for (searched in lower case), in USD per

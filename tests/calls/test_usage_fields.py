@@ -59,7 +59,9 @@ CHAT: list[tuple[str, dict[str, Any], dict[str, int], tuple[str, ...]]] = [
     ("m", {P: 90, C: 9, "compute_seconds": 0.5, "audio_time": 3},                      {"input": 90, "output": 9},                           ("compute_seconds", "audio_time")),
     ("m", {P: 90, C: 9, PD: [{"modality": "AUDIO", "tokens": 5}]},                     {"input": 90, "output": 9},                           (f"{PD}.tokens",)),
     # what costs nothing of its own
-    ("m", {P: 90, C: 9, "queue_time": 0.01, "ttft_ms": 95.6, "tokens_per_second": 118.0, "market_cost": 0.1, "num_sources_used": 3}, {"input": 90, "output": 9}, ()),
+    ("m", {P: 90, C: 9, "queue_time": 0.01, "ttft_ms": 95.6, "tokens_per_second": 118.0, "market_cost": 0.1, "num_sources_used": 0}, {"input": 90, "output": 9}, ()),
+    ("m", {P: 90, C: 9, "num_sources_used": 3}, {"input": 90, "output": 9}, ("num_sources_used",)),
+    ("m", {P: 90, C: 9, "num_sources_used": 3, "cost": 0.1}, {"input": 90, "output": 9}, ()),
     ("m", {P: 90, C: 9, PD: {"text_tokens": 90}, CD: {"accepted_prediction_tokens": 4}, "prompt_cache_miss_tokens": 90}, {"input": 90, "output": 9}, ()),
     # what is no count, or none that can be
     ("m", {P: 90, C: 2**63},                                                           {"input": 90},                                        (C,)),

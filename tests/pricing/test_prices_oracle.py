@@ -134,11 +134,15 @@ def names_of(model: Model) -> Iterator[str]:
             yield word[1:]
 
 
+#: Charges that scripts/price_facts.py adds to every model of a provider: the oracle knows nothing of them.
+ADDED = {"moonshotai": {"web_searches"}}
+
+
 def usage_for(model: Model, shape: dict[str, int], moment_s: float) -> dict[str, int]:
     """The units of a shape that the model has a rate for: the others are the business of `incomplete`."""
     rates = model.at(moment_s, {}).rates
     rated = {*rates, "reasoning"} if "output" in rates else {*rates} or {"input"}
-    counts = {unit: count for unit, count in shape.items() if unit in rated}
+    counts = {unit: count for unit, count in shape.items() if unit in rated - ADDED.get(model.provider, set())}
     if "cache_write" in counts:
         counts["cache_write"] = sum(counts.get(ttl, 0) for ttl in ("cache_write_5m", "cache_write_1h")) or 301
     return counts

@@ -43,6 +43,8 @@ class Endpoint:
     tells of, by which its items will be fetched.
     `adds` is True where each event of a stream reports what was used for it alone: all are read, and joined as they come.
     `is_later` tells from a request that the answer will only be begun, and fetched later.
+    `keeps` gives from a request what tells which events of its stream are kept for what they say beside the usage, wherever
+    they stand; None where there are none.
     For estimates: `shown` gives what an event of a stream shows the caller (texts in any nesting, or `Shown`),
     `prompt` what a request has of the prompt (texts, or `Prompt`); without them, nothing (`clients.estimates` has those
     of the forms that many APIs share).
@@ -63,6 +65,7 @@ class Endpoint:
     names: Callable[[Any], Iterable[str]] | None = None
     adds: bool = False
     is_later: Callable[[Mapping[str, Any]], bool] | None = None
+    keeps: Callable[[Mapping[str, Any]], Callable[[Any], bool] | None] | None = None
     shown: Callable[[Any], Any] | None = None
     prompt: Callable[[Mapping[str, Any]], Any] | None = None
 

@@ -209,8 +209,8 @@ class ObservedStream(ObservedCall):
     """
 
     __slots__ = (
-        "__weakref__", "carriers", "count", "first_ns", "has_kinds", "has_last_word", "kinds", "known", "passed_bytes",
-        "reader", "recent", "sample", "stride",
+        "__weakref__", "carriers", "count", "first_ns", "has_kinds", "has_last_word", "keeps", "kinds", "known",
+        "passed_bytes", "reader", "recent", "sample", "stride", "told",
     )  # fmt: skip
     TAIL: Final = 8
     CARRIERS: Final = 4
@@ -225,6 +225,8 @@ class ObservedStream(ObservedCall):
         self.known = 0  # how many of them have been looked at
         self.kinds: dict[type, Any] = {}
         self.carriers: deque[Any] = deque(maxlen=self.CARRIERS)
+        self.keeps = None if endpoint.keeps is None else endpoint.keeps(body)
+        self.told: deque[Any] = deque(maxlen=self.CARRIERS)
         self.sample: list[Any] = []
         self.stride = 1  # how far the events of the sample are apart
         self.count = 0
@@ -257,6 +259,8 @@ class ObservedStream(ObservedCall):
             self.kinds.update(zip(map(type, fresh), fresh, strict=True))
         else:
             self.carriers += self.reporting(fresh)
+        if self.keeps is not None:
+            self.told += filter(self.keeps, fresh)
         self.sample += fresh[-former % self.stride :: self.stride]
         while len(self.sample) >= self.SAMPLE:
             del self.sample[1::2]
@@ -367,7 +371,7 @@ class ObservedStream(ObservedCall):
             outcome = outcomes.OK  # the caller stopped reading after the provider's last word
         if self.first_ns:
             self.call.first_chunk_s = (self.first_ns - self.start) / _NS_PER_S
-        for kept in (self.recent, self.carriers, self.kinds, self.sample):
+        for kept in (self.recent, self.carriers, self.kinds, self.sample, self.told):
             kept.clear()
         self.finish(answer, outcome, ended)
 
@@ -402,6 +406,10 @@ class ObservedStream(ObservedCall):
                 answer = said if answer is None else merge(said, answer)
                 if merge is merged and answer.model is not None and answer.finish_reasons and _is_whole(answer.usage):
                     break
+        for event in reversed(self.told):  # what was read already says nothing new
+            said = read(opened(event))
+            if said is not None:
+                answer = said if answer is None else merge(said, answer)
         return answer
 
     def _kept(self) -> Iterator[Any]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Final
 
 from costspan.calls.description import Endpoint
-from costspan.clients import anthropic, anthropic_body, estimates, openai_body
+from costspan.clients import anthropic, anthropic_body, estimates, openai_body, server_tools
 
 #: Whose protocol each path is of where it is not OpenAI's.
 VENDORS: Final = {"/v1/messages": "anthropic"}
 
 ENDPOINTS: Final = estimates.usual(
-    Endpoint("/chat/completions", "chat", openai_body.chat),
+    Endpoint("/chat/completions", "chat", openai_body.chat, keeps=server_tools.telling),
     Endpoint("/completions", "text_completion", openai_body.chat),
     Endpoint("/responses", "chat", openai_body.responses, is_later=openai_body.is_background),
     Endpoint("/responses/{}", "chat", openai_body.retrieved, method="get", fetches=True),

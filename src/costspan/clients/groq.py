@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from costspan.calls.description import Client, Endpoint
-from costspan.clients import batches, estimates, openai, openai_body
+from costspan.clients import batches, estimates, openai, openai_body, server_tools
 
 CLIENT = Client(
     name="groq",
@@ -12,7 +12,7 @@ CLIENT = Client(
     module="groq._base_client",
     provider="groq",
     endpoints=estimates.usual(
-        Endpoint("/chat/completions", "chat", openai_body.chat),
+        Endpoint("/chat/completions", "chat", openai_body.chat, keeps=server_tools.telling),
         Endpoint("/embeddings", "embeddings", openai_body.embeddings),
         Endpoint("/audio/transcriptions", "transcription", openai_body.sound),
         Endpoint("/audio/translations", "translation", openai_body.sound),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from costspan.calls.description import Client, Endpoint, Socket
-from costspan.clients import batches, estimates, openai_body, openai_runs, openai_socket
+from costspan.clients import batches, estimates, openai_body, openai_runs, openai_socket, server_tools
 from costspan.facts.usage import CHARACTERS, Usage
 
 
@@ -23,7 +23,7 @@ CLIENT = Client(
     module="openai._base_client",
     provider="openai",
     endpoints=estimates.usual(
-        Endpoint("/chat/completions", "chat", openai_body.chat, asks_usage=True),
+        Endpoint("/chat/completions", "chat", openai_body.chat, asks_usage=True, keeps=server_tools.telling),
         Endpoint("/completions", "text_completion", openai_body.chat, asks_usage=True),
         Endpoint("/responses", "chat", openai_body.responses, is_later=openai_body.is_background),
         Endpoint("/responses/compact", "chat", openai_body.responses),

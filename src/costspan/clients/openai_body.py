@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from costspan.calls.messages import fields, listed, text
-from costspan.clients import openai_usage, reported_costs
+from costspan.clients import openai_usage, reported_costs, server_tools
 from costspan.clients.usage_fields import bounded, note_unknown
 from costspan.facts import usage as units
 from costspan.facts.call import Answer
@@ -33,6 +33,8 @@ def _answer(
             unread.append("usage")
         if "service_tier" in spent and answer.tier is None:  # Mistral's place for it
             answer.tier = text(spent["service_tier"])
+        if "speed" in spent or "inference_geo" in spent:  # of Anthropic, as LiteLLM passes it on
+            answer.speed, answer.geo = text(spent.get("speed")), text(spent.get("inference_geo"))
         answer.usage = openai_usage.read(spent, unread, counts or {}, model)
         answer.reported_nano_usd = reported_costs.within_usage(spent, unread)
         if "cost" in said and answer.reported_nano_usd is None:
@@ -58,9 +60,11 @@ def chat(message: Any) -> Answer | None:
     spent = said.get("usage")
     if spent is None:
         spent = _usage_elsewhere(said)
-    choices = listed(said.get("choices"))[:_MOST_REASONS]
-    reasons = [reason for choice in choices if (reason := text(fields(choice).get("finish_reason")))]
-    return _answer(said, spent, tuple(reasons))
+    choices = [fields(choice) for choice in listed(said.get("choices"))[:_MOST_REASONS]]
+    reasons = [reason for choice in choices if (reason := text(choice.get("finish_reason")))]
+    answer = _answer(said, spent, tuple(reasons))
+    server_tools.take(answer, said, choices)
+    return answer
 
 
 def _usage_elsewhere(said: Mapping[str, Any]) -> Any:
@@ -132,6 +136,9 @@ def _charged_for(number: int, item: Mapping[str, Any]) -> tuple[str, Any] | None
         return units.FILE_SEARCHES, number
     if kind == "code_interpreter_call":
         return units.CODE_EXECUTIONS, text(item.get("container_id")) or number
+    if kind == "shell_call":  # in a container of theirs, or on a machine of the user's own
+        container = text(fields(item.get("environment")).get("container_id"))
+        return (units.CODE_EXECUTIONS, container) if container else None
     return None
 
 

@@ -12,6 +12,9 @@ from costspan.facts.usage import count
 _TICK_PICO_USD: Final = 100  # xAI: one tick is 1e-10 USD
 _TICKS_PER_USD: Final = 10**10
 
+#: Of xAI's live search, at 25 USD per 1,000 until it ended; answers with a cost have it in there.
+#: https://docs.x.ai/docs/guides/live-search (2025-12)
+_SOURCES: Final = "num_sources_used"
 _UPSTREAM: Final = "upstream_inference_cost"
 #: As chats and as responses say it.
 _UPSTREAM_PARTS: Final = (
@@ -34,6 +37,8 @@ def within_usage(said: Mapping[str, Any], unread: list[str]) -> int | None:
     name = "estimated_cost" if said.get("cost") is None else "cost"
     cost = said.get(name)
     if cost is None:
+        if ticks is None and said.get(_SOURCES):
+            unread.append(_SOURCES)
         return None
     amount = _nano_usd(cost)
     if amount is None and cost is not False:
