@@ -73,6 +73,9 @@ COVERS: Final[list[tuple[str, str, list[str]]]] = [
 
 #: Parts that such a model prices apart, at a rate the data does not hold: images in and out of models that draw.
 LACKS: Final[list[tuple[str, str, list[str]]]] = [
+    # Each search is charged a block of 8,000 tokens of input besides, and the page does not say whether the usage has
+    # them: https://developers.openai.com/api/docs/pricing (built-in tools).
+    (r"openai", r"gpt-(4o|4\.1)-mini", ["web_searches"]),
     (r"openai|openrouter", r"(openai/)?gpt-5(\.\d)?-image.*", ["input_image", "cache_read_image"]),
     (
         r"openai|openrouter",

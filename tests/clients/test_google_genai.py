@@ -409,13 +409,22 @@ def test_the_tier_is_the_one_that_was_charged(said: dict[str, str], tier: str | 
 
 
 @pytest.mark.parametrize(
-    ("model", "searches"),
-    [("gemini-2.5-flash", 1), ("gemini-2.0-flash", 1), ("gemini-3-flash-preview", 3), ("gemini-3.8-flash", 3)],
+    ("model", "queries", "searches"),
+    [
+        ("gemini-2.5-flash", ["a", "b", "c"], 1),
+        ("gemini-2.0-flash", ["a", "b", "c"], 1),
+        ("gemini-3-flash-preview", ["a", "b", "c"], 3),
+        ("gemini-3.8-flash", ["a", "b", "c"], 3),
+        ("gemini-3.8-flash", ["a", "b", "a"], 2),
+        ("gemini-3.8-flash", ["a", "", None, 7], 1),
+        ("gemini-3.8-flash", [""], 0),
+        ("gemini-2.5-flash", [""], 0),
+    ],
 )
-def test_searches_are_charged_by_the_model(model: str, searches: int) -> None:
-    """The older ones by the answer that rests on searches, the newer ones by the search."""
+def test_searches_are_charged_by_the_model(model: str, queries: list[Any], searches: int) -> None:
+    """The older ones by the answer that rests on searches, the newer ones by the search; one that is empty is none."""
     body = content(modelVersion=model)
-    body["candidates"][0]["groundingMetadata"] = {"webSearchQueries": ["a", "b", "c"]}
+    body["candidates"][0]["groundingMetadata"] = {"webSearchQueries": queries}
     answer = google_body.generated(body)
     assert answer is not None
     assert answer.usage is not None
@@ -423,13 +432,20 @@ def test_searches_are_charged_by_the_model(model: str, searches: int) -> None:
     assert answer.unread == ()
 
 
-def test_places_on_the_map_are_charged_apart() -> None:
-    """By a price that is in no table: named."""
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ({"groundingChunks": [{"maps": {"uri": "x"}}]}, "groundingMetadata.maps"),
+        ({"imageSearchQueries": ["a"]}, "groundingMetadata.imageSearchQueries"),
+    ],
+)
+def test_places_on_the_map_and_searches_for_pictures_are_named(said: dict[str, Any], named: str) -> None:
+    """By a price that is in no table, or that is not said to be that of other searches."""
     body = content()
-    body["candidates"][0]["groundingMetadata"] = {"groundingChunks": [{"maps": {"uri": "x"}}]}
+    body["candidates"][0]["groundingMetadata"] = said
     answer = google_body.generated(body)
     assert answer is not None
-    assert answer.unread == ("groundingMetadata.maps",)
+    assert answer.unread == (named,)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,12 @@ SAID: list[tuple[dict[str, Any], dict[str, Any], int | None, str | None, tuple[s
     ({"cost": None, "estimated_cost": 0.0000268},                   {},                                 26_800,  "reported",   ()),
     ({"cost": 0.1, "estimated_cost": 0.0000268},                    {},                                 100_000_000, "reported", ()),
     ({"estimated_cost": -1},                                        {},                                 LISTED,  "incomplete", ("estimated_cost",)),
+    # Bifrost's word for an answer that it had kept.
+    ({},                                                            {"extra_fields": {"cache_debug": {"cache_hit": True, "hit_type": "direct"}}}, 0, "reported", ()),
+    ({"cost": 0.1},                                                 {"extra_fields": {"cache_debug": {"cache_hit": True}}}, 0, "reported", ()),
+    ({},                                                            {"extra_fields": {"cache_debug": {"cache_hit": False}}}, LISTED, "exact", ()),
+    ({},                                                            {"extra_fields": {"cache_debug": {"cache_hit": "yes"}}}, LISTED, "exact", ()),
+    ({},                                                            {"extra_fields": {"latency": 3}},   LISTED,  "exact",      ()),
     # Venice's place for it, and its other balance.
     ({},                                                            {"cost": {"usd": 0.0005834, "diem": 0}}, 583_400, "reported", ()),
     ({},                                                            {"cost": {"usd": 0, "diem": 0.0005834}}, LISTED,  "exact", ()),

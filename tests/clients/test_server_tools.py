@@ -10,6 +10,7 @@ import pytest
 import ways
 from answers import CUT, chat_chunks, completion, events, response, whole
 from caller import KINDS, Caller
+from costspan.clients import openai_body, server_tools
 from costspan.facts.call import Call
 from costspan.facts.money import Cost
 from provider import Provider
@@ -195,3 +196,35 @@ def test_sources_of_a_live_search_are_charged_each(
     call = _call(provider, ways.whole, "x_ai", {"model": "grok-4"}, "sync")
     assert isinstance(call.price, Cost)
     assert (call.price.quality, call.answer.unread) == (quality, unread)
+
+
+ODD: list[Any] = [
+    None,
+    7,
+    "x",
+    True,
+    [],
+    {},
+    [[]],
+    [{}],
+    [None],
+    [{"function": []}],
+    [{"function": {"name": ["$web_search"]}}],
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_what_has_another_form_tells_nothing(odd: Any) -> None:
+    """Whatever stands there, the answer is read, and so is the request."""
+    for name in ("message", "delta"):
+        said = {"tool_calls": odd, "executed_tools": None}
+        answer = openai_body.chat({"choices": [{name: said}, {name: odd}], "usage": USAGE, "web_search": 7})
+        assert answer is not None
+        assert answer.usage is not None
+        assert answer.usage.counts == {"input": 1_000, "output": 100}
+    assert server_tools.telling({"tools": odd, "model": odd}) is None or odd
+    call = {**search(), "index": odd}
+    answer = openai_body.chat({"choices": [{"delta": {"tool_calls": [call]}}]})
+    assert answer is not None
+    assert answer.usage is not None
+    assert answer.usage.counts == {"web_searches": 1}

@@ -45,6 +45,7 @@ class Endpoint:
     `is_later` tells from a request that the answer will only be begun, and fetched later.
     `keeps` gives from a request what tells which events of its stream are kept for what they say beside the usage, wherever
     they stand; None where there are none.
+    `extras` names what a request asks for that is charged beside the usage and that no answer reports.
     For estimates: `shown` gives what an event of a stream shows the caller (texts in any nesting, or `Shown`),
     `prompt` what a request has of the prompt (texts, or `Prompt`); without them, nothing (`clients.estimates` has those
     of the forms that many APIs share).
@@ -66,6 +67,7 @@ class Endpoint:
     adds: bool = False
     is_later: Callable[[Mapping[str, Any]], bool] | None = None
     keeps: Callable[[Mapping[str, Any]], Callable[[Any], bool] | None] | None = None
+    extras: Callable[[Mapping[str, Any]], Iterable[str]] | None = None
     shown: Callable[[Any], Any] | None = None
     prompt: Callable[[Mapping[str, Any]], Any] | None = None
 

@@ -15,7 +15,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import monotonic, perf_counter_ns, sleep, time_ns
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
@@ -30,7 +30,7 @@ from costspan.facts import foreign, gateways
 from costspan.facts import usage as units
 from costspan.facts.attribution import NOBODY, Attribution
 from costspan.facts.call import NO_ANSWER, Answer, Call
-from costspan.facts.usage import Usage
+from costspan.facts.usage import Usage, bounded_names
 
 if TYPE_CHECKING:
     from costspan.calls.description import Endpoint
@@ -142,6 +142,8 @@ class ObservedCall:
                 call.outcome, call.error_type = outcomes.ERROR, answer.error
         if self.endpoint.request_usage is not None:
             self._take_request_usage(self.endpoint.request_usage)
+        if self.endpoint.extras is not None and self.call.answer.usage is not None:
+            self._take_extras(self.endpoint.extras)
         if not self.is_direct and self.headers is not None and (answer is not None or outcome != outcomes.ERROR):
             self._take_money()
         self.body = NOTHING
@@ -166,6 +168,12 @@ class ObservedCall:
         call = self.call
         if call.answer.usage is None and call.outcome == outcomes.OK:
             call.answer = dataclasses.replace(call.answer, usage=read(self.body))
+
+    @guard.guarded("calls.read_request")
+    def _take_extras(self, read: Callable[[Mapping[str, Any]], Iterable[str]]) -> None:
+        answer, names = self.call.answer, tuple(read(self.body))
+        if names:
+            self.call.answer = dataclasses.replace(answer, unread=bounded_names((*answer.unread, *names)))
 
     @guard.guarded("calls.finish")
     def failed(self, error: BaseException) -> None:
@@ -383,7 +391,7 @@ class ObservedStream(ObservedCall):
             self.completed(is_reported=usage is not None)
         is_over = outcome == outcomes.OK or self.has_last_word or bool(answer and answer.finish_reasons)
         is_final = usage is not None and usage.complete and is_over
-        if is_final or self.endpoint.fetches:
+        if is_final or self.endpoint.fetches or (usage is None and self.endpoint.request_usage is not None):
             return answer
         answer = answer or Answer()
         if answer.pending:  # the work goes on in the background, and will be fetched

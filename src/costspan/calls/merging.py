@@ -30,6 +30,7 @@ def merged(earlier: Answer, later: Answer) -> Answer:
         later.reported_nano_usd = earlier.reported_nano_usd
     later.parts = later.parts or earlier.parts
     later.error = later.error or earlier.error
+    later.from_cache = later.from_cache or earlier.from_cache
     if earlier.unread:
         later.unread = bounded_names((*earlier.unread, *later.unread))
     return later

@@ -6,6 +6,7 @@ from costspan.calls.description import Client, Endpoint
 from costspan.clients import bedrock_agents as agents
 from costspan.clients import bedrock_body as body
 from costspan.clients import bedrock_estimates as estimates
+from costspan.clients import bedrock_tools as tools
 
 CLIENT = Client(
     name="bedrock",
@@ -14,18 +15,27 @@ CLIENT = Client(
     module="botocore.client",
     provider="aws.bedrock",
     endpoints=(
-        Endpoint("/model/{}/converse", "chat", body.conversed),
-        Endpoint("/model/{}/converse-stream", "chat", body.conversed, shown=estimates.shown, prompt=estimates.prompt),
+        Endpoint("/model/{}/converse", "chat", body.conversed, extras=tools.extras),
+        Endpoint(
+            "/model/{}/converse-stream",
+            "chat",
+            body.conversed,
+            keeps=tools.telling(body.opened),
+            extras=tools.extras,
+            shown=estimates.shown,
+            prompt=estimates.prompt,
+        ),
         Endpoint("/model/{}embed{}/invoke", "embeddings", body.embedded, body.merge),
         Endpoint("/model/{}rerank{}/invoke", "rerank", body.invoked, body.merge),
         Endpoint("/model/{}image{}/invoke", "image_generation", body.invoked, body.merge),
         Endpoint("/model/{}canvas{}/invoke", "image_generation", body.invoked, body.merge),
-        Endpoint("/model/{}/invoke", "chat", body.invoked, body.merge),
+        Endpoint("/model/{}/invoke", "chat", body.invoked, body.merge, extras=tools.extras),
         Endpoint(
             "/model/{}/invoke-with-response-stream",
             "chat",
             body.invoked,
             body.merge,
+            extras=tools.extras,
             shown=estimates.shown,
             prompt=estimates.prompt,
         ),

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from costspan.calls.merging import merged
 from costspan.calls.messages import fields, listed, parsed, text
-from costspan.clients import anthropic_body, openai_body, totals
+from costspan.clients import anthropic_body, bedrock_tools, openai_body, totals
 from costspan.clients.usage_fields import bounded, note_unknown
 from costspan.facts import usage as units
 from costspan.facts.call import Answer
@@ -73,7 +73,8 @@ def conversed(message: Any) -> Answer | None:
     about = fields(said["metadata"]) if "metadata" in said else said
     stop = text(said.get("stopReason")) or text(fields(said.get("messageStop")).get("stopReason"))
     spent = about.get("usage")
-    if spent is None and stop is None:
+    tools = list(bedrock_tools.run(said))
+    if spent is None and stop is None and not tools:
         return None
     latency = text(fields(about.get("performanceConfig")).get("latency"))
     answer = Answer(
@@ -82,7 +83,7 @@ def conversed(message: Any) -> Answer | None:
         speed=None if latency == "standard" else latency,
         finish_reasons=(stop,) if stop else (),
     )
-    unread: list[str] = []
+    unread = [f"toolUse.{name}" for name in tools]
     if spent is not None and not fields(spent):
         unread.append("usage")
     answer.usage = counted(fields(spent), unread)

@@ -255,10 +255,18 @@ def _fill(said: _Said, unread: list[str]) -> None:
 
 
 def _take_searches(answer: Answer, usage: Usage, candidates: list[Mapping[str, Any]]) -> None:
-    """Searches that the answer rests on: each is charged, with older models all of an answer together."""
+    """Searches that the answer rests on: each is charged once, with older models all of an answer together.
+
+    An empty query is not charged: https://ai.google.dev/gemini-api/docs/google-search (2026-11).
+    """
     found = [fields(each.get("groundingMetadata") or NOTHING) for each in candidates]
-    searches = sum(len(listed(each.get("webSearchQueries"))) for each in found)
+    searches = {query for each in found for query in listed(each.get("webSearchQueries")) if isinstance(query, str)} - {
+        ""
+    }
     if searches:
-        usage.counts[units.WEB_SEARCHES] = 1 if _BY_PROMPT.match(answer.model or "") else searches
+        usage.counts[units.WEB_SEARCHES] = 1 if _BY_PROMPT.match(answer.model or "") else len(searches)
+    unread = ["groundingMetadata.imageSearchQueries"] if any(each.get("imageSearchQueries") for each in found) else []
     if any("maps" in fields(chunk) for each in found for chunk in listed(each.get("groundingChunks"))):
-        answer.unread = bounded_names((*answer.unread, "groundingMetadata.maps"))
+        unread.append("groundingMetadata.maps")
+    if unread:
+        answer.unread = bounded_names((*answer.unread, *unread))

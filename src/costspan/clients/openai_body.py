@@ -41,6 +41,8 @@ def _answer(
             answer.reported_nano_usd = reported_costs.beside_usage(said["cost"])
         if unread:
             answer.unread = bounded_names(unread)
+    if "extra_fields" in said and reported_costs.is_replayed(said["extra_fields"]):
+        answer.from_cache, answer.reported_nano_usd = True, 0
     if "error" in said and said["error"] is not None:
         answer.error = error_of(said["error"])
     return answer

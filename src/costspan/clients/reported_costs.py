@@ -56,6 +56,14 @@ def beside_usage(cost: Any) -> int | None:
     return None if not amount and said.get("diem") else amount
 
 
+def is_replayed(beside: Any) -> bool:
+    """Whether a gateway gave an answer that it had kept, and asked no model: Bifrost says so in the body.
+
+    https://docs.getbifrost.ai/features/semantic-caching (2026-11)
+    """
+    return fields(fields(beside).get("cache_debug")).get("cache_hit") is True
+
+
 def _nano_usd(cost: Any) -> int | None:
     return nano_from_usd(cost if isinstance(cost, int | float | str) else fields(cost).get("total_cost"))
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from costspan.calls.messages import fields, listed
 from costspan.facts import usage as units
 from costspan.facts.call import Answer
-from costspan.facts.usage import Usage, bounded_names
+from costspan.facts.usage import Usage, bounded_names, count
 
 #: Groq: searches, visits, code; the price depends on the tool, and for some on the time that it ran.
 #: https://console.groq.com/docs/tool-use/built-in-tools (2026-11)
@@ -22,6 +22,7 @@ _EXECUTED: Final = "executed_tools"
 _FOUND: Final = "web_search"
 #: Moonshot: each call of this name is one search. https://platform.moonshot.ai/docs/pricing/tools (2026-11)
 _SEARCH: Final = "$web_search"
+_INDEX: Final = "index"
 _TOLD: Final = re.compile(rb'"(?:executed_tools|web_search)"\s*:\s*\[\s*[^]\s]|"\$web_search"')
 #: Models that run tools without being given any.
 _COMPOUND: Final = re.compile(r"(^|/)compound")
@@ -38,7 +39,9 @@ def take(answer: Answer, said: Mapping[str, Any], choices: Iterable[Mapping[str,
         calls = [fields(call) for call in listed(shown.get("tool_calls"))]
         found = [call for call in calls if fields(call.get("function")).get("name") == _SEARCH]
         searches += len(found)
-        if any((call.get("index") or 0) >= len(calls) for call in found):  # others are told of in events of their own
+        if any(
+            (count(call.get(_INDEX)) or 0) >= len(calls) for call in found
+        ):  # others are told of in events of their own
             unread.append("tool_calls.web_search")
     if searches:
         answer.usage = answer.usage or Usage(complete=False)
@@ -49,7 +52,7 @@ def take(answer: Answer, said: Mapping[str, Any], choices: Iterable[Mapping[str,
 
 def telling(body: Mapping[str, Any]) -> Callable[[Any], bool] | None:
     """What tells the events of a stream that speak of such tools from the others, where the request has any; else None."""
-    has_tools = any(fields(tool).get("type") not in {None, "function"} for tool in listed(body.get("tools")))
+    has_tools = any(fields(tool).get("type") not in (None, "function") for tool in listed(body.get("tools")))
     return _tells if has_tools or _COMPOUND.search(str(body.get("model"))) else None
 
 

@@ -25,14 +25,22 @@ CACHE_HITS: Final[dict[str, frozenset[str]]] = {
     "x-portkey-cache-status": frozenset({"hit", "semantic hit"}),
     # https://openrouter.ai/docs/guides/features/response-caching
     "x-openrouter-cache-status": frozenset({"hit"}),
+    # https://docs.solo.io/gloo-gateway/ (AI gateway, semantic caching)
+    "x-gloo-semantic-cache": frozenset({"hit"}),
     # https://www.braintrust.dev/docs/guides/proxy
     "x-bt-cached": frozenset({"hit", "true"}),
-    # https://developer.konghq.com/plugins/ai-semantic-cache/
+    # https://developer.konghq.com/plugins/ai-semantic-cache/, https://doc.traefik.io/traefik-hub/ai-gateway/ (semantic cache)
     "x-cache-status": frozenset({"hit"}),
 }
 #: A word that others use too, of files and pages: it counts beside one of these only.
-_BESIDE: Final = {
-    "x-cache-status": ("x-cache-key", "x-kong-request-id", "x-kong-response-latency", "x-kong-proxy-latency"),
+_BESIDE: Final[dict[str, tuple[str, ...]]] = {
+    "x-cache-status": (
+        "x-cache-key",
+        "x-kong-request-id",
+        "x-kong-response-latency",
+        "x-kong-proxy-latency",
+        "x-cache-distance",  # of Traefik
+    ),
 }
 #: https://docs.litellm.ai/docs/proxy/response_headers: USD, after the proxy's own discount and margin. A zero says
 #: nothing: models without a price there have it too (BerriAI/litellm issues 30725, 42161). Vercel and OpenRouter

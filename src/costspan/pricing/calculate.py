@@ -232,5 +232,7 @@ def _fault_of(plan: Plan, counts: Counts, unit: str, *, measured_in_tokens: bool
         return f"{unit} = {counts[unit]} exceeds {total} = {counts.get(total or '', 0)}"
     if unit in MEASURES and measured_in_tokens:
         return None
+    if any(unit == bucket.unit for bucket in plan.buckets):
+        return f"{unit} = {counts[unit]} costs more than its own price, by tokens that may not be in the usage"
     where = " beyond that of its total" if INSIDE.get(unit) else ""
     return f"{unit} = {counts[unit]} has no price of its own{where}"

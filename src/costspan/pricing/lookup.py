@@ -112,7 +112,7 @@ def find(
         if found is None and (provider in GATEWAYS or (provider in SELLING_OWN and "/" in model)):
             found = _anywhere(catalog, model.lower(), is_known=provider in GATEWAYS - {UNKNOWN})
         if found is not None:
-            return _through_gateway(_without_region(found) if name == "aws" and model is not models[0] else found, host)
+            return _through_gateway(found if model is models[0] else _by_the_other(found, name, models[0]), host)
     if provider == UNKNOWN:
         return Unpriced(UNKNOWN_SELLER, f"{models[0]!r} could be anybody's; {_whose(address)}")
     return Unpriced(UNKNOWN_MODEL, f"the price table has no model {models[0]!r} of {provider}")
@@ -128,10 +128,17 @@ def _unlisted(provider: str, models: list[str]) -> Unpriced | None:
     return None
 
 
-def _without_region(found: Found) -> Found:
-    if found.quality != EXACT:
+def _by_the_other(found: Found, name: str | None, first: str) -> Found:
+    """A model that only the second of the two ids names: of AWS that of the answer, else the one asked for."""
+    other, model = first.lower(), found.model
+    if found.quality != EXACT or (name != "aws" and (model.names(other) or model.id.lower().endswith(f"/{other}"))):
         return found
-    return found._replace(quality=ALIAS, how=f"the answer names the model, but not the region; {found.how}")
+    why = (
+        "the answer names the model, but not the region"
+        if name == "aws"
+        else f"the answer names {first}, which is unknown"
+    )
+    return found._replace(quality=ALIAS, how=f"{why}; {found.how}")
 
 
 def host_of(address: str | None) -> str | None:

@@ -180,7 +180,7 @@ def known_units(rates: Rates, covers: frozenset[str], lacks: frozenset[str]) -> 
     """The units that a plan accounts for: those with a rate, and those that share the rate of their total."""
     ordinary = (ORDINARY | covers) - lacks
     shared = {part for part in INSIDE if part in ordinary and TOTAL_OF[part] in rates}
-    known = {unit for unit in rates if unit in u.UNITS} | shared
+    known = {unit for unit in rates if unit in u.UNITS and unit not in u.PIECES & lacks} | shared
     known |= {part for part, whole in CACHED_OF.items() if whole in known and part not in lacks}
     return {unit: TOTAL_OF.get(unit) for unit in known}
 

@@ -20,6 +20,8 @@ from costspan.clients.dialects import framing, http_wires
 from costspan.facts.call import Answer
 
 _FIRST_REFUSAL: Final = 400
+#: Sound comes in events, too, of which the last reports what it took.
+_EVENTS: Final = "text/event-stream"
 _REPORTS: Final = re.compile(rb'"(?:usage|meta)"\s*:\s*\{')  # `meta`: Cohere
 _PIECE: Final = 1024 * 1024
 _ENCODINGS: Final = frozenset({"", "identity"})
@@ -45,7 +47,7 @@ def take(observed: ObservedCall, response: Any) -> Any:
 
 def follow(observed: ObservedCall, response: Any, *, is_asked: bool = False) -> None:
     """Watch an httpx response until its body is known; `is_asked` where its stream was asked for usage by us."""
-    if observed.endpoint.request_usage is not None:
+    if observed.endpoint.request_usage is not None and _EVENTS not in response.headers.get("content-type", ""):
         observed.answered(None)
         return
     tap = of(observed, response.headers, is_asked=is_asked)

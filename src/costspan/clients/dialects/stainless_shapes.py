@@ -78,7 +78,7 @@ def _take_response(observed: _Observed, response: Any) -> None:
 
 
 def _take_bytes(observed: _Observed, content: Any) -> None:
-    if observed.endpoint.each:
+    if observed.endpoint.each or observed.endpoint.request_usage is not None:
         _take_response(observed, content.response)
     else:
         observed.answered(None)
