@@ -36,7 +36,8 @@ def _answer(
         if "speed" in spent or "inference_geo" in spent:  # of Anthropic, as LiteLLM passes it on
             answer.speed, answer.geo = text(spent.get("speed")), text(spent.get("inference_geo"))
         answer.usage = openai_usage.read(spent, unread, counts or {}, model)
-        answer.reported_nano_usd = reported_costs.within_usage(spent, unread)
+        if not reported_costs.WORDS.isdisjoint(spent):
+            answer.reported_nano_usd = reported_costs.within_usage(spent, unread)
         if "cost" in said and answer.reported_nano_usd is None:
             answer.reported_nano_usd = reported_costs.beside_usage(said["cost"])
         if unread:
@@ -65,7 +66,12 @@ def chat(message: Any) -> Answer | None:
     choices = [fields(choice) for choice in listed(said.get("choices"))[:_MOST_REASONS]]
     reasons = [reason for choice in choices if (reason := text(choice.get("finish_reason")))]
     answer = _answer(said, spent, tuple(reasons))
-    server_tools.take(answer, said, choices)
+    tells = "web_search" in said
+    for choice in choices:
+        shown = fields(choice.get("message") or choice.get("delta"))
+        tells = tells or bool(shown.get("tool_calls") or shown.get("executed_tools"))
+    if tells:
+        server_tools.take(answer, said, choices)
     return answer
 
 

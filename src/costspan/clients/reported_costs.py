@@ -15,6 +15,8 @@ _TICKS_PER_USD: Final = 10**10
 #: Of xAI's live search, at 25 USD per 1,000 until it ended; answers with a cost have it in there.
 #: https://docs.x.ai/docs/guides/live-search (2025-12)
 _SOURCES: Final = "num_sources_used"
+#: The fields of a usage that speak of its cost: where there are none, there is nothing to read.
+WORDS: Final = frozenset({"cost", "estimated_cost", "cost_in_usd_ticks", _SOURCES})
 _UPSTREAM: Final = "upstream_inference_cost"
 #: As chats and as responses say it.
 _UPSTREAM_PARTS: Final = (
