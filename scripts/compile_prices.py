@@ -172,9 +172,25 @@ def model_row(provider: str, model: gp.ModelInfo) -> list[Any]:
         for each in model.price_variants or ()
         if len(each.when) == 1 or sys.exit(f"compile_prices: {model.id} has a variant of several conditions")
     ]
+    variants += decisions_of(provider, model.id)
     priced = any(each.prices.__dict__ for each in conditional)
     words = [word for word in clause(model.match) if not is_moved(provider, word)]
     return [model.id, words, prices, variants, remarks(provider, model, priced=priced)]
+
+
+def decisions_of(provider: str, model: str) -> list[Any]:
+    """The variant of a model for OpenAI's decisions, which are a provider of their own in the data.
+
+    Input alone is charged, cached or not: https://developers.openai.com/api/docs/guides/decisions
+    """
+    if provider != "openai":
+        return []
+    models = [each for of in known_providers if of.id == "openai-decisions" for each in of.models if each.id == model]
+    found = [rates(each.prices)["input"] for each in models if isinstance(each.prices, gp.ModelPrice)]
+    return [
+        ["processing", "decisions", None, {"input": price, "cache_read": price, "cache_write": price, "output": 0}]
+        for price in found
+    ]
 
 
 def is_moved(provider: str, word: Any) -> bool:

@@ -149,7 +149,9 @@ def usage_for(model: Model, shape: dict[str, int], moment_s: float) -> dict[str,
 
 
 def contexts_of(model: Model) -> list[dict[str, str]]:
-    wanted = [{key: value} for key, value, *_ in model._variants if key in {"service_tier", "processing", "speed"}]
+    kinds = {"service_tier", "processing", "speed"}
+    # Decisions are a provider of its own there.
+    wanted = [{key: value} for key, value, *_ in model._variants if key in kinds and value != "decisions"]
     return [{}, *wanted]
 
 

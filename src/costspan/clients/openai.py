@@ -35,6 +35,7 @@ CLIENT = Client(
         Endpoint("/images/generations", "image_generation", openai_body.images),
         Endpoint("/images/edits", "image_generation", openai_body.images),
         Endpoint("/images/variations", "image_generation", openai_body.images),
+        Endpoint("/decisions", "classification", openai_body.decisions),
         Endpoint("/moderations", "moderation", openai_body.moderations),
         *batches.ENDPOINTS,
         *openai_runs.ENDPOINTS,

@@ -228,6 +228,14 @@ def images(message: Any) -> Answer | None:
     return answer
 
 
+def decisions(message: Any) -> Answer | None:
+    """Answers to questions about an input, which have a price of their own."""
+    said = fields(message)
+    answer = _answer(said, said.get("usage"), ())
+    answer.processing = "decisions"
+    return answer
+
+
 def moderations(message: Any) -> Answer | None:
     """Moderations are free: https://platform.openai.com/docs/pricing (2026-11)."""
     answer = _answer(fields(message), None, ())
