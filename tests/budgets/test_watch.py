@@ -275,6 +275,7 @@ def test_a_program_tells_of_its_machine(
                 assert keeper
                 assert keeper._watch
                 assert keeper._watch._thread
+                assert keeper._watch._thread.is_alive()
                 until(lambda: keeper._watch and keeper._watch._told.young)
                 assert told == []
 
