@@ -52,6 +52,15 @@ def in_full(client: Client) -> str:
     if client.classes:
         who = [(code(name), code(provider)) for name, provider in client.classes]
         lines += ["", "Who answers, by the class of the client:", "", table(("class", "provider"), who)]
+    charged = [
+        *(path.replace("{}", "<id>") for path in client.uncounted),
+        *(f"{told}()" for told, *_ in client.uncounted_functions),
+    ]
+    if charged:
+        lines += [
+            "",
+            f"Charged for and not counted; the first use is named on the log: {code(*dict.fromkeys(charged))}.",
+        ]
     if client.asks_usage_of:
         lines += ["", f"Streams are asked for their usage at {code(*client.asks_usage_of)}."]
     return "\n".join(lines)

@@ -322,6 +322,7 @@ def test_every_library_of_the_list_is_where_it_is_expected() -> None:
                     "http://127.0.0.1:9"
                 ).close()  # before the first of these, nothing is patched
             sockets = {module for socket in client.sockets for module in (socket.module, *dict(socket.lanes))}
+            sockets |= {module for _, module, _ in client.uncounted_functions}
             has_interactions = client.name == "google_genai" and importlib.util.find_spec(INTERACTIONS) is not None
             if has_interactions:
                 importlib.import_module(f"{INTERACTIONS}.basesdk")  # imported late, and two points more

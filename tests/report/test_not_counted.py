@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 import subprocess
@@ -13,14 +14,16 @@ import time
 from collections.abc import Generator
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from costspan import names, unwatched
+from answers import whole
+from costspan import guard, names, unwatched
 from costspan.calls import patching
 from costspan.cli import watching
 from costspan.cli.findings import NOTE, WRONG
+from costspan.clients import CLIENTS
 from costspan.clients.libraries import NOT_WATCHED, REMARKS, SERVICES, WAITED_FOR
 from costspan.emit import reach
 from costspan.ledger import notes
@@ -29,6 +32,7 @@ from costspan.report import notices
 from costspan.report.period import Period
 from launching import APP, BIN, COSTSPAN, INSTRUMENT, start
 from otlp_receiver import over_http
+from provider import Provider
 from stand_in_process import client_environment, stand_in
 
 NOW_S: Final = 1_800_000_000.0
@@ -467,3 +471,64 @@ def test_which_ports_are_tried(environ: dict[str, str], ports: list[str], monkey
 
     monkeypatch.setattr(reach, "listens", nobody)
     assert reach.silent_here(environ) == ports
+
+
+# --- what a watched library asks for, and nobody counts -----------------------------------------------------------------
+
+
+def _told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    found = re.findall(r"costspan: (\S+) of (\S+) was called, which is not watched", caplog.text)
+    return [f"{library} {route}" for route, library in found]
+
+
+@pytest.mark.usefixtures("watched")
+def test_requests_that_cost_and_are_not_counted_are_named(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, by library and path, without an id; what costs nothing is not."""
+    monkeypatch.setattr(guard, "_told", set[str]())
+    monkeypatch.setattr(patching, "unwatched", dict[str, str]())
+    openai: Any = pytest.importorskip("openai")
+    with openai.OpenAI(api_key="local", base_url=provider.url, max_retries=0) as client:
+        for path in ("/videos", "/videos", "/evals/eval_1/runs", "/embeddings/of/no/endpoint", "/files"):
+            provider.replies.append(whole({"id": "x"}))
+            client.post(path, cast_to=object, body={})
+        provider.replies.append(whole({"id": "x"}))
+        client.get("/videos", cast_to=object)
+    assert _told(caplog) == ["openai videos", "openai evals.runs"]
+    assert list(patching.unwatched) == _told(caplog)
+    assert {note["route"] for note in notes.found(os.environ) if note.get("library") == "openai"} >= {
+        "videos",
+        "evals.runs",
+    }
+
+
+@pytest.mark.usefixtures("watched")
+@pytest.mark.parametrize(
+    ("module", "client", "method", "told"),
+    [
+        ("openai", "OpenAI", "live.connect", "openai live.connect"),
+        ("openai", "AsyncOpenAI", "live.connect", "openai live.connect"),
+        ("openai", "OpenAI", "realtime.translations.connect", "openai realtime.translations.connect"),
+        ("google.genai", "Client", "aio.live.connect", "google_genai live.connect"),
+    ],
+    ids=["sync", "async", "translations", "google"],
+)
+def test_sessions_that_are_not_counted_are_named(
+    module: str, client: str, method: str, told: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When one is about to be opened."""
+    monkeypatch.setattr(guard, "_told", set[str]())
+    monkeypatch.setattr(patching, "unwatched", dict[str, str]())
+    found: Any = getattr(pytest.importorskip(module), client)(api_key="local")
+    for name in method.split("."):
+        found = getattr(found, name)
+    assert found(**({} if told == "openai live.connect" else {"model": "m"})) is not None
+    assert _told(caplog) == [told]
+
+
+def test_nothing_is_both_counted_and_said_not_to_be() -> None:
+    """Of every library."""
+    for client in CLIENTS:
+        for path in client.uncounted:
+            assert client.endpoint(path.replace("{}", "x"), "post") is None, (client.name, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -90,6 +91,11 @@ class Socket:
     lanes: tuple[tuple[str, str], ...] = ()
 
 
+@functools.cache
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(_BEFORE + re.escape(path).replace(re.escape(SEGMENT), "([^/?]+)") + _AFTER)
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
     """A client library. `dialect` is the file of `clients/dialects` that knows its shape.
@@ -99,6 +105,8 @@ class Client:
     whose library it is; who answers is told by the address (`facts.sellers`), or by the class of the client (`classes`).
     `other_modules` are where other versions and variants of it have what `module` has.
     `native_tracer` names the attribute of a client that holds its own tracer, if the library emits spans itself.
+    `uncounted` are the paths of requests (POST) that cost and are not counted, `uncounted_functions` functions of that kind, each by
+    the name that it is told by, its module and its name there: the first use of one is told of.
     """
 
     name: str
@@ -113,6 +121,8 @@ class Client:
     native_tracer: str | None = None
     sockets: tuple[Socket, ...] = ()
     other_modules: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()
+    uncounted_functions: tuple[tuple[str, str, str], ...] = ()
     _known: dict[str, Endpoint | None] = field(default_factory=dict[str, "Endpoint | None"], repr=False, compare=False)
     _patterns: list[tuple[re.Pattern[str], Endpoint]] = field(
         default_factory=list["tuple[re.Pattern[str], Endpoint]"], repr=False, compare=False
@@ -120,8 +130,7 @@ class Client:
 
     def __post_init__(self) -> None:
         for endpoint in self.endpoints:
-            pattern = re.escape(endpoint.path).replace(re.escape(SEGMENT), "([^/?]+)")
-            self._patterns.append((re.compile(_BEFORE + pattern + _AFTER), endpoint))
+            self._patterns.append((_pattern(endpoint.path), endpoint))
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -137,6 +146,13 @@ class Client:
                 self._known.clear()
             endpoint = self._known[path] = self._find(path)
         return endpoint if endpoint is not None and endpoint.method == method.lower() else None
+
+    def uncounted_at(self, path: str, method: str) -> str | None:
+        """The name of what costs at this path and is not counted (`evals.runs`), if anything. For a path that has no endpoint."""
+        if not self.uncounted or method.lower() != "post":
+            return None
+        found = next((each for each in self.uncounted if _pattern(each).fullmatch(path)), None)
+        return None if found is None else found.replace(f"/{SEGMENT}", "").strip("/").replace("/", ".")
 
     def _find(self, path: str) -> Endpoint | None:
         return next((endpoint for pattern, endpoint in self._patterns if pattern.fullmatch(path)), None)

@@ -61,7 +61,8 @@ def _patch(patched_client: PatchedClient) -> None:
     name = patched_client.client.name
     if name in patched:
         return
-    points = [point for point in patched_client.points() if not _waits(name, point)]
+    every = (*patched_client.points(), *patched_client.uncounted_points())
+    points = [point for point in every if not _waits(name, point)]
     faults = [fault for point in points if not point.is_optional and (fault := _fault(point)) is not None]
     if faults:
         _tell("calls", name, faults)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
 
 from costspan import guard
 from costspan.calls import streams
+from costspan.calls.beside import Beside
 from costspan.calls.engine import ObservedCall, ObservedStream, begin
 from costspan.calls.messages import NOTHING
 from costspan.calls.servers import Server, Servers
@@ -74,44 +75,6 @@ class Options(NamedTuple):
     missed: Callable[[str, str], object] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """What is to be done about a function that is no call by itself. Each is guarded, and knows the instance.
-
-    `before` gets what the function gets, `after` what it gives; `failed` gets what `before` gave, and the error.
-    """
-
-    before: Callable[[Any, Any, Any], Any] | None = None
-    after: Callable[[Any, Any], Any] | None = None
-    failed: Callable[[Any, Any, BaseException], Any] | None = None
-
-    def whole(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-        """In place of a function."""
-        begun = self.before(instance, args, kwargs) if self.before is not None else None
-        try:
-            result = wrapped(*args, **kwargs)
-        except BaseException as error:
-            if self.failed is not None:
-                self.failed(instance, begun, error)
-            raise
-        if self.after is not None:
-            self.after(instance, result)
-        return result
-
-    async def whole_async(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-        """In place of a coroutine function."""
-        begun = self.before(instance, args, kwargs) if self.before is not None else None
-        try:
-            result = await wrapped(*args, **kwargs)
-        except BaseException as error:
-            if self.failed is not None:
-                self.failed(instance, begun, error)
-            raise
-        if self.after is not None:
-            self.after(instance, result)
-        return result
-
-
 _NOTHING_CAME: Final = object()
 
 
@@ -131,6 +94,24 @@ class PatchedClient:
     def points(self) -> tuple[Point, ...]:
         """Where the library is watched. Called once, when it has been imported."""
         raise NotImplementedError
+
+    def uncounted_points(self) -> tuple[Point, ...]:
+        """Functions that cost and are not counted: no call is seen of them, so their use is told of."""
+        return tuple(
+            Point(module, function, Beside(lambda *_, told=told: self._tell_uncounted(told)).whole, is_optional=True)
+            for told, module, function in self.client.uncounted_functions
+        )
+
+    def passed_by(self, path: str, method: str) -> None:
+        """A request has no endpoint: where it costs all the same, that is told."""
+        told = self.client.uncounted_at(path, method)
+        if told is not None:
+            self._tell_uncounted(told)
+
+    @guard.guarded_positional("calls.uncounted")
+    def _tell_uncounted(self, told: str) -> None:
+        if self.missed is not None and self.is_active:
+            self.missed(self.client.name, told)
 
     def begin(self, request: Request) -> ObservedCall:
         """A call begins here and now: within its span, until `left`."""

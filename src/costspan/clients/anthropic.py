@@ -25,6 +25,7 @@ CLIENT = Client(
         Endpoint("/complete", "text_completion", anthropic_body.message),
         *anthropic_batches.ENDPOINTS,
     ),
+    uncounted=("/sessions", "/dreams"),  # agents that Anthropic runs
     classes=(
         ("AnthropicBedrock", "aws.bedrock"),
         ("AsyncAnthropicBedrock", "aws.bedrock"),

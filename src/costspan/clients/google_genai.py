@@ -1,6 +1,6 @@
 """Google's library for Gemini, on the Gemini API and on Vertex AI: the path that is asked for names model and method.
 
-What it asks for beside these (token counts, files, caches, models) costs nothing.
+What it asks for beside these and what is uncounted (token counts, files, models) costs nothing.
 """
 
 from __future__ import annotations
@@ -43,4 +43,9 @@ CLIENT = Client(
         *google_batches.ENDPOINTS,
     ),
     dialect="google_api",
+    uncounted=("/cachedContents", "/tuningJobs"),
+    uncounted_functions=(
+        ("live.connect", "google.genai.live", "AsyncLive.connect"),
+        ("live.music.connect", "google.genai.live_music", "AsyncLiveMusic.connect"),
+    ),
 )

@@ -51,6 +51,26 @@ CLIENT = Client(
         ),
         Socket("beta.responses.connect", "openai.resources.beta.responses.responses", **openai_socket.RESPONSES),
     ),
+    uncounted=(
+        "/videos",
+        "/videos/edits",
+        "/videos/extensions",
+        "/videos/{}/remix",
+        "/decisions",
+        "/agents/sessions",
+        "/evals/{}/runs",
+        "/fine_tuning/jobs",
+        "/containers",
+        "/vector_stores",
+    ),
+    uncounted_functions=tuple(
+        (told, f"openai.resources.{module}", f"{kind}.connect")
+        for told, module, name in (
+            ("live.connect", "live.live", "Live"),
+            ("realtime.translations.connect", "realtime.translations.translations", "Translations"),
+        )
+        for kind in (name, f"Async{name}")
+    ),
     classes=(("AzureOpenAI", "azure.ai.openai"), ("AsyncAzureOpenAI", "azure.ai.openai")),
     # Not OpenRouter, DeepSeek and Groq: they report usage to those who do not ask, too.
     asks_usage_of=(

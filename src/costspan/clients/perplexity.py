@@ -41,4 +41,5 @@ CLIENT = Client(
         ),
         *batches.ENDPOINTS,
     ),
+    uncounted=("/search", "/decisions", "/browser/sessions"),
 )

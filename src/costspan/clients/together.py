@@ -22,5 +22,6 @@ CLIENT = Client(
         Endpoint("/audio/speech", "speech", openai_body.sound, request_usage=openai.speech),
         *batches.ENDPOINTS,
     ),
+    uncounted=("/videos", "/fine-tunes"),
     asks_usage_of=("api.together.xyz", "api.together.ai"),
 )

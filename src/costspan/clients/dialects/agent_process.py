@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from costspan import guard
+from costspan.calls.beside import Beside
 from costspan.calls.engine import begin
 from costspan.calls.messages import NOTHING, fields
-from costspan.calls.points import Beside, PatchedClient, Point
+from costspan.calls.points import PatchedClient, Point
 from costspan.clients.claude_agent_body import Spent, Totals
 from costspan.facts.usage import count
 

@@ -9,9 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 from weakref import WeakKeyDictionary
 
 from costspan import guard
+from costspan.calls.beside import Beside
 from costspan.calls.connections import Asked, Connection
 from costspan.calls.messages import text
-from costspan.calls.points import Beside, PatchedClient, Point, Request, Wrapper
+from costspan.calls.points import PatchedClient, Point, Request, Wrapper
 from costspan.calls.servers import Server
 from costspan.clients import openai_socket
 

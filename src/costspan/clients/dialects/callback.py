@@ -15,10 +15,11 @@ from time import perf_counter_ns, time_ns
 from typing import Any, Final
 
 from costspan import guard
+from costspan.calls.beside import Beside
 from costspan.calls.description import Endpoint
 from costspan.calls.engine import begin
 from costspan.calls.messages import text
-from costspan.calls.points import Ask, Beside, PatchedClient, Point, Request
+from costspan.calls.points import Ask, PatchedClient, Point, Request
 from costspan.clients.dialects import callback_streams
 from costspan.clients.dialects.callback_call import LayerCall, expected
 from costspan.clients.dialects.callback_streams import OURS

@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from costspan import guard
-from costspan.calls.points import Beside, Point
+from costspan.calls.beside import Beside
+from costspan.calls.points import Point
 from costspan.clients.dialects.callback_call import LayerStream
 
 #: The classes, by their modules.

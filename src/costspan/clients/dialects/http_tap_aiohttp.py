@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from costspan import guard
+from costspan.calls.beside import Beside
 from costspan.calls.engine import ObservedCall
-from costspan.calls.points import Beside, Point, Request
+from costspan.calls.points import Point, Request
 from costspan.clients.dialects import http_bodies
 from costspan.clients.dialects.http_tap import HttpTap, is_refused
 

@@ -12,10 +12,11 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from costspan import guard
+from costspan.calls.beside import Beside
 from costspan.calls.connections import Asked, Connection
 from costspan.calls.description import Socket
 from costspan.calls.messages import fields, text
-from costspan.calls.points import Beside, PatchedClient, Point
+from costspan.calls.points import PatchedClient, Point
 from costspan.calls.servers import Server
 
 #: The exception by which the library of sockets says that a connection is over; all others leave it as it is.
