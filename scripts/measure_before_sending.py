@@ -14,10 +14,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from costspan.budgets.bounds import PROMPTS
 from costspan.facts import usage as units
 from costspan.forecast.estimate import Estimate, made
 from costspan.forecast.history import Known, Told
-from costspan.forecast.request import PROMPTS, read
+from costspan.forecast.request import read
 from costspan.pricing import Prices
 from measure_estimates import exchanges
 from pages import table

@@ -17,7 +17,7 @@ import costspan
 from answers import error
 from budgeted import ask, budgeted
 from costspan import BudgetCrossing, BudgetExceeded, guard, instrumentor, names
-from costspan.budgets import crossings
+from costspan.budgets import bounds, crossings
 from costspan.budgets.enforcing import store_beside
 from costspan.facts.call import Call
 from costspan.facts.money import Cost
@@ -303,3 +303,28 @@ def test_a_file_that_is_mistaken_is_told(
         ask(client)
     assert "budgets.yaml:1" in caplog.text
     assert "budgets" in guard.degraded
+
+
+def test_a_picture_is_bounded_wherever_it_lies() -> None:
+    """In the request, at an address or at the provider's: 6,000 tokens for each, and once. Schemas of tools have none."""
+    data = "data:image/png;base64,AAAA"
+    pictures: tuple[dict[str, Any], ...] = (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": data}}]}]},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}
+            ]
+        },
+        {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]},
+        {
+            "contents": [
+                {"parts": [{"fileData": {"fileUri": "https://example.com/a.pdf", "mimeType": "application/pdf"}}]}
+            ]
+        },
+        {"messages": [{"role": "user", "content": [{"image": {"format": "png", "source": {"bytes": b"x"}}}]}]},
+    )
+    asked = [bounds.bound("chat", {**each, "max_tokens": 1}, "gpt-4o").get("input") for each in pictures]
+    assert all(6_000 < tokens < 6_400 for tokens in asked), asked
+    schema = {"name": "f", "parameters": {"properties": {"file": {"type": "string"}, "image": {"type": "string"}}}}
+    text = {"messages": [{"role": "user", "content": "hi"}], "tools": [{"type": "function", "function": schema}]}
+    assert bounds.bound("chat", text, "gpt-4o").get("input") < 1_000

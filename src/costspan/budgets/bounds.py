@@ -31,6 +31,18 @@ _BASE64_FROM: Final = 2_000
 _DEEPEST: Final = 24
 _BYTES_PER_NUMBER: Final = 20
 
+#: Where the prompt stands, by API; the first that a request has is shown in messages.
+PROMPTS: Final = ("messages", "input", "contents", "prompt", "inputText", "query")
+#: Parts of a message that are no text, by their type or the name of their field.
+_MEDIA: Final = {
+    "image": "image", "image_url": "image", "input_image": "image", "audio": "audio clip", "input_audio": "audio clip",
+    "video": "video", "video_url": "video", "file": "file", "input_file": "file", "document": "file",
+    "inlineData": "file", "inline_data": "file", "fileData": "file", "file_data": "file",
+}  # fmt: skip
+_NAMES: Final = frozenset(_MEDIA)
+_OF_MIME: Final = {"image": "image", "audio": "audio clip", "video": "video"}
+_PLAIN: Final = (str, int, float)
+
 #: Where a request says how long its answer may be, and how many it wants.
 MOST_OUTPUT: Final = (
     "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_tokens_to_sample", "maxTokens",
@@ -83,6 +95,21 @@ def most_input(body: Mapping[str, Any]) -> int:
     return _most_input(_opened(body))
 
 
+def media(said: Mapping[str, Any]) -> str | None:
+    """What a part of a message is that is no text: a word for people; None for text, and for a message."""
+    kind = said.get("type")
+    if isinstance(kind, str) and kind in _MEDIA:
+        return _MEDIA[kind]
+    if "role" in said or _NAMES.isdisjoint(said):
+        return None
+    named = next((name for name in _MEDIA if said.get(name) is not None), None)
+    if named is None or isinstance(said[named], _PLAIN):  # a tool's arguments are text
+        return None
+    inner = fields(said[named])
+    mime = str(inner.get("mimeType") or inner.get("mime_type") or "")
+    return _OF_MIME.get(mime.partition("/")[0], _MEDIA[named])
+
+
 def stated_output(body: Mapping[str, Any]) -> int | None:
     """The output tokens that a request allows at most, over all the answers that it asks for; None where it does not say."""
     said = _opened(body)
@@ -99,7 +126,20 @@ def _most_input(said: Mapping[str, Any]) -> int:
     tokens = _TOKENS_AROUND + _size(said, 0)
     if said.get("tools") or said.get("functions") or said.get("toolConfig"):
         tokens += _TOKENS_AROUND_TOOLS
+    tokens += _TOKENS_PER_PICTURE * sum(_elsewhere(said.get(name), 0) for name in PROMPTS)
     return tokens + sum(_TOKENS_REFERRED_TO for name in REFERENCES if said.get(name))
+
+
+def _elsewhere(value: Any, depth: int) -> int:
+    """How many pictures and files a prompt only names: by an address, or by an id."""
+    if value is None or isinstance(value, (*_PLAIN, bytes)) or depth > _DEEPEST:
+        return 0
+    if isinstance(value, (list, tuple)):
+        return sum(_elsewhere(part, depth + 1) for part in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    said = fields(value)
+    if media(said) is not None:
+        return int(_size(said, depth) < _TOKENS_PER_PICTURE)  # else its content is there, and has been counted
+    return sum(_elsewhere(part, depth + 1) for part in said.values())
 
 
 def _size(value: Any, depth: int) -> int:

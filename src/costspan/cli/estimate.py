@@ -10,14 +10,14 @@ from typing import IO, Any, cast
 
 import click
 
-from costspan.budgets.bounds import MOST_OUTPUT
+from costspan.budgets.bounds import MOST_OUTPUT, PROMPTS
 from costspan.cli import accuracy, options
 from costspan.facts import usage as units
 from costspan.forecast import estimate as told
 from costspan.forecast.accuracy import compared
 from costspan.forecast.estimate import Basis, Estimate, made
 from costspan.forecast.history import Known, known
-from costspan.forecast.request import PROMPTS, EstimateError, read
+from costspan.forecast.request import EstimateError, read
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.place import NoHome, default_path
 from costspan.report import Page

@@ -7,24 +7,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from costspan.budgets import bounds
+from costspan.budgets.bounds import PROMPTS
 from costspan.calls.messages import fields, listed
 from costspan.clients import bedrock_estimates, estimates, google_body
 from costspan.facts.usage import MOST_COUNT
 
-#: Where the prompt stands, by API; the first that a request has is shown in messages.
-PROMPTS: Final = ("messages", "input", "contents", "prompt", "inputText", "query")
 _MODELS: Final = ("model", "modelId", "model_id")
-#: Parts of a message that are no text, by their type or the name of their field.
-_MEDIA: Final = {
-    "image": "image", "image_url": "image", "input_image": "image", "audio": "audio clip", "input_audio": "audio clip",
-    "video": "video", "video_url": "video", "file": "file", "input_file": "file", "document": "file",
-    "inlineData": "file", "inline_data": "file", "fileData": "file", "file_data": "file",
-}  # fmt: skip
 #: Tools of the program's own: their whole description is in the request.
 _OWN_TOOLS: Final = frozenset(
     {"function", "custom", "functionDeclarations", "function_declarations", "toolSpec", "input_schema"}
@@ -143,22 +136,11 @@ def _without_media(value: Any, found: Counter[str], depth: int = 0) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_media(part, found, depth + 1) for part in cast("list[Any]", value)]
     said = fields(value)
-    kind = next(_media(said), None)
+    kind = bounds.media(said)
     if kind is not None:
         found[kind] += 1
         return None
     return {name: _without_media(part, found, depth + 1) for name, part in said.items()}
-
-
-def _media(said: Mapping[str, Any]) -> Iterator[str]:
-    kind = said.get("type")
-    if isinstance(kind, str) and kind in _MEDIA:
-        yield _MEDIA[kind]
-    if "role" not in said:  # a message; a tool's arguments are text
-        for name, word in _MEDIA.items():
-            if said.get(name) is not None and not isinstance(said[name], (str, int, float)):
-                mime = str(fields(said[name]).get("mimeType") or fields(said[name]).get("mime_type") or "")
-                yield {"image": "image", "audio": "audio clip", "video": "video"}.get(mime.partition("/")[0], word)
 
 
 def _of_provider(tool: Any) -> str | None:
