@@ -210,6 +210,13 @@ def test_what_is_no_longer_known_is_said(path: Path, tmp_path: Path) -> None:
     )
     assert sentence not in run("usage", "--since", "479d", "--ledger", path).stdout
     assert sentence in run("explain", gone, "--ledger", path).stderr
+    (tmp_path / "budgets.yaml").write_text(
+        "budgets:\n  - {name: all, limit_usd: 9, period: month, thresholds: [0.5]}\n"
+    )
+    for words in (
+        ("ledger", "export", tmp_path / "rest.jsonl"), ("anomalies", "--period", "all"), ("budgets", "simulate", tmp_path / "budgets.yaml", "--period", "all"),
+    ):  # fmt: skip
+        assert sentence in " ".join(run(*words, "--ledger", path).output.split())
     page = ReadPage(client(path).get("/?period=all").text)
     assert sentence in page.texts["days-only"]
     said = run("ledger", "import", archive, "--ledger", path)

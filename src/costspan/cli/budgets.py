@@ -148,6 +148,7 @@ def simulate(file: Path, ledger: Path | None, asked: str, *, is_json: bool, is_c
     start_ns, end_ns = period.start_ns or 0, _LAST_NS if period.end_ns is None else period.end_ns
     with options.read_ledger(options.ledger_path(ledger)) as store:
         try:
+            options.say_what_is_gone(store, start_ns)
             events = simulated(policy, store, start_ns, end_ns)
             if is_json or is_csv:
                 (simulation.as_json if is_json else simulation.as_csv)(events, sys.stdout)

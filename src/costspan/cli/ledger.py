@@ -107,6 +107,7 @@ def export_(file: Path, ledger: Path | None, *, period: str, time_zone: tzinfo) 
     said = moving.Said(f"{file}")
     try:
         with intake.read(options.ledger_path(ledger)) as store:
+            options.say_what_is_gone(store, chosen.start_ns)
             written = moving.export(store, file, chosen, said.refuse)
     except LedgerError as fault:
         raise click.ClickException(str(fault)) from fault

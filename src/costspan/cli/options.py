@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from costspan.facts.periods import zone
+from costspan.ledger import rolled
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.intake import read
 from costspan.ledger.place import NoHome, default_path
@@ -87,6 +88,12 @@ def read_ledger(path: Path) -> Store:
         raise click.ClickException("\n".join([str(fault), *said])) from fault
     except LedgerError as fault:
         raise click.ClickException(str(fault)) from fault
+
+
+def say_what_is_gone(store: Store, start_ns: int | None) -> None:
+    """Say on standard error where a question about single calls reaches back to days of which only sums are kept."""
+    if said := rolled.notice(store, start_ns):
+        click.echo(said, err=True)
 
 
 def load_prices(overrides: Path | None) -> Prices:
