@@ -56,7 +56,6 @@ CLIENT = Client(
         "/videos/edits",
         "/videos/extensions",
         "/videos/{}/remix",
-        "/decisions",
         "/agents/sessions",
         "/evals/{}/runs",
         "/fine_tuning/jobs",
