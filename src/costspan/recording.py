@@ -20,6 +20,7 @@ from costspan.facts.attribution import Attribution
 from costspan.facts.attribution_words import ACCOUNT, SESSION, SOURCE, TASK_TYPE, TEAM
 from costspan.facts.money import Cost, usd
 from costspan.facts.periods import Periods
+from costspan.ledger import rolled
 from costspan.ledger.booking import Booking
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.item_rows import item
@@ -146,6 +147,9 @@ def _book(calls: Sequence[Call]) -> None:
         )
     booking = Booking(path_of(settings.ledger, os.environ), Periods(settings.time_zone))
     try:
+        until_ns = booking.until_ns()
+        if any(call.started_ns < until_ns for call in calls):
+            raise LedgerError(f"it {rolled.refused(until_ns)}")
         booking.book(calls)
     finally:
         booking.close()

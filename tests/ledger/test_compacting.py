@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 from stack.processes import until
 
+import costspan as library
 from costspan.budgets.reading import parse
 from costspan.budgets.status import standings
 from costspan.cli.commands import costspan
@@ -26,6 +28,7 @@ from costspan.facts.money import ESTIMATED, EXACT, LOCAL, Cost
 from costspan.facts.periods import Periods
 from costspan.facts.usage import Usage
 from costspan.ledger import compacting
+from costspan.ledger.faults import LedgerError
 from costspan.ledger.intake import read
 from costspan.ledger.item_rows import item
 from costspan.ledger.store import Store
@@ -192,10 +195,11 @@ def _old(path: Path) -> int:
         return store.select("SELECT COUNT(*) FROM records WHERE id NOT LIKE 'call-%'")[0][0]
 
 
-def test_what_is_no_longer_known_is_said(path: Path, tmp_path: Path) -> None:
+def test_what_is_no_longer_known_is_said(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By report, page, explain and import, where a range reaches back before the cut, and not where it does not."""
     with Store.read(path) as store:
-        ((gone,),) = store.select("SELECT id FROM records WHERE started_ns < ? LIMIT 1", (CUT_NS,))
+        ((gone, gone_ns),) = store.select("SELECT id, started_ns FROM records WHERE started_ns < ? LIMIT 1", (CUT_NS,))
+    gone_at = datetime.fromtimestamp(gone_ns / 1e9, timezone.utc).isoformat()
     archive = tmp_path / "archive.jsonl"
     run("ledger", "export", archive, "--ledger", path)
     cut = time.strftime("%Y-%m-%d", time.gmtime(CUT_NS / 1e9))
@@ -228,6 +232,13 @@ def test_what_is_no_longer_known_is_said(path: Path, tmp_path: Path) -> None:
     sent = archive.read_bytes().splitlines()
     told = client(path, accepts=True).post("/v1/logs", content=next(each for each in sent if gone.encode() in each), headers={"Content-Type": "application/json"})  # fmt: skip
     assert told.json()["partialSuccess"]["rejectedLogRecords"] == "1"
+    posted = {"id": gone, "provider": "openai", "model": "gpt-5", "input_tokens": 1, "started_at": gone_at}
+    told = client(path, accepts=True).post("/v1/usage/records", json={"records": [posted]})
+    assert (told.status_code, told.json()["field"]) == (400, "records[0].started_at")
+    assert f"started before {cut}" in told.json()["detail"]
+    monkeypatch.setenv("OTEL_COSTSPAN_LEDGER", str(path))
+    with pytest.raises(LedgerError, match=f"started before {cut}"):
+        library.record("piece", instance="a", rate="b", count=1, started_at=datetime.fromisoformat(gone_at))
     said = run("ledger", "import", path, "--ledger", tmp_path / "other.db")
     assert "as sums of days only: these are not imported" in said.stdout
 

@@ -15,7 +15,7 @@ from costspan.facts.call import OK, Answer, Call
 from costspan.facts.cost_items import CLIENT, PIECE, PROVIDER, STORAGE, UNIT_OF, UPTIME, counted
 from costspan.facts.money import Cost, Unpriced, usd
 from costspan.facts.usage import INPUT, INPUT_AUDIO_MS, OUTPUT, OUTPUT_AUDIO_MS, Usage, milliseconds
-from costspan.ledger import usage_events
+from costspan.ledger import rolled, usage_events
 from costspan.ledger.kept_calls import of_price
 from costspan.ledger.otlp_json import Arrival
 from costspan.names import UNKNOWN
@@ -122,6 +122,12 @@ def records(asked: Asked) -> BookedAnswer:
     if not 1 <= len(said.records) <= _MOST_RECORDS:
         raise mistaken("records", str(len(said.records)), f"1 to {_MOST_RECORDS} records")
     calls = [_call(one, f"records[{number}]", asked) for number, one in enumerate(said.records)]
+    until_ns = asked.served.booking.until_ns()
+    for number, (one, call) in enumerate(zip(said.records, calls, strict=True)):
+        if call.started_ns < until_ns:
+            raise mistaken(
+                f"records[{number}].started_at", str(one.started_at), f"a later time, as it {rolled.refused(until_ns)}"
+            )
     new = asked.served.booking.book(calls)
     return BookedAnswer(new, len(calls) - new, tuple(map(_priced, said.records, calls)))
 
