@@ -28,7 +28,7 @@ from click.testing import CliRunner
 
 import show_help
 from costspan.cli.commands import COMMANDS, costspan
-from costspan.facts.money import Cost, Unpriced
+from costspan.facts.money import EXACT, Cost, Unpriced
 from costspan.facts.usage import Usage
 from ledger_calls import at_ns, call, write
 from places import TESTS
@@ -140,3 +140,16 @@ def test_every_command_of_the_group_is_there() -> None:
     """A name in COMMANDS leads to a module with a command of that name."""
     listed = CliRunner().invoke(costspan, ["--help"]).output
     assert all(f"\n  {name} " in listed for name in COMMANDS)
+
+
+@pytest.mark.parametrize(("nano_usd", "written"), [(0, "0.000000000"), (1, "0.000000001"), (100, "0.000000100")])
+def test_small_amounts_are_written_out(nano_usd: int, written: str, tmp_path: Path) -> None:
+    """Of one call, and of what `ledger compact` would roll up: no exponent."""
+    path = tmp_path / "ledger.db"
+    write(path, call(id="a", started_ns=at_ns("2024-01-01 12:00"), price=Cost(nano_usd, EXACT)), call())
+    for words, said in (
+        (("explain", "a"), f"{written} USD, exact"),
+        (("ledger", "compact", "--older-than", "400d", "--dry-run"), f"{written} USD, would become"),
+    ):
+        result = CliRunner().invoke(costspan, [*words, "--ledger", str(path)])
+        assert said in " ".join(result.output.split()), result.output

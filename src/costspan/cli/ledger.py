@@ -12,7 +12,6 @@ from typing import Final
 import click
 
 from costspan.cli import moving, options
-from costspan.facts.money import usd
 from costspan.ledger import compacting, intake, rolled
 from costspan.ledger.backup import back_up
 from costspan.ledger.checking import Difference, differences
@@ -20,7 +19,7 @@ from costspan.ledger.checking import rebuild as rebuild_sums
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.inspection import examine
 from costspan.ledger.store import Store
-from costspan.report.amounts import number
+from costspan.report.amounts import number, usd
 from costspan.report.period import EXPECTED, parse
 
 _SHOWN: Final = 10
