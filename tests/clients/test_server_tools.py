@@ -44,7 +44,7 @@ SAID: list[tuple[str, dict[str, Any], dict[str, Any], str, str, dict[str, Any], 
     ("two searches",  {"tool_calls": [search(), search(1)]}, {}, "moonshot_ai", KIMI, {"type": "builtin_function"}, 2, "exact", ()),
     ("own and theirs", {"tool_calls": [own(), search(1)]},   {}, "moonshot_ai", KIMI, {"type": "builtin_function"}, 1, "exact", ()),
     ("own tool",      {"tool_calls": [own()]},               {}, "moonshot_ai", KIMI, FUNCTION, None, "exact", ()),
-    ("elsewhere",     {"tool_calls": [search()]},            {}, "zai", "glm-4.6", {"type": "builtin_function"}, 1, "incomplete", ()),
+    ("elsewhere",     {"tool_calls": [search()]},            {}, "zai", "glm-4.6", {"type": "builtin_function"}, 1, "incomplete", ()),  # it has no price in the table
     ("executed",      {"executed_tools": EXECUTED},          {}, "groq", "openai/gpt-oss-120b", {"type": "browser_search"}, None, "incomplete", ("executed_tools",)),
     ("none executed", {"executed_tools": []},                {}, "groq", "openai/gpt-oss-120b", {"type": "browser_search"}, None, "exact", ()),
     ("null executed", {"executed_tools": None},              {}, "groq", "openai/gpt-oss-120b", {"type": "browser_search"}, None, "exact", ()),
@@ -184,9 +184,19 @@ def test_speed_and_place_are_heard_of_a_gateway_too(
     [
         ({"num_sources_used": 5}, "incomplete", ("num_sources_used",)),
         ({"num_sources_used": 0}, "exact", ()),
+        (
+            {"num_sources_used": 5, "server_side_tool_usage_details": {"web_search_calls": 0}},
+            "incomplete",
+            ("num_sources_used",),
+        ),
+        (
+            {"num_sources_used": 5, "server_side_tool_usage_details": {"web_search_calls": 1}},
+            "incomplete",
+            (),
+        ),  # it has no price in the table
         ({"num_sources_used": 5, "cost_in_usd_ticks": 37_756_000}, "reported", ()),
     ],
-    ids=["sources", "none", "with a cost"],
+    ids=["sources", "none", "no tool", "a tool", "with a cost"],
 )
 def test_sources_of_a_live_search_are_charged_each(
     within: dict[str, Any], quality: str, unread: tuple[str, ...], provider: Provider

@@ -15,6 +15,8 @@ _TICKS_PER_USD: Final = 10**10
 #: Of xAI's live search, at 25 USD per 1,000 until it ended; answers with a cost have it in there.
 #: https://docs.x.ai/docs/guides/live-search (2025-12)
 _SOURCES: Final = "num_sources_used"
+#: What took its place is charged by the call, whatever it finds: https://docs.x.ai/docs/models#tools-pricing (2026-11)
+_TOOLS: Final = "server_side_tool_usage_details"
 #: The fields of a usage that speak of its cost: where there are none, there is nothing to read.
 WORDS: Final = frozenset({"cost", "estimated_cost", "cost_in_usd_ticks", _SOURCES})
 _UPSTREAM: Final = "upstream_inference_cost"
@@ -39,7 +41,7 @@ def within_usage(said: Mapping[str, Any], unread: list[str]) -> int | None:
     name = "estimated_cost" if said.get("cost") is None else "cost"
     cost = said.get(name)
     if cost is None:
-        if ticks is None and said.get(_SOURCES):
+        if ticks is None and said.get(_SOURCES) and not any(fields(said.get(_TOOLS)).values()):
             unread.append(_SOURCES)
         return None
     amount = _nano_usd(cost)

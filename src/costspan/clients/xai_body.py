@@ -16,12 +16,14 @@ from costspan.facts.usage import Usage, bounded_names
 
 _DONE: Final = "DONE"
 _TICKS: Final = "cost_in_usd_ticks"
+_SOURCES: Final = "num_sources_used"
+_USED: Final = "server_side_tools_used"
 _DETAILS: Final = {
     "reasoning_tokens": ("completion_tokens_details", "reasoning_tokens"),
     "cached_prompt_text_tokens": ("prompt_tokens_details", "cached_tokens"),
     "prompt_image_tokens": ("prompt_tokens_details", "image_tokens"),
 }
-_PLAIN: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", "num_sources_used", _TICKS})
+_PLAIN: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", _SOURCES, _TICKS})
 _NO_COUNT: Final = frozenset({"prompt_text_tokens"})
 #: What the server's tools are charged as. Those without a unit cost the tokens that they take.
 #: https://docs.x.ai/docs/models#tools-pricing (2026-11)
@@ -144,29 +146,32 @@ def _answer(message: Any) -> Answer:
 def _usage(usage: Any, unread: list[str]) -> dict[str, Any]:
     """In the form of the REST API. A number that is 0 is not sent, so both totals are there where there is a usage."""
     said: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0}
+    used = getattr(usage, _USED, ())
     for field, value in usage.ListFields():
+        if field.name == _SOURCES and used:
+            continue  # tools are charged by the call, whatever they find
         if field.name in _PLAIN:
             said[field.name] = value
         elif field.name in _DETAILS:
             within, name = _DETAILS[field.name]
             said.setdefault(within, {})[name] = value
-        elif field.name not in _NO_COUNT and field.name != "server_side_tools_used":
+        elif field.name not in _NO_COUNT and field.name != _USED:
             note_unknown(unread, field.name, value)
     return said
 
 
 def _take_tools(counts: dict[str, int], usage: Any, unread: list[str]) -> None:
-    used = list(getattr(usage, "server_side_tools_used", ()))[:_MOST_TOOLS]
+    used = list(getattr(usage, _USED, ()))[:_MOST_TOOLS]
     if not used:
         return
-    names = usage.DESCRIPTOR.fields_by_name["server_side_tools_used"].enum_type.values_by_number
+    names = usage.DESCRIPTOR.fields_by_name[_USED].enum_type.values_by_number
     for number in used:
         name = names[number].name.removeprefix(_TOOL) if number in names else str(number)
         unit = _TOOLS.get(name, "")
         if unit:
             counts[unit] = counts.get(unit, 0) + 1
         elif unit is not None:
-            unread.append(f"server_side_tools_used.{name.lower()}")
+            unread.append(f"{_USED}.{name.lower()}")
 
 
 def _name(message: Any, field: str) -> str:
