@@ -19,8 +19,10 @@ from budgeted import ask, budgeted
 from costspan import BudgetExceeded, guard, instrumentor
 from costspan.budgets.address import Address
 from costspan.budgets.keeper import Keeper
-from costspan.budgets.opening import server_store
+from costspan.budgets.link import DeclinedError, LostError
+from costspan.budgets.opening import server_at, server_store
 from costspan.budgets.store import EXPIRY_S, ClockBehind, Granted, Hold, Refused, Spent, StoreUnavailableError
+from costspan.budgets.unbooked import Unbooked
 from costspan.cli import budget_store, doctor
 from costspan.cli.budgets import budgets
 from costspan.cli.findings import NOTE, OK, WRONG
@@ -30,7 +32,7 @@ from costspan.facts.periods import Periods
 from costspan.ledger.store import Store
 from costspan.settings import Settings
 from provider import Provider
-from store_servers import SERVERS, Server, free_port, running, until
+from store_servers import SERVERS, PostgresHere, Server, free_port, running, until
 from worlds import NS_PER_S, ServerWorld
 
 _HOLD = Hold("a", 0, 0, 100, 40)
@@ -128,6 +130,45 @@ def test_a_question_whose_answer_was_lost_counts_once(world: ServerWorld) -> Non
         )  # it says that the answers have come: no marks are left
         store.settle("k3", [Spent("a", 0, 1)], is_recorded=False)
         assert world.server.marks() == ["k3"]
+
+
+def test_what_a_newer_costspan_keeps_is_left_alone(world: ServerWorld) -> None:
+    """Nothing is changed there; what stood there is there again once both are of one version."""
+    with closing(world.process()) as store:
+        store.reserve("k", [_HOLD], world.now_ns())
+        world.server.is_of(2)
+        with pytest.raises(StoreUnavailableError, match="was made by a newer costspan: update this one"):
+            store.reserve("l", [_HOLD], world.now_ns())
+        world.server.is_of(1)
+        assert [each.key for each in store.reservations()] == ["k"]
+
+
+def test_what_the_server_may_have_is_told_as_it_was(world: ServerWorld) -> None:
+    """So that it can see that it has it; what it surely has not may be added up."""
+    spent = [("k", [Spent("a", 0, 30)])]
+    unbooked = Unbooked()
+    with closing(world.process()) as store:
+        store.book(spent, is_recorded=False)
+        store._answered.clear()  # the answer was lost
+        unbooked.keep(spent, is_unsure=True)
+        for key in ("l", "m"):
+            unbooked.keep([(key, [Spent("a", 0, 5)])], is_unsure=False)
+        assert unbooked.deliver(store) == {"a"}
+        assert store.standing("a", 0) == (40, 0)
+    assert unbooked.is_empty
+
+
+def test_a_question_ends_when_nobody_waits_for_it_any_more(world: ServerWorld) -> None:
+    """At the server, too: those of a crowd would stand in line there long after their calls have gone on."""
+    server = world.server
+    if not isinstance(server, PostgresHere):
+        pytest.skip("Redis takes one question after another: none waits for a lock")
+    with closing(world.process()) as store:
+        store.standing("a", 0)
+    with closing(server_at(server.url).connect(0.3)) as connection, server.locked():
+        with pytest.raises((DeclinedError, LostError)):
+            connection.ask("standing", "{}")
+        until(lambda: not server.waiting())
 
 
 def test_a_server_that_began_anew_keeps_what_it_was_told(world: ServerWorld) -> None:

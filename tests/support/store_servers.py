@@ -87,6 +87,11 @@ class RedisHere:
         """Operations whose answers are not known to have come."""
         return self._keys("done")
 
+    def is_of(self, version: int) -> None:
+        """What is kept there is of this version."""
+        for key in self._client.keys("*:meta"):
+            self._client.hset(key, "version", version)
+
     def kill(self) -> None:
         self._client.close()
         self.process.kill()
@@ -163,6 +168,21 @@ class PostgresHere:
     def marks(self) -> list[str]:
         """Operations whose answers are not known to have come."""
         return sorted(row[0] for row in self._ask("SELECT mark FROM costspan_budgets.done"))
+
+    def is_of(self, version: int) -> None:
+        """What is kept there is of this version."""
+        self._ask(f"UPDATE costspan_budgets.meta SET version = {version}")  # noqa: S608 - a number
+
+    def waiting(self) -> int:
+        """How many of its processes wait for a lock."""
+        return self._ask("SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")[0][0]
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """The lock that every question takes, held by somebody else."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("SELECT pg_advisory_lock(4857306581240)")
+            yield
 
     def _all(self) -> list[int]:
         """The first process and those of its connections, which lead groups of their own."""
