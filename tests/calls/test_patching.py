@@ -23,7 +23,7 @@ from costspan import guard, instrumentor, names
 from costspan.calls import patching
 from costspan.calls.description import Client
 from costspan.calls.points import PatchedClient, Point
-from costspan.clients import CLIENTS, dialects
+from costspan.clients import CLIENTS, described, dialects
 from places import SUPPORT
 from provider import Provider
 from watching import Watched
@@ -223,7 +223,8 @@ def test_a_late_module_whose_methods_have_moved_is_told_of(
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(guard, "_told", set[str]())
     monkeypatch.setattr(patching, "degraded", {})
-    name = CLIENTS[0].name
+    client = described("cerebras")  # of which nothing else is watched
+    name = client.name
 
     def passing(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
         return wrapped(*args, **kwargs)
@@ -236,7 +237,7 @@ def test_a_late_module_whose_methods_have_moved_is_told_of(
                 Point("later_module", "Body.newer", passing, is_optional=True),
             )
 
-    patching.install(Later(CLIENTS[0], cast("Any", None)))
+    patching.install(Later(client, cast("Any", None)))
     assert name not in patching.degraded
     importlib.import_module("later_module")
     assert patching.patched[name] == [("later_module", "Body", "read")]
