@@ -233,7 +233,7 @@ def test_a_fork_does_not_wait_for_a_long_look(
     begun.clear()
     machine.later(60 * 60)
     assert begun.wait(60)
-    thread = process._thread
+    thread = process._looker.thread
     process.close()
     assert thread is not None
     thread.join(60)
@@ -253,6 +253,13 @@ def test_nothing_is_watched_where_nobody_wants_it(wanted: str, tmp_path: Path) -
         assert "costspan-anomalies" not in {thread.name for thread in threading.enumerate()}
 
 
+def _watch_of_the_process() -> Watch:
+    keeper = instrumentor.pipeline and instrumentor.pipeline.keeper
+    assert keeper
+    assert keeper._watch
+    return keeper._watch
+
+
 def test_a_program_tells_of_its_machine(
     provider: Provider, tmp_path: Path, told: list[SpendAnomaly], monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -263,20 +270,18 @@ def test_a_program_tells_of_its_machine(
     write(tmp_path / "ledger.db", *weeks(time.time_ns()))
     with budgeted(tmp_path, "anomaly: {do: [log, callback]}\n"), caplog.at_level(logging.WARNING, "costspan"):
         until(lambda: told)
-        watch._LOOK_S = 3_600  # the turn is the child's
+        _watch_of_the_process()._looker.every_s = 3_600  # the turn is the child's
         with openai.OpenAI(api_key="local", base_url=provider.url, max_retries=0) as client:
 
             def work() -> None:
                 told.clear()
-                watch._LOOK_S = 0.02
+                found = _watch_of_the_process()
+                found._looker.every_s = 0.02
                 ask(client)
                 costspan.flush()
-                keeper = instrumentor.pipeline and instrumentor.pipeline.keeper
-                assert keeper
-                assert keeper._watch
-                assert keeper._watch._thread
-                assert keeper._watch._thread.is_alive()
-                until(lambda: keeper._watch and keeper._watch._told.young)
+                assert found._looker.thread
+                assert found._looker.thread.is_alive()
+                until(lambda: found._told.young)
                 assert told == []
 
             assert in_child(work) == 0

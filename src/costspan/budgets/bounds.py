@@ -53,7 +53,7 @@ INNER: Final = (
     "generationConfig", "generation_config", "inferenceConfig", "options", "textGenerationConfig", "config", "response",
 )  # fmt: skip
 #: Operations that write no tokens.
-SILENT: Final = frozenset({"embeddings", "rerank", "moderation", "classification"})
+_SILENT: Final = frozenset({"embeddings", "rerank", "moderation", "classification"})
 #: What models write at most, where the request does not say: by parts of their names, the first that fits.
 _LONGEST: Final = (
     (re.compile(r"gpt-5|(^|/)o[134]\b|codex"), 128_000),
@@ -73,7 +73,7 @@ def bound(operation: str, body: Mapping[str, Any], model: str | None) -> Usage:
             units.INPUT: _SESSION_TOKENS, units.INPUT_AUDIO: _SESSION_TOKENS,
             units.OUTPUT: _SESSION_ANSWER, units.OUTPUT_AUDIO: _SESSION_ANSWER,
         })  # fmt: skip
-    output = 0 if operation in SILENT else _most_output(said, model) * answers_of(said)
+    output = 0 if operation in _SILENT else _most_output(said, model) * answers_of(said)
     counts = {units.INPUT: _most_input(said), units.OUTPUT: output}
     if "audio" in (said.get("modalities") or ()):
         counts[units.OUTPUT_AUDIO] = output

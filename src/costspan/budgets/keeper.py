@@ -16,6 +16,7 @@ from costspan.budgets.counted import Counted, facts_of
 from costspan.budgets.crossings import Crossings
 from costspan.budgets.held import Held
 from costspan.budgets.intake import Intake
+from costspan.budgets.looking import Looker
 from costspan.budgets.store import EXPIRY_S, SharedStore, Spent, StoreUnavailableError
 from costspan.budgets.unbooked import Unbooked
 from costspan.budgets.watch import Watch
@@ -41,13 +42,12 @@ class Keeper:
         self._watch = watch
         self._is_recorded = is_recorded
         self._now_ns = now_ns
+        self._looker = Looker(self._look, _LOOK_S, "costspan-budgets")
         self._begin()
 
     def _begin(self) -> None:
         # Held while the thread is within SQLite: a fork waits for it.
         self._working = threading.RLock()
-        self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
         self._signed_s = float("-inf")
         #: Of calls that held nothing. Where a ledger has them, they are booked from there.
         self._unbooked = Unbooked()
@@ -60,16 +60,7 @@ class Keeper:
     def _start(self) -> None:
         if self._watch is not None:
             self._watch.start()
-        if self._thread is None and not self._closing.is_set():
-            self._thread = thread = threading.Thread(target=self._run, name="costspan-budgets", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # the interpreter ends
-                self._thread = None
-
-    def _run(self) -> None:
-        while not self._closing.wait(_LOOK_S):
-            self._look()
+        self._looker.start()
 
     @guard.guarded("budgets.look")
     def _look(self) -> None:
@@ -155,12 +146,10 @@ class Keeper:
 
     def close(self) -> None:
         """The process ends: what is still held of answers that nobody fetched was asked for all the same."""
-        self._closing.set()
+        self._looker.stop()
         if self._watch is not None:
             self._watch.close()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout=2 * _LOOK_S)
+        self._looker.join(2 * _LOOK_S)
         if self._is_owing():
             self._look()  # once more, where the store was away
             if self._is_owing() and not self._is_recorded:
@@ -192,6 +181,7 @@ class Keeper:
     def forget(self) -> None:
         """In a forked child: begin anew."""
         self._store.forget()
+        self._looker.forget()
         self._begin()
         if self._watch is not None:
             self._watch.forget()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from costspan import guard
 from costspan.budgets.anomalies import anomalies
 from costspan.budgets.finding import HOUR, LOOP, Finding
+from costspan.budgets.looking import Looker
 from costspan.budgets.policy import CALLBACK, LOG, REQUESTS, USD
 from costspan.budgets.store import StoreUnavailableError
 from costspan.facts.attribution_words import SESSION, TASK_TYPE, TEAM
@@ -92,6 +93,7 @@ class Watch:
         self._store = store
         self._name = name
         self._now_ns = now_ns
+        self._looker = Looker(self.look, _LOOK_S, "costspan-anomalies")
         self._begin()
 
     def _begin(self) -> None:
@@ -99,22 +101,11 @@ class Watch:
         self._reading = threading.RLock()
         self._ledger: Store | None = None
         self._is_interrupted = False
-        self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
         self._told: Recent[tuple[str, int], bool] = Recent(_MOST_TOLD)
 
     def start(self) -> None:
         """Begin to look, where that has not begun."""
-        if self._thread is None and not self._closing.is_set():
-            self._thread = thread = threading.Thread(target=self._run, name="costspan-anomalies", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # the interpreter ends
-                self._thread = None
-
-    def _run(self) -> None:
-        while not self._closing.wait(_LOOK_S):
-            self.look()
+        self._looker.start()
 
     @guard.guarded("anomalies.look")
     def look(self) -> None:
@@ -150,7 +141,7 @@ class Watch:
 
     def _found(self, now_ns: int) -> list[Finding]:
         with self._reading:
-            self._is_interrupted = self._closing.is_set()
+            self._is_interrupted = self._looker.is_stopping
             if self._is_interrupted:
                 return []
             try:
@@ -179,12 +170,10 @@ class Watch:
 
     def close(self) -> None:
         """The process ends: stop looking, in the middle of it, too."""
-        self._closing.set()
+        self._looker.stop()
         if self._interrupt(monotonic() + _PATIENCE_S):
             self._reading.release()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout=1.0)
+        self._looker.join(1.0)
 
     def _interrupt(self, give_up_s: float) -> bool:
         """Have the thread leave SQLite, and keep it out; False where it takes too long."""
@@ -207,6 +196,7 @@ class Watch:
 
     def forget(self) -> None:
         """In a forked child: begin anew."""
+        self._looker.forget()
         self._begin()
 
 
