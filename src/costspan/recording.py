@@ -148,8 +148,9 @@ def _book(calls: Sequence[Call]) -> None:
     booking = Booking(path_of(settings.ledger, os.environ), Periods(settings.time_zone))
     try:
         until_ns = booking.until_ns()
-        if any(call.started_ns < until_ns for call in calls):
-            raise LedgerError(f"it {rolled.refused(until_ns)}")
+        too_old = next(filter(None, (rolled.refusal(call.started_ns, until_ns) for call in calls)), None)
+        if too_old is not None:
+            raise LedgerError(f"it {too_old}")
         booking.book(calls)
     finally:
         booking.close()

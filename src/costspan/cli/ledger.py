@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from costspan.cli import moving, options
+from costspan.facts.periods import NS_PER_S
 from costspan.ledger import compacting, intake, rolled
 from costspan.ledger.backup import back_up
 from costspan.ledger.checking import Difference, differences
@@ -25,7 +26,6 @@ from costspan.report.period import EXPECTED, parse
 _SHOWN: Final = 10
 #: Budgets and alerts read single calls of the last 31 days.
 _LEAST_DAYS: Final = 32
-_NS: Final = 10**9
 
 
 @click.group()
@@ -197,8 +197,8 @@ def compact(ledger: Path | None, days: int | None, *, dry_run: bool, vacuum: boo
 
 
 def _roll_up(path: Path, days: int, *, is_dry: bool) -> None:
-    before_ns = (int(time.time()) // 86_400 - days) * compacting.DAY_NS
-    before = datetime.fromtimestamp(before_ns // _NS, timezone.utc).date()
+    before_ns = (time.time_ns() // compacting.DAY_NS - days) * compacting.DAY_NS
+    before = datetime.fromtimestamp(before_ns // NS_PER_S, timezone.utc).date()
     with intake.read(path) as store:
         found = compacting.old(store, before_ns)
     of = f"of {number(found.days, 'day')} before {before}, {usd(found.nano_usd)} USD"

@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from costspan.cli import left, live, options
+from costspan.ledger import rolled
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.intake import read
 from costspan.report import Page, Question, Report, as_data, as_text, ask, notices
@@ -153,7 +154,7 @@ class _Form:
 def _answer(path: Path, question: Question, now_s: float, form: _Form, page: Page, top: int | None) -> None:
     try:
         with read(path) as store:
-            ((last_ns,),) = store.select("SELECT MAX(started_ns) FROM records")
+            last_ns = rolled.last_ns(store)
             form.give(ask(store, question, now_s), now_s, last_ns, page, top)
     except NoLedger:
         form.give(Report(question, NO_LEDGER, str(path)), now_s, None, page, top)

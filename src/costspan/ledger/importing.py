@@ -139,8 +139,9 @@ def _rows(store: Store, refused: Refuse, until: int) -> Iterator[Pair]:
         if not own[0] or not isinstance(own[0], str):  # by it a row is known the next time
             refused(f"record {number}", "id: expected a text")
             continue
-        if isinstance(own[_STARTED], int) and own[_STARTED] < until:
-            refused(f"record {number}", rolled.refused(until))
+        too_old = rolled.refusal(own[_STARTED], until) if isinstance(own[_STARTED], int) else None
+        if too_old is not None:
+            refused(f"record {number}", too_old)
             continue
         yield kind, (None, *own)
 

@@ -28,8 +28,10 @@ def until_ns(store: Store) -> int:
     return at(store.connection, ROLLED) if has_rolled(store.connection) else 0
 
 
-def refused(until: int) -> str:
-    """Why a record that began before a ledger's `until_ns` is not taken from outside."""
+def refusal(started_ns: int, until: int) -> str | None:
+    """Why a record from outside is not taken into a ledger with this `until_ns`; None where it is."""
+    if started_ns >= until:
+        return None
     return f"started before {_date(until)}: of that time the ledger keeps sums of days, and this record may be in them already"
 
 
@@ -74,3 +76,8 @@ def first_ns(store: Store) -> int | None:
         return first
     ((slot,),) = store.select("SELECT MIN(slot) FROM rolled")
     return min(ns for ns in (first, slot * DAY_NS + _NOON_NS) if ns is not None)
+
+
+def last_ns(store: Store) -> int | None:
+    """When the last call began: the newest record is always there."""
+    return store.select("SELECT MAX(started_ns) FROM records")[0][0]

@@ -47,8 +47,9 @@ def of_event(arrival: Arrival | str, bounds: Mapping[str, str], until_ns: int = 
     started_ns = arrival.time_ns - int(duration_s * 1e9)
     if not 0 < started_ns <= _LATEST_NS:
         raise RefusedError("time_unix_nano: expected the end of the call")
-    if started_ns < until_ns:
-        raise RefusedError(rolled.refused(until_ns))
+    too_old = rolled.refusal(started_ns, until_ns)
+    if too_old is not None:
+        raise RefusedError(too_old)
     found: dict[str, Any] = {column: foreign.text(said.get(name)) for name, column in _TEXTS.items()}
     found |= {
         "id": _text(said, names.EVENT_ID), "client": names.UNKNOWN, "provider": _text(said, names.PROVIDER),

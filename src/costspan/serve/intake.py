@@ -124,10 +124,9 @@ def records(asked: Asked) -> BookedAnswer:
     calls = [_call(one, f"records[{number}]", asked) for number, one in enumerate(said.records)]
     until_ns = asked.served.booking.until_ns()
     for number, (one, call) in enumerate(zip(said.records, calls, strict=True)):
-        if call.started_ns < until_ns:
-            raise mistaken(
-                f"records[{number}].started_at", str(one.started_at), f"a later time, as it {rolled.refused(until_ns)}"
-            )
+        too_old = rolled.refusal(call.started_ns, until_ns)
+        if too_old is not None:
+            raise mistaken(f"records[{number}].started_at", str(one.started_at), f"a later time, as it {too_old}")
     new = asked.served.booking.book(calls)
     return BookedAnswer(new, len(calls) - new, tuple(map(_priced, said.records, calls)))
 

@@ -11,9 +11,9 @@ from itertools import groupby
 from typing import Any, Final
 
 from costspan.facts.attribution_words import SOURCE, SOURCES, TASK_TYPE, TEAM
+from costspan.ledger import rolled
 from costspan.ledger.sidefile import waiting
 from costspan.report import notices
-from costspan.report.glances import last_used_ns
 from costspan.report.period import Period
 from costspan.report.values import UsageDay, UsagePage, UsageRow, UsageSummary, UsageTotals
 from costspan.report.words import TIMES
@@ -139,7 +139,7 @@ def _not_counted(asked: Asked, period: Period) -> Sequence[str]:
     if not (asked.served.is_own and asked.caller.sees_all):
         return ()
     moment, path = asked.moment, asked.served.ledger
-    last_ns = moment.ask(lambda store: last_used_ns(store, ()))
+    last_ns = moment.ask(rolled.last_ns)
     return [
         said.replace("`", "") for said in notices.of(os.environ, moment.now_s, period, last_ns=last_ns, ledger=path)
     ]
