@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -11,13 +12,15 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 
+import bedrock_caller
 from answers import whole
 from costspan import guard, names, unwatched
 from costspan.calls import patching
@@ -501,6 +504,37 @@ def test_requests_that_cost_and_are_not_counted_are_named(
         "videos",
         "evals.runs",
     }
+
+
+def _guardrail(url: str) -> None:
+    with contextlib.closing(bedrock_caller.sync_client(url)) as client:
+        client.apply_guardrail(guardrailIdentifier="g", guardrailVersion="1", source="INPUT", content=[])
+        client.count_tokens(modelId="amazon.nova-lite-v1:0", input={"converse": {"messages": []}})
+
+
+def _embed_job(url: str) -> None:
+    cohere: Any = pytest.importorskip("cohere")
+    with httpx.Client() as http:
+        client = cohere.Client(api_key="local", base_url=url, httpx_client=http)
+        client.embed_jobs.create(model="embed-v4.0", dataset_id="d", input_type="clustering")
+
+
+@pytest.mark.usefixtures("watched")
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [(_guardrail, "bedrock guardrail.version.apply"), (_embed_job, "cohere embed-jobs")],
+    ids=["bedrock", "cohere"],
+)
+def test_libraries_of_every_shape_name_what_is_not_counted(
+    way: Callable[[str], None], told: str, provider: Provider, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """By the path, wherever the library says it; a count of tokens, which is free, is not named."""
+    monkeypatch.setattr(guard, "_told", set[str]())
+    monkeypatch.setattr(patching, "unwatched", dict[str, str]())
+    provider.replies.extend([whole({"job_id": "j", "action": "NONE", "outputs": []}), whole({"inputTokens": 1})])
+    way(provider.url)
+    assert _told(caplog) == [told]
 
 
 @pytest.mark.usefixtures("watched")

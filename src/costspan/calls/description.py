@@ -30,6 +30,11 @@ _AFTER: Final = r"/?(?:\?.*)?"
 _MOST_PATHS: Final = 1_000
 
 
+def always(_: Mapping[str, Any]) -> bool:
+    """For `Endpoint.is_later`: whatever the request says."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One endpoint of an API, by the end of the path that the client library asks for.

@@ -103,7 +103,7 @@ class PatchedClient:
         )
 
     def passed_by(self, path: str, method: str) -> None:
-        """A request has no endpoint: where it costs all the same, that is told."""
+        """A request has no endpoint: it is no call. Where it costs all the same, that is told."""
         told = self.client.uncounted_at(path, method)
         if told is not None:
             self._tell_uncounted(told)

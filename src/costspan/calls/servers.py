@@ -28,6 +28,11 @@ class Server:
     url: Any = None  # keeps the object alive whose id is the key in the cache
 
 
+def over_http(url: str) -> str:
+    """The address of a socket as that of HTTP: the same server is there."""
+    return f"http{url.removeprefix('ws')}" if url.startswith("ws") else url
+
+
 class Servers:
     """The servers that the client library of one vendor spoke to so far. `own_hosts` is what the user says of hosts."""
 

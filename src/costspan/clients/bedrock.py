@@ -46,4 +46,16 @@ CLIENT = Client(
         Endpoint("/retrieveAndGenerateStream", "retrieve_and_generate", body.unreported),
     ),
     dialect="botocore",
+    uncounted=(
+        "/model/{}/invoke-with-bidirectional-stream",
+        "/guardrail/{}/version/{}/apply",
+        "/guardrail-checks/invoke",
+        "/rerank",
+        "/knowledgebases/{}/retrieve",
+        "/agenticRetrieveStream",
+        "/flows/{}/aliases/{}",
+        "/flows/{}/aliases/{}/executions",
+        "/optimize-prompt",
+        "/generateQuery",
+    ),
 )

@@ -28,4 +28,5 @@ CLIENT = Client(
         Endpoint("/v2/audio/transcriptions", "transcription", body.said),
     ),
     dialect="fern",
+    uncounted=("/batches", "/embed-jobs", "/finetuning/finetuned-models"),
 )

@@ -55,4 +55,5 @@ CLIENT = Client(
         ),
     ),
     dialect="speakeasy",
+    uncounted=("/fine_tuning/jobs",),
 )

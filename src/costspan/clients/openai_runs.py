@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from costspan.calls.description import Endpoint
+from costspan.calls.description import Endpoint, always
 from costspan.calls.messages import fields, listed, text
 from costspan.clients import openai_body
 from costspan.facts.call import Answer
@@ -43,13 +43,9 @@ def run(message: Any) -> Answer | None:
     return answer
 
 
-def _is_later(_: Any) -> bool:
-    return True
-
-
 ENDPOINTS: Final = (
-    Endpoint("/threads/runs", _OPERATION, run, is_later=_is_later),
-    Endpoint("/threads/{}/runs", _OPERATION, run, is_later=_is_later),
+    Endpoint("/threads/runs", _OPERATION, run, is_later=always),
+    Endpoint("/threads/{}/runs", _OPERATION, run, is_later=always),
     Endpoint("/threads/{}/runs/{}", _OPERATION, run, method="get", fetches=True),
     Endpoint("/threads/{}/runs/{}/submit_tool_outputs", _OPERATION, run, fetches=True),
     Endpoint("/threads/{}/runs/{}/cancel", _OPERATION, run, fetches=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from costspan.calls.description import Client, Endpoint
+from costspan.calls.description import Client, Endpoint, always
 from costspan.calls.messages import fields, text
 from costspan.clients import batches, estimates, openai_body
 from costspan.facts.call import Answer
@@ -32,7 +32,7 @@ CLIENT = Client(
     endpoints=(
         *estimates.usual(
             Endpoint("/chat/completions", "chat", openai_body.chat),
-            Endpoint("/async/chat/completions", "chat", job, is_later=lambda _: True),
+            Endpoint("/async/chat/completions", "chat", job, is_later=always),
             Endpoint("/async/chat/completions/{}", "chat", job, method="get", fetches=True),
             Endpoint("/responses", "chat", openai_body.responses, is_later=openai_body.is_background),
             Endpoint("/responses/{}", "chat", openai_body.retrieved, method="get", fetches=True),

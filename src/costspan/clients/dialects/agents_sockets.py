@@ -13,7 +13,7 @@ from costspan.calls.beside import Beside
 from costspan.calls.connections import Asked, Connection
 from costspan.calls.messages import text
 from costspan.calls.points import PatchedClient, Point, Request, Wrapper
-from costspan.calls.servers import Server
+from costspan.calls.servers import over_http
 from costspan.clients import openai_socket
 
 _RESPONSES: Final = "OpenAIResponsesWSModel._iter_websocket_response_events"
@@ -45,11 +45,8 @@ class AgentsClient(PatchedClient):
     def _ask(self, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
         body = args[0] if args else kwargs["create_kwargs"]
         client = model._client  # OpenAI's, which says where the socket is
-        server = self._server(str(client.websocket_base_url or client.base_url))
+        server = self.servers.at(over_http(str(client.websocket_base_url or client.base_url)))
         return Request(openai_socket.RESPONSE, server, body, text(body.get("model")), is_stream=True)
-
-    def _server(self, url: str) -> Server:
-        return self.servers.at("http" + url.removeprefix("ws") if url.startswith("ws") else url)
 
     @guard.guarded_positional("calls.opened")
     def _opens(self, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -58,9 +55,8 @@ class AgentsClient(PatchedClient):
         url = args[0] if args else kwargs["url"]
         conversation = openai_socket.Realtime()
         conversation.model = next(iter(parse_qs(urlsplit(url).query).get("model", ())), None)
-        self._connections[model] = Connection(
-            self.recorder, self.client.name, conversation, self._server(url.partition("?")[0])
-        )
+        server = self.servers.at(over_http(url.partition("?")[0]))
+        self._connections[model] = Connection(self.recorder, self.client.name, conversation, server)
 
     @guard.guarded_positional("calls.received")
     def _received(self, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

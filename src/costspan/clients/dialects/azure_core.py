@@ -34,9 +34,10 @@ class AzureClient(PatchedClient):
 
     def _ask(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
         sent = args[0] if args else kwargs["request"]
-        endpoint = self.client.endpoint(urlsplit(sent.url).path, sent.method)
+        path = urlsplit(sent.url).path
+        endpoint = self.client.endpoint(path, sent.method)
         if endpoint is None:
-            return None
+            return self.passed_by(path, sent.method)
         content = getattr(sent, "content", None)
         if isinstance(content, str):
             content = content.encode()

@@ -64,7 +64,7 @@ class BotocoreClient(PatchedClient):
         path = http["requestUri"].replace("{modelId}", (model or "").replace("/", "%2F"))
         endpoint = self.client.endpoint(path, http["method"])
         if endpoint is None:
-            return None
+            return self.passed_by(path, http["method"])
         server = self.servers.at(instance.meta.endpoint_url, self.client.provider)
         return Request(endpoint, server, body, text(model))
 

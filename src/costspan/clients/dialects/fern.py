@@ -36,9 +36,10 @@ class FernClient(PatchedClient):
     def _ask(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
         if "retries" in kwargs:  # asked again, within the call that is watched
             return None
-        endpoint = self.client.endpoint(f"/{args[0] if args else kwargs['path']}", kwargs["method"])
+        path, method = f"/{args[0] if args else kwargs['path']}", kwargs["method"]
+        endpoint = self.client.endpoint(path, method)
         if endpoint is None:
-            return None
+            return self.passed_by(path, method)
         server = self.servers.at(instance.get_base_url(kwargs.get("base_url")))
         body = kwargs.get("json")
         if not isinstance(body, Mapping):

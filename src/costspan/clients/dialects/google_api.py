@@ -67,8 +67,7 @@ class GoogleApiClient(PatchedClient):
         path: str = asked["path"]
         endpoint = self.client.endpoint(f"/{path}", asked["http_method"])
         if endpoint is None:
-            self.passed_by(f"/{path}", asked["http_method"])
-            return None
+            return self.passed_by(f"/{path}", asked["http_method"])
         body = asked.get("request_dict")
         if endpoint.each:
             body = items.body_of(self.client.segment(f"/{path}"))

@@ -33,7 +33,7 @@ class OllamaClient(PatchedClient):
         method, url = args[-2:]
         endpoint = self.client.endpoint(url, method)
         if endpoint is None:
-            return None
+            return self.passed_by(url, method)
         body = kwargs.get("json") or NOTHING
         # Who speaks this protocol is Ollama, whatever the address.
         server = self.servers.at(str(instance._client.base_url), self.client.provider)

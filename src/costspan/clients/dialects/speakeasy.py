@@ -42,7 +42,7 @@ def request_of(patched: PatchedClient, sent: Any) -> Request | None:
     """What an HTTP request asks for, if it is one that costs."""
     endpoint = patched.client.endpoint(sent.url.path, sent.method)
     if endpoint is None:
-        return None
+        return patched.passed_by(sent.url.path, sent.method)
     server = patched.servers.at(f"{sent.url.scheme}://{sent.url.netloc.decode()}{sent.url.path}")
     # A form with a file in it is sent piece by piece, and is not there to be read.
     body = fields(asked(getattr(sent, "_content", b""))) if endpoint.method == "post" else NOTHING

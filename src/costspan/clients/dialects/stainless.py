@@ -136,8 +136,7 @@ class StainlessClient(PatchedClient):
         options = args[1] if len(args) > 1 else kwargs["options"]
         endpoint = self.client.endpoint(options.url, options.method)
         if endpoint is None:
-            self.passed_by(options.url, options.method)
-            return None
+            return self.passed_by(options.url, options.method)
         server = self._server(instance, options.url)
         observed = self._watch(endpoint, server, options, kwargs)
         if self.client.native_tracer is not None:

@@ -17,7 +17,7 @@ from costspan.calls.connections import Asked, Connection
 from costspan.calls.description import Socket
 from costspan.calls.messages import fields, text
 from costspan.calls.points import PatchedClient, Point
-from costspan.calls.servers import Server
+from costspan.calls.servers import Server, over_http
 
 #: The exception by which the library of sockets says that a connection is over; all others leave it as it is.
 _CLOSED: Final = "ConnectionClosed"
@@ -71,7 +71,7 @@ class Sockets:
         found = self._connection(opener)
         client = _kept(opener, _CLIENT)
         address = getattr(client, "websocket_base_url", None)
-        found.seller = self._find_server(client, "http" + str(address).removeprefix("ws") if address else "")
+        found.seller = self._find_server(client, over_http(str(address)) if address else "")
         found.conversation.model = text(_kept(opener, _MODEL))
         self._known.pop(opener, None)
         self._known[connection] = found
