@@ -21,6 +21,7 @@ os.environ.setdefault("ANTHROPIC_OPEN_TELEMETRY", "false")  # its own spans: onl
 os.environ.setdefault("OTEL_COSTSPAN_HOSTS", "127.0.0.1=vendor")
 
 from costspan import guard
+from costspan.calls import patching
 from costspan.ledger import notes, place
 from provider import Provider
 from watching import Watched
@@ -47,6 +48,9 @@ def faults_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "raise_again", True)
     monkeypatch.setattr(guard, "faults", dict[str, int]())
     monkeypatch.setattr(guard, "degraded", dict[str, str]())
+    monkeypatch.setattr(guard, "_told", set[str]())
+    monkeypatch.setattr(patching, "degraded", dict[str, str]())
+    monkeypatch.setattr(patching, "unwatched", dict[str, str]())
 
 
 @pytest.fixture(autouse=True)

@@ -31,7 +31,6 @@ from watching import Watched
 @pytest.fixture(autouse=True)
 def nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is told once a process is told in each test."""
-    monkeypatch.setattr(guard, "_told", set[str]())
 
 
 @pytest.fixture

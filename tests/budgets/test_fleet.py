@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import crowd
 from budgeted import ask, budgeted
-from costspan import BudgetExceeded, guard, instrumentor
+from costspan import BudgetExceeded, instrumentor
 from costspan.budgets.address import Address
 from costspan.budgets.keeper import Keeper
 from costspan.budgets.link import DeclinedError, LostError
@@ -24,7 +24,7 @@ from costspan.budgets.opening import server_at, server_store
 from costspan.budgets.store import EXPIRY_S, ClockBehind, Granted, Hold, Refused, Spent, StoreUnavailableError
 from costspan.budgets.unbooked import Unbooked
 from costspan.cli import budget_store, doctor
-from costspan.cli.budgets import budgets
+from costspan.cli.commands import costspan as command
 from costspan.cli.findings import NOTE, OK, WRONG
 from costspan.facts.call import Call
 from costspan.facts.money import EXACT, Cost
@@ -43,7 +43,6 @@ _HARD = "budgets:\n  - {name: all, period: month, limit_usd: 1, hard: true, over
 @pytest.fixture(autouse=True)
 def nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is told once a process is told in each test."""
-    monkeypatch.setattr(guard, "_told", set[str]())
 
 
 @pytest.fixture(scope="module", params=[*SERVERS])
@@ -297,11 +296,11 @@ def test_what_is_held_is_listed_and_cleared(world: ServerWorld, monkeypatch: pyt
     monkeypatch.setenv(_SETTING, world.server.url)
     with closing(world.process()) as store:
         store.reserve("order-17", [Hold("plan#usd.1/acme", 0, 0, 10**9, 400_000_000)], world.now_ns())
-        said = CliRunner().invoke(budgets, ["reservations"], env={"COLUMNS": "200"}).output
+        said = CliRunner().invoke(command, ["budgets", "reservations"], env={"COLUMNS": "200"}).output
         assert "order-17" in said
         assert "0.40 USD" in said
         assert f"{os.getpid()} on " in said
-        assert CliRunner().invoke(budgets, ["reservations", "--clear", "order-17"]).exit_code == 0
+        assert CliRunner().invoke(command, ["budgets", "reservations", "--clear", "order-17"]).exit_code == 0
         assert store.reservations() == []
     found = list(budget_store.doctor(Settings.read({_SETTING: world.server.url}), {}))
     assert [each.level for each in found if world.server.address in each.sentence][:1] == [OK]
@@ -336,7 +335,7 @@ def test_a_wrong_url_is_told_and_replaced_by_nothing(
     ):
         ask(client)
     monkeypatch.setenv(_SETTING, url)
-    listed = CliRunner().invoke(budgets, ["reservations"])
+    listed = CliRunner().invoke(command, ["budgets", "reservations"])
     assert (listed.exit_code, provider.asked) == (1, [])
     set_ = Settings.read({_SETTING: url, "OTEL_COSTSPAN_BUDGETS": "budgets.yaml"})
     (found,) = budget_store.doctor(set_, {})

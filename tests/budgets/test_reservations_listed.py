@@ -10,11 +10,11 @@ from click.testing import CliRunner
 
 from budgeted import store_of
 from costspan.budgets.store import Hold
-from costspan.cli.budgets import budgets
+from costspan.cli.commands import costspan as command
 
 
 def _said(folder: Path, *words: str) -> tuple[int, str]:
-    result = CliRunner().invoke(budgets, ["reservations", "--ledger", str(folder / "ledger.db"), *words])
+    result = CliRunner().invoke(command, ["budgets", "reservations", "--ledger", str(folder / "ledger.db"), *words])
     return result.exit_code, result.output
 
 

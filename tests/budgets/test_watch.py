@@ -45,7 +45,6 @@ TOLD = Anomaly(actions=("log", "callback"))
 @pytest.fixture(autouse=True)
 def told(monkeypatch: pytest.MonkeyPatch) -> list[SpendAnomaly]:
     """What the callback hears; what is told once a process is told in each test."""
-    monkeypatch.setattr(guard, "_told", set[str]())
     monkeypatch.setattr(watch, "_callbacks", list[Any]())
     heard: list[SpendAnomaly] = []
     costspan.on_anomaly(heard.append)

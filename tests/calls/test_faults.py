@@ -245,11 +245,8 @@ SAID: list[tuple[Exception, str]] = [
 
 
 @pytest.mark.parametrize(("fault", "words"), SAID)
-def test_what_a_fault_says_is_cleaned(
-    fault: Exception, words: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_fault_says_is_cleaned(fault: Exception, words: str, caplog: pytest.LogCaptureFixture) -> None:
     """It may be a text from outside: the class, and the beginning of what it says without control characters."""
-    monkeypatch.setattr(guard, "_told", set[str]())
     guard.stopped("somewhere", fault)
     assert caplog.messages == [f"costspan: a fault in somewhere was stopped, your program goes on: {words}"]
 
@@ -258,9 +255,8 @@ def _fail_at_length() -> None:
     raise ValueError("x" * 100_000)
 
 
-def test_what_a_fault_says_is_cut(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_fault_says_is_cut(caplog: pytest.LogCaptureFixture) -> None:
     """A prompt, or a whole body, may stand in it."""
-    monkeypatch.setattr(guard, "_told", set[str]())
     guard.stopped("somewhere", ValueError("x" * 100_000))
     guard.part("a part", _fail_at_length)
     assert all(len(message) < 400 for message in caplog.messages)

@@ -19,7 +19,7 @@ import pytest
 import bedrock_caller
 import ways
 from caller import KINDS, Caller
-from costspan import guard, instrumentor, names
+from costspan import instrumentor, names
 from costspan.calls import patching
 from costspan.calls.description import Client
 from costspan.calls.points import PatchedClient, Point
@@ -177,8 +177,6 @@ def test_a_library_whose_methods_have_moved_is_left_alone_and_said_so(
     holders: dict[str, type[Any]], word: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A warning, a health metric and `costspan doctor`; the library itself is not touched."""
-    monkeypatch.setattr(guard, "_told", set[str]())
-    monkeypatch.setattr(patching, "degraded", {})
     name = "perplexity"
     module = types.ModuleType("perplexity._base_client")
     vars(module).update(holders)
@@ -221,8 +219,6 @@ def test_a_late_module_whose_methods_have_moved_is_told_of(
     """What else of the library is watched stays so; a point that versions may lack is passed over without a word."""
     (tmp_path / "later_module.py").write_text("class Body:\n    def read(self):\n        return 'text'\n")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    monkeypatch.setattr(guard, "_told", set[str]())
-    monkeypatch.setattr(patching, "degraded", {})
     client = described("cerebras")  # of which nothing else is watched
     name = client.name
 

@@ -264,9 +264,8 @@ def test_what_the_rust_core_asks_for_is_counted(provider: Provider) -> None:
     assert (call.client, call.operation, counts(call)) == ("litellm", "ocr", {"pages": 1})
 
 
-def test_a_function_that_is_not_counted_is_named(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_that_is_not_counted_is_named(provider: Provider) -> None:
     """Videos are charged for."""
-    monkeypatch.setattr(patching, "unwatched", {})
     video = {"id": "video_1", "object": "video", "status": "queued", "model": "sora-2", "created_at": 1, "progress": 0}
     provider.replies.append(whole(video))
     with Watched() as watched:

@@ -8,7 +8,6 @@ import pytest
 
 import ways
 from caller import KINDS, Caller
-from costspan import guard
 from costspan.cli import doctor
 from costspan.facts.money import Cost, Unpriced
 from costspan.pricing import Prices
@@ -93,10 +92,9 @@ def test_a_provider_that_may_be_misspelt_is_questioned(name: str, meant: str | N
 
 @pytest.mark.parametrize(("name", "times"), [("openia", 1), ("openai", 0)])
 def test_it_is_questioned_once_in_a_process(
-    name: str, times: int, provider: Provider, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    name: str, times: int, provider: Provider, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With the first call that wants a price, on the log; `doctor` says it whenever it is asked."""
-    monkeypatch.setattr(guard, "_told", set[str]())
     with Watched(hosts=f"127.0.0.1={name}") as watched:
         for _ in range(2):
             Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)

@@ -34,7 +34,6 @@ def faults_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "raise_again", False)
     monkeypatch.setattr(guard, "degraded", {})
     monkeypatch.setattr(guard, "faults", {})
-    monkeypatch.setattr(guard, "_told", set[str]())
 
 
 def fails(*_: Any, **__: Any) -> Any:

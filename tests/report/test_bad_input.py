@@ -11,7 +11,7 @@ import ways
 from answers import CHAT_USAGE, EVENTS, Reply, chat_chunks, completion, events, message, message_events, whole
 from caller import KINDS, Caller
 from comparing import compared
-from costspan import attribution, guard, names
+from costspan import attribution, names
 from costspan.facts.money import Cost, Unpriced
 from provider import Provider
 from watching import Watched
@@ -179,11 +179,10 @@ SAID: list[tuple[str, Any, str | None]] = [
     ("name", "value", "word"), SAID, ids=[f"{n}, {number}" for number, (n, _, _) in enumerate(SAID)]
 )
 def test_an_attribution_of_any_kind_loses_no_call(
-    name: str, value: Any, word: str | None, provider: Provider, monkeypatch: pytest.MonkeyPatch,
+    name: str, value: Any, word: str | None, provider: Provider,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """What cannot be a word is left out and told once; what is too long is cut and told."""
-    monkeypatch.setattr(guard, "_told", set[str]())
     said: dict[str, Any] = {name: value}
     with Watched() as watched, attribution(**said):
         Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)

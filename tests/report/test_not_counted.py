@@ -22,7 +22,7 @@ import pytest
 
 import bedrock_caller
 from answers import whole
-from costspan import guard, names, unwatched
+from costspan import names, unwatched
 from costspan.calls import patching
 from costspan.cli import watching
 from costspan.cli.findings import NOTE, WRONG
@@ -117,7 +117,6 @@ def test_a_library_that_is_not_watched_is_named_with_its_version(
     """On the log, in the note for `usage`, and in the gauge of what does not work as intended."""
     notes_lie_at(tmp_path, monkeypatch)
     monkeypatch.setitem(NOT_WATCHED, "reading", "click")
-    monkeypatch.setattr(patching, "unwatched", {})
     unwatched.imported("reading")
     version = metadata.version("click")
     note = json.loads((tmp_path / "not-watched.click").read_text())
@@ -133,7 +132,6 @@ def test_a_function_of_a_watched_library_that_is_not_counted_is_named(
     """Once on the log; by `usage` with the program that called it; and in the gauge."""
     place = tmp_path / ".local" / "share" / "costspan" / "notes"
     notes_lie_at(place, monkeypatch)
-    monkeypatch.setattr(patching, "unwatched", {})
     for _ in range(2):
         unwatched.used("litellm", "video_generation")
     assert caplog.text.count("video_generation of litellm was called, which is not watched") == 1
@@ -485,12 +483,8 @@ def _told(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @pytest.mark.usefixtures("watched")
-def test_requests_that_cost_and_are_not_counted_are_named(
-    provider: Provider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_requests_that_cost_and_are_not_counted_are_named(provider: Provider, caplog: pytest.LogCaptureFixture) -> None:
     """Once, by library and path, without an id; what costs nothing is not."""
-    monkeypatch.setattr(guard, "_told", set[str]())
-    monkeypatch.setattr(patching, "unwatched", dict[str, str]())
     openai: Any = pytest.importorskip("openai")
     with openai.OpenAI(api_key="local", base_url=provider.url, max_retries=0) as client:
         for path in ("/videos", "/videos", "/evals/eval_1/runs", "/embeddings/of/no/endpoint", "/files"):
@@ -526,12 +520,10 @@ def _embed_job(url: str) -> None:
     ids=["bedrock", "cohere"],
 )
 def test_libraries_of_every_shape_name_what_is_not_counted(
-    way: Callable[[str], None], told: str, provider: Provider, monkeypatch: pytest.MonkeyPatch,
+    way: Callable[[str], None], told: str, provider: Provider,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """By the path, wherever the library says it; a count of tokens, which is free, is not named."""
-    monkeypatch.setattr(guard, "_told", set[str]())
-    monkeypatch.setattr(patching, "unwatched", dict[str, str]())
     provider.replies.extend([whole({"job_id": "j", "action": "NONE", "outputs": []}), whole({"inputTokens": 1})])
     way(provider.url)
     assert _told(caplog) == [told]
@@ -549,11 +541,9 @@ def test_libraries_of_every_shape_name_what_is_not_counted(
     ids=["sync", "async", "translations", "google"],
 )
 def test_sessions_that_are_not_counted_are_named(
-    module: str, client: str, method: str, told: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    module: str, client: str, method: str, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """When one is about to be opened."""
-    monkeypatch.setattr(guard, "_told", set[str]())
-    monkeypatch.setattr(patching, "unwatched", dict[str, str]())
     found: Any = getattr(pytest.importorskip(module), client)(api_key="local")
     for name in method.split("."):
         found = getattr(found, name)

@@ -14,7 +14,6 @@ import pytest
 
 import ways
 from caller import KINDS, Caller
-from costspan import guard
 from costspan.facts.money import Cost
 from costspan.settings import SETTINGS, Settings
 from provider import Provider
@@ -167,7 +166,6 @@ def test_whatever_is_mistaken_calls_are_counted(
     tmp_path: Path,
 ) -> None:
     """One warning, and the call is priced as ever."""
-    monkeypatch.setattr(guard, "_told", set[str]())
     value = MISTAKEN.get(name, ("x",))[0]
     options: dict[str, Any] = {"ledger": None if name == "ledger" else "off"}
     if how == "environment":

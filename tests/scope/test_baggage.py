@@ -11,7 +11,6 @@ from opentelemetry import baggage, propagate
 from opentelemetry import context as otel
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 
-from costspan import guard
 from costspan.facts.attribution import NOBODY, Attribution
 from costspan.scope import (
     add_resolver,
@@ -29,9 +28,8 @@ from costspan.scope import (
 
 
 @pytest.fixture(autouse=True)
-def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def closed() -> Iterator[None]:
     """Nothing is allowed before and after, and the program's propagator is back."""
-    monkeypatch.setattr(guard, "_told", set[str]())
     own = propagate.get_global_textmap()
     yield
     uninstall_baggage()

@@ -30,7 +30,6 @@ from costspan.scope.layer import PROCESS
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No resolver and no default is left behind."""
-    monkeypatch.setattr(guard, "_told", set[str]())
     monkeypatch.setattr(classify, "_entries", list[Any]())
     yield
     monkeypatch.setattr(PROCESS, "resolve", None)

@@ -22,7 +22,6 @@ import pytest
 from opentelemetry import baggage
 from opentelemetry import context as otel
 
-from costspan import guard
 from costspan.facts.attribution import NOBODY
 from costspan.scope import (
     attribution,
@@ -245,9 +244,8 @@ def test_install_and_remove_in_any_order() -> None:
     threading.Thread.start = patched
 
 
-def test_a_missing_method_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_method_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """Where a Python has moved what we patch, it is said, with the way out."""
-    monkeypatch.setattr(guard, "_told", set[str]())
     propagation._patch(threading, "Thread", "moved_elsewhere", propagation._run_thread)
     [record] = caplog.records
     assert record.getMessage() == (

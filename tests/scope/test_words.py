@@ -82,11 +82,6 @@ def of(value: object) -> str:
     return f"{type(value).__name__}-{str.__str__(value)[:20]!a}" if isinstance(value, str) else type(value).__name__
 
 
-@pytest.fixture(autouse=True)
-def untold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "_told", set[str]())
-
-
 @pytest.mark.parametrize(("value", "expected"), UNDERSTOOD, ids=of)
 def test_a_simple_value_becomes_a_clean_text(value: object, expected: str | None) -> None:
     """Texts, integers, UUIDs and Enums of them become a text without control characters, of at most 200 characters."""

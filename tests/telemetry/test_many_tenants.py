@@ -49,9 +49,8 @@ def receiver(request: pytest.FixtureRequest) -> Receiver:
 
 
 @pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+def quiet() -> Generator[None]:
     """What costspan counts and tells begins at nothing."""
-    monkeypatch.setattr(guard, "_told", set[str]())
     guard.faults.clear()
     notes.forget(notes.OVERFLOW)
     yield

@@ -88,9 +88,8 @@ def receiver(request: pytest.FixtureRequest) -> Receiver:
 
 
 @pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+def quiet() -> Generator[None]:
     """The exporters tell of every failure; and what costspan counts begins at nothing."""
-    monkeypatch.setattr(guard, "_told", set[str]())
     guard.faults.clear()
     logging.disable(logging.WARNING)
     yield

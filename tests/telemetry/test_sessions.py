@@ -89,11 +89,8 @@ def test_of_too_many_sessions_the_longest_gone_is_lost_first() -> None:
 
 
 @pytest.mark.parametrize("has_reader", [True, False])
-def test_memory_is_bounded_however_many_sessions_come(
-    *, has_reader: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_is_bounded_however_many_sessions_come(*, has_reader: bool, caplog: pytest.LogCaptureFixture) -> None:
     """Twice the limit at most: the active, and those that went since the last delivery. More are counted as lost."""
-    monkeypatch.setattr(guard, "_told", set[str]())
     guard.faults.clear()
     sessions = Sessions(100, 50)
     if has_reader:
