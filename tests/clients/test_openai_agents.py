@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -23,7 +24,14 @@ from watching import Watched
 agents: Any = pytest.importorskip("agents")
 import openai  # noqa: E402  # the agents need it
 from agents.models.openai_responses import OpenAIResponsesWSModel  # noqa: E402
-from agents.realtime import RealtimeAgent, RealtimeRunner  # noqa: E402
+from agents.realtime import (  # noqa: E402
+    OpenAIRealtimeWebSocketModel,
+    RealtimeAgent,
+    RealtimeModelListener,
+    RealtimeModelSendUserInput,
+    RealtimeRunner,
+)
+from openai.types.realtime import ResponseCreateEvent  # noqa: E402
 
 from socket_answers import (  # noqa: E402
     COUNTS,
@@ -250,6 +258,61 @@ def test_a_session_that_is_closed_leaves_an_estimate() -> None:
     assert call.usage is not None
     assert not call.usage.complete
     assert call.usage.counts["output_audio"] > 0
+
+
+class Heard(RealtimeModelListener):
+    """Waits for the first sound."""
+
+    def __init__(self) -> None:
+        self.seen = asyncio.Event()
+
+    async def on_event(self, event: Any) -> None:
+        if event.type == "audio":
+            self.seen.set()
+
+
+@pytest.mark.parametrize("end", ["closed", "cut", "cancelled"])
+def test_a_session_that_has_ended_is_booked_while_the_program_keeps_it(end: str) -> None:
+    """For who asked, although the connection was opened by nobody in particular."""
+
+    async def way(server: SocketServer, watched: Watched) -> None:
+        model = OpenAIRealtimeWebSocketModel()
+        config: Any = {"api_key": "local", "url": f"ws://127.0.0.1:{server.port}/v1/realtime?model={MODEL}"}
+        model.add_listener(heard := Heard())
+        await model.connect(config)
+        listening = model._websocket_task
+        assert listening is not None
+        with attribution(team="sky"):
+            await model.send_event(RealtimeModelSendUserInput(user_input="Will it rain?"))
+        await heard.seen.wait()
+        if end == "cancelled":
+            listening.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await (model.close() if end == "closed" else listening)
+        (call,) = watched.calls()
+        assert (call.outcome, call.attribution.team) == (ABANDONED, "sky")
+        await model.close()
+
+    messages = (*TURN[:-1], CUT if end == "cut" else 0.5)
+    with Watched() as watched, SocketServer(messages, greeting=[_SESSION]) as server:
+        run(lambda: way(server, watched))
+
+
+def test_what_could_not_be_sent_is_no_call() -> None:
+    """The program gets the error, and goes on with the connection."""
+
+    async def way(server: SocketServer) -> None:
+        model = OpenAIRealtimeWebSocketModel()
+        config: Any = {"api_key": "local", "url": f"ws://127.0.0.1:{server.port}/v1/realtime?model={MODEL}"}
+        await model.connect(config)
+        socket = model._websocket
+        with patch.object(socket, "send", side_effect=OSError("no route")), pytest.raises(OSError, match="no route"):
+            await model._send_raw_message(ResponseCreateEvent(type="response.create"))
+        await model.close()
+
+    with Watched() as watched, SocketServer(TURN, greeting=[_SESSION]) as server:
+        run(lambda: way(server))
+        assert watched.calls() == []
 
 
 def test_a_session_that_costspan_leaves_goes_on() -> None:

@@ -28,7 +28,7 @@ class AgentsClient(PatchedClient):
         self._connections: WeakKeyDictionary[Any, Connection] = WeakKeyDictionary()
 
     def points(self) -> tuple[Point, ...]:
-        """Where an answer of the responses socket is read, and where a realtime model opens, sends, gets and closes."""
+        """Where an answer of the responses socket is read, and where a realtime model opens, sends, gets and stops to listen."""
         sent = Beside(self._sent, failed=self._unsent).whole_async
         of_event = ("event",)
         return (
@@ -38,8 +38,7 @@ class AgentsClient(PatchedClient):
             _realtime("_send_raw_message", sent, of_event),
             # Newer versions have it, for what depends on something that may have changed meanwhile.
             _realtime("_send_raw_message_if", sent, of_event, is_optional=True),
-            _realtime("_listen_for_messages", Beside(after=self._closed).whole_async),
-            _realtime("close", Beside(self._closed).whole_async),
+            _realtime("_listen_for_messages", Beside(after=self._closed, failed=self._closed).whole_async),
         )
 
     def _ask(self, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
