@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import costspan
+from costspan.ledger import notes
 from costspan.ledger.store import Store
 from costspan.serve.page import PAGES
 from costspan.serve.routes import ROUTES
@@ -205,6 +206,18 @@ def test_the_command_serves_until_it_is_ended(ledger: Path) -> None:
     assert process.returncode == -signal.SIGTERM
     assert "GET /v1/usage/summary 200" in log
     assert "ads" not in log
+
+
+@pytest.mark.parametrize("is_own", [True, False], ids=["own", "given"])
+def test_what_programs_of_this_user_do_not_count_stands_beside_their_own_ledger(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch, *, is_own: bool
+) -> None:
+    """A ledger that is given may be of another machine."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(ledger.parent))
+    monkeypatch.setenv("OTEL_COSTSPAN_LEDGER", str(ledger))
+    notes.leave(notes.UNWATCHED, "replicate", library="replicate", version="1.0.7")
+    with serving(*(() if is_own else ("--ledger", str(ledger)))) as (url, _), urllib.request.urlopen(url) as page:
+        assert (b"calls made with replicate 1.0.7, which is not watched" in page.read()) == is_own
 
 
 def _refused(*words: str) -> str:

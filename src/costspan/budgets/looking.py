@@ -27,7 +27,7 @@ class Looker:
 
     def start(self) -> None:
         """Begin to look, where that has not begun."""
-        if self.thread is None and not self.is_stopping:
+        if self.thread is None:
             self.thread = thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             try:
                 thread.start()
