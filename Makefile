@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# A third of a test's time it waits for servers and processes: two workers for each core, and no more than eight.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 SOURCES := src tests examples $(wildcard benchmarks scripts stack grafana)
 SHOWN := $(sort $(wildcard scripts/show_*.py))
 COMPILE_BUDGETS := costspan budgets compile examples/budgets/budgets.yaml --out prometheus --receivers prometheus/receivers.yml
@@ -32,7 +34,7 @@ types: $(READY) ## Check the types
 
 test: $(READY) ## Run every test; where Go is there, the programs of the stack are built first: minutes, once
 	@$(BIN)/python -m stack binaries || echo "So the tests that need these programs are skipped."
-	$(BIN)/pytest -n auto --maxprocesses 8
+	$(BIN)/pytest -n $(WORKERS)
 
 test-matrix: $(READY) ## Run the tests of the engine with the oldest and the latest clients: some minutes
 	$(BIN)/python scripts/matrix.py $(ROWS)
@@ -40,7 +42,7 @@ test-matrix: $(READY) ## Run the tests of the engine with the oldest and the lat
 coverage: $(READY) ## Run every test and show which lines and branches of the package none of them runs
 	@mkdir -p .cache/coverage
 	$(BIN)/coverage erase
-	-$(BIN)/coverage run -m pytest -q -n auto --maxprocesses 8
+	-$(BIN)/coverage run -m pytest -q -n $(WORKERS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
