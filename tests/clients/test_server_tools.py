@@ -110,6 +110,24 @@ def test_searches_that_a_stream_tells_of_one_by_one_are_a_lower_bound(provider: 
     assert (call.answer.unread, call.price.quality) == (("tool_calls.web_search",), "incomplete")
 
 
+@pytest.mark.parametrize("place", ["extra_body", "both"])
+def test_what_is_asked_beside_the_declared_arguments_is_read(place: str, provider: Provider) -> None:
+    """`extra_body` is sent in the body, and wins over an argument of that name: tools, and the model that is charged."""
+    first, *chunks, last, done = chat_chunks(KIMI, usage=USAGE)
+    told = {**first, "choices": [{"index": 0, "delta": {"tool_calls": [search()]}, "finish_reason": None}]}
+    provider.replies.append(events([first, *chunks * 4, told, *chunks * 8, last, done]))
+    beside = {"model": KIMI, "tools": [{"type": "builtin_function"}]}
+    declared = {"model": "another", "tools": [FUNCTION]} if place == "both" else {"model": "another"}
+    call = _call(provider, ways.to_the_end, "moonshot_ai", {**declared, "extra_body": beside}, "sync")
+    assert provider.asked[-1].body["model"] == call.request_model == KIMI
+    assert provider.asked[-1].body["tools"] == beside["tools"]
+    assert provider.asked[-1].body["stream_options"] == {"include_usage": True}
+    assert call.usage is not None
+    assert call.usage.counts["web_searches"] == 1
+    assert isinstance(call.price, Cost)
+    assert call.price.nano_usd == LISTED[KIMI] + 5_000_000
+
+
 def test_a_stream_that_breaks_off_after_a_search_has_the_search_and_an_estimate(provider: Provider) -> None:
     """The search alone is no usage of the model."""
     first, *chunks, _, _ = chat_chunks(KIMI, usage=USAGE)

@@ -152,6 +152,10 @@ class StainlessClient(PatchedClient):
         body = options.json_data
         if type(body) is not dict and not isinstance(body, Mapping):
             body = NOTHING
+        # The caller's `extra_body`: the library sends it in the body, and it wins.
+        beside = getattr(options, "extra_json", None)
+        if beside and isinstance(beside, Mapping):
+            body = {**body, **beside}
         if endpoint.each:
             body = items.body_of(self.client.segment(options.url))
         kind = StainlessStream if kwargs.get("stream") else StainlessCall
