@@ -278,3 +278,16 @@ def test_an_item_is_a_call_of_no_library() -> None:
     """What marks it in the ledger is no client library's name."""
     made: Call = item("i", "piece", "x", "y", 1, call().price, 0)  # type: ignore[arg-type]
     assert (made.client, made.request_model, made.answer.model) == (CLIENT, "x", "y")
+
+
+def test_a_day_with_items_alone_is_charted_and_marked_where_one_has_no_price(ledger: Path) -> None:
+    """In the picture and its words; and it has a row in the table beside it and in the CSV."""
+    book_three()
+    asked = client(ledger)
+    whole, calls = (asked.get(f"/?period=all{more}").text for more in ("", "&kind=call"))
+    assert ('class="unknown"' in whole, "1 item without a price" in whole) == (True, True)
+    assert ('class="unknown"' in calls, "1 item without a price" in calls) == (False, False)
+    for kind, cost in (("uptime", "0.062500000"), ("piece", "")):
+        (row,) = csv.DictReader(io.StringIO(asked.get(f"/days.csv?period=all&kind={kind}").text))
+        assert (row["requests"], row["cost_usd"]) == ("0", cost)
+        assert list(ReadPage(asked.get(f"/?period=all&kind={kind}").text).rows["days"]) == [row["day"]]

@@ -95,7 +95,9 @@ def _days(request: Request) -> Response:
     with asked.moment as moment:
         everything = Asked.of(request, CHOICE, given=choice.asked(is_of_all=True), moment=moment)
         step, spans = bars(asked, everything.query.first_used())
-    return _csv(f"{step}s", (step,), (((str(one.first),), one.totals) for one in spans if one.totals.calls))
+    return _csv(
+        f"{step}s", (step,), (((str(one.first),), one.totals) for one in spans if one.totals.calls or one.totals.items)
+    )
 
 
 def _csv(name: str, by: Sequence[str], rows: Iterable[page_words.Row]) -> Response:

@@ -57,9 +57,8 @@ def _chart(
 
 def _column(choice: Choice, found: Figures, span: Span, amounts: tuple[int, ...]) -> Column:
     label = _LABELS[found.step](span.first)
-    return Column(
-        label, _words(span), amounts, choice.of_days(span.first, span.last).link(), bool(span.totals.unpriced_calls)
-    )
+    has_gap = bool(span.totals.unpriced_calls or span.totals.unpriced_items)
+    return Column(label, _words(span), amounts, choice.of_days(span.first, span.last).link(), has_gap)
 
 
 _LABELS: Final[Mapping[str, Callable[[date], str]]] = {
@@ -76,6 +75,7 @@ def _words(span: Span) -> str:
         written_span(span.first, span.last), f"{totals.input_tokens:,} input", f"{totals.output_tokens:,} output",
         page_words.cost(totals),
         f"{number(totals.unpriced_calls, 'call')} without a price" if totals.unpriced_calls else "",
+        f"{number(totals.unpriced_items, 'item')} without a price" if totals.unpriced_items else "",
     )  # fmt: skip
     return ", ".join(filter(None, said))
 
