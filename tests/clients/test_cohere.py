@@ -113,6 +113,20 @@ def test_a_call_is_booked_as_it_is_billed(provider: Provider, mode: str, *, is_v
     assert (call.price.nano_usd, call.price.quality) == (97_500, "exact")
 
 
+@_MODES
+def test_what_is_asked_beside_the_declared_arguments_is_read(provider: Provider, mode: str) -> None:
+    """It is sent in the body, and wins: the model that is charged."""
+
+    async def way(a: Asker) -> None:
+        await a.get(a.of.chat(**{**ASKED, "model": "another"}, request_options=beside))
+
+    beside = {"additional_body_parameters": {"model": MODEL}}
+    (call,) = asked(way, lambda: [whole(chat())], provider, mode)
+    assert provider.asked[-1].body["model"] == call.request_model == MODEL
+    assert isinstance(call.price, Cost)
+    assert call.price.nano_usd == 97_500
+
+
 @_VERSIONS
 @_MODES
 def test_a_stream_is_booked_by_its_last_event(provider: Provider, mode: str, *, is_v1: bool) -> None:

@@ -44,6 +44,10 @@ class FernClient(PatchedClient):
         body = kwargs.get("json")
         if not isinstance(body, Mapping):
             body = NOTHING
+        # What the caller gives beside the declared arguments: the library sends it in the body, and it wins.
+        beside = (kwargs.get("request_options") or NOTHING).get("additional_body_parameters")
+        if isinstance(beside, Mapping):
+            body = {**body, **beside}
         return Request(endpoint, server, body, text(body.get("model")), body.get("stream") is True)
 
     def _stream(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Iterator[Any]:
