@@ -195,6 +195,31 @@ def _old(path: Path) -> int:
         return store.select("SELECT COUNT(*) FROM records WHERE id NOT LIKE 'call-%'")[0][0]
 
 
+def _is_said_by_the_api(path: Path, sentence: str, cut: str) -> None:
+    asked, known = client(path), f"{cut}..2026-12-31"
+    for route in ("summary", "daily", "records", "tokens"):
+        (said,) = asked.get(f"/v1/usage/{route}", params={"period": f"..{cut}"} if route != "tokens" else {}).json()[
+            "notices"
+        ]
+        assert said.startswith(sentence)
+    (said,) = asked.get("/v1/stats?period=all").json()["notices"]
+    assert said.startswith(sentence)
+    for route in ("/v1/usage/summary", "/v1/usage/daily", "/v1/usage/records", "/v1/stats"):
+        assert asked.get(route, params={"period": known}).json()["notices"] == []
+    for file in ("/v1/export", "/usage.csv", "/days.csv"):
+        assert asked.get(file, params={"period": "all"}).headers["Costspan-Notice"].startswith(sentence)
+        assert "Costspan-Notice" not in asked.get(file, params={"period": known}).headers
+    assert sentence in asked.get("/call?id=gone").text
+    of_session = library.usage(ledger=path, session="s1")
+    for said in (of_session.notices(), of_session.summary().notices, of_session.records().notices):
+        assert said[0].startswith(sentence)
+    assert (of_session.notices(known), of_session.summary(period=known).notices, of_session.records(known).notices) == (
+        (),
+        (),
+        (),
+    )
+
+
 def test_what_is_no_longer_known_is_said(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By report, page, explain and import, where a range reaches back before the cut, and not where it does not."""
     with Store.read(path) as store:
@@ -223,6 +248,7 @@ def test_what_is_no_longer_known_is_said(path: Path, tmp_path: Path, monkeypatch
         assert sentence in " ".join(run(*words, "--ledger", path).output.split())
     page = ReadPage(client(path).get("/?period=all").text)
     assert sentence in page.texts["days-only"]
+    _is_said_by_the_api(path, sentence, cut)
     said = run("ledger", "import", archive, "--ledger", path)
     assert (said.exit_code, f"started before {cut}: of that time the ledger keeps sums of days" in said.stderr) == (
         1,

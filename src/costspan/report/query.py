@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from costspan.facts import cost_items
 from costspan.facts.attribution_words import ACCOUNT, SESSION, WORDS
 from costspan.facts.money import usd
+from costspan.ledger import rolled
 from costspan.ledger.store import Store
 from costspan.report import record
 from costspan.report.glances import first_used_ns, last_used_ns, newest, without_word
@@ -115,9 +116,11 @@ class UsageQuery:
         if not 1 <= limit <= _MOST_AT_ONCE:
             raise ValueError(f"limit={limit!r}: expected a number from 1 to {_MOST_AT_ONCE}")
         asked = self._period(period)
-        found = self._read(lambda store: record.page(store, self._filters, asked, limit, after))
-        records, following = found or ((), None)
-        return UsagePage(tuple(map(_record, records)), following)
+        found = self._read(
+            lambda store: (*record.page(store, self._filters, asked, limit, after), _notices(store, asked))
+        )
+        records, following, said = found or ((), None, ())
+        return UsagePage(tuple(map(_record, records)), following, said)
 
     def each(self, period: str | Period = "all") -> Iterator[UsageRecord]:
         """All calls of a period, the newest first, in constant memory; the ledger is let go of between some and the next."""
@@ -134,6 +137,13 @@ class UsageQuery:
         """How many calls the ledger could not take in all time, whoever they were for, and what they cost in USD."""
         calls, nano_usd = self._read(lambda store: losses(store, ALL)) or (0, 0)
         return calls, usd(nano_usd)
+
+    def notices(self, period: str | Period = "all") -> tuple[str, ...]:
+        """What the ledger no longer knows of a period: sentences on days that are kept as sums only. Totals by session or by hour, and
+        lists of calls, lack those days.
+        """
+        asked = self._period(period)
+        return self._read(lambda store: _notices(store, asked)) or ()
 
     def unattributed(self, period: str | Period = "all") -> Mapping[str, int]:
         """For each word of the attribution, how many calls of a period have none."""
@@ -167,6 +177,11 @@ class UsageQuery:
             return moment.ask(answer)
 
 
+def _notices(store: Store, period: Period) -> tuple[str, ...]:
+    said = rolled.notice(store, period.start_ns)
+    return (said,) if said else ()
+
+
 def _checked(words: tuple[str, ...], top: int | None) -> tuple[str, ...]:
     if top is not None and top < 1:
         raise ValueError(f"top={top!r}: expected a number from 1 on")
@@ -187,6 +202,7 @@ def _summary(asked: tuple[str, ...], report: Report, top: int | None) -> UsageSu
         _totals(report.total, report),
         report.days,
         tuple(UnpricedModel(*one) for one in report.unpriced),
+        tuple(report.notices),
     )
 
 

@@ -61,13 +61,16 @@ class UnpricedModel:
 
 @dataclass(frozen=True, slots=True)
 class UsageSummary:
-    """The sums of groups and of all calls, as they stood at one moment; `groups` is how many groups there are."""
+    """The sums of groups and of all calls, as they stood at one moment; `groups` is how many groups there are. `notices` say what is
+    not known of the period.
+    """
 
     rows: tuple[UsageRow, ...]
     groups: int
     total: UsageTotals
     days: int
     unpriced: tuple[UnpricedModel, ...]
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +119,13 @@ class UsageRecord:
 
 @dataclass(frozen=True, slots=True)
 class UsagePage:
-    """Some records, the newest first. `next` goes on after them: the `after` of the next question; None at the end."""
+    """Some records, the newest first. `next` goes on after them: the `after` of the next question; None at the end. `notices` say
+    what is not known of the period.
+    """
 
     records: tuple[UsageRecord, ...]
     next: str | None
+    notices: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[UsageRecord]:
         return iter(self.records)

@@ -37,18 +37,19 @@ class AskedPeriod:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What was used this calendar month and in all time, and when the last call began."""
+    """What was used this calendar month and in all time, and when the last call began. `notices` say what is not known of all time."""
 
     this_month: UsageTotals
     all_time: UsageTotals
     last_used: datetime | None
     time_zone: str
+    notices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """The sums of each group and of all calls that were chosen. `groups` says how many groups there are; `rows` may be
-    the first of them. `days` are the calendar days of the period so far.
+    the first of them. `days` are the calendar days of the period so far, `notices` say what is not known of it.
     """
 
     period: AskedPeriod
@@ -58,21 +59,25 @@ class Summary:
     total: UsageTotals
     days: int
     unpriced: tuple[UnpricedModel, ...]
+    notices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Daily:
-    """The sums of each calendar day of the period so far, days without a call included."""
+    """The sums of each calendar day of the period so far, days without a call included. `notices` say what is not known of it."""
 
     period: AskedPeriod
     days: tuple[UsageDay, ...]
+    notices: tuple[str, ...]
 
 
 def tokens(asked: Asked) -> Tokens:
     """`GET /v1/usage/tokens`."""
     query = asked.query
     all_time, this_month = query.total(), query.this_month()
-    return Tokens(own(this_month, asked), own(all_time, asked), query.last_used(), str(asked.time_zone))
+    return Tokens(
+        own(this_month, asked), own(all_time, asked), query.last_used(), str(asked.time_zone), query.notices()
+    )
 
 
 def summary(asked: Asked) -> Summary:
@@ -83,7 +88,7 @@ def summary(asked: Asked) -> Summary:
     rows = found.rows if by else ()
     return Summary(
         told(period, asked.time_zone), by, rows, found.groups if by else 0, own(found.total, asked), found.days,
-        found.unpriced,
+        found.unpriced, found.notices,
     )  # fmt: skip
 
 
@@ -96,7 +101,7 @@ def daily(asked: Asked) -> Daily:
         expected = f"a period of at most {_MOST_DAYS:,} days"
         name = next(each.name for each in (parameters.FROM, parameters.PERIOD) if each.name in asked.values)
         raise RequestError(400, f"{name} is too far back: expected {expected}", field=name, expected=expected)
-    return Daily(told(period, asked.time_zone), asked.query.daily(period))
+    return Daily(told(period, asked.time_zone), asked.query.daily(period), asked.query.notices(period))
 
 
 def records(asked: Asked) -> UsagePage:

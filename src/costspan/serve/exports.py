@@ -43,9 +43,15 @@ def export(asked: Asked) -> Response:
         raise RequestError(
             501, f"Parquet is not to be had here: expected {expected}", field="format", expected=expected
         )
-    records = asked.query.each(asked.period())
-    name = f'attachment; filename="usage.{ending}"'
-    return StreamingResponse(made(records), media_type=media, headers={"Content-Disposition": name})
+    period = asked.period()
+    told = headers(f"usage.{ending}", asked.query.notices(period))
+    return StreamingResponse(made(asked.query.each(period)), media_type=media, headers=told)
+
+
+def headers(name: str, notices: Iterable[str]) -> dict[str, str]:
+    """The headers of a file of this name; what is not known of its period stands in `Costspan-Notice`."""
+    said = " ".join(notices)
+    return {"Content-Disposition": f'attachment; filename="{name}"', **({"Costspan-Notice": said} if said else {})}
 
 
 def _cells(one: UsageRecord) -> list[Any]:

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from costspan.budgets.policy import PolicyError
-from costspan.ledger import rolled
 from costspan.ledger.faults import LedgerError
 from costspan.report import amounts, bill, explained, record
 from costspan.serve import chart, exports, page_choice, page_words, standing
@@ -64,9 +63,7 @@ def _usage(request: Request) -> Response:
     with asked.moment as moment:
         everything = Asked.of(request, CHOICE, given=choice.asked(is_of_all=True), moment=moment)
         found = figures(choice, asked, everything)
-        start_ns = asked.period().start_ns
         context = _context(choice, asked, found)
-        context["days_only"] = moment.ask(lambda store: rolled.notice(store, start_ns)) or ""
     return _html("usage.html", {**context, **charts(choice, found)})
 
 
@@ -81,7 +78,7 @@ def _table(request: Request) -> Response:
     by = page_choice.GROUPS[choice.by] or page_choice.GROUPS[page_choice.MODEL]
     with asked.moment:
         found = asked.query.summary(*by, period=asked.period(), top=MOST_ROWS)
-    return _csv("usage", by, ((row.words.values(), row.totals) for row in found.rows))
+    return _csv("usage", by, ((row.words.values(), row.totals) for row in found.rows), found.notices)
 
 
 async def days(request: Request) -> Response:
@@ -95,14 +92,13 @@ def _days(request: Request) -> Response:
     with asked.moment as moment:
         everything = Asked.of(request, CHOICE, given=choice.asked(is_of_all=True), moment=moment)
         step, spans = bars(asked, everything.query.first_used())
-    return _csv(
-        f"{step}s", (step,), (((str(one.first),), one.totals) for one in spans if one.totals.calls or one.totals.items)
-    )
+        said = asked.query.notices(asked.period())
+    rows = (((str(one.first),), one.totals) for one in spans if one.totals.calls or one.totals.items)
+    return _csv(f"{step}s", (step,), rows, said)
 
 
-def _csv(name: str, by: Sequence[str], rows: Iterable[page_words.Row]) -> Response:
-    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-    return Response(page_words.csv_of(by, rows), 200, headers, exports.CSV)
+def _csv(name: str, by: Sequence[str], rows: Iterable[page_words.Row], said: Sequence[str]) -> Response:
+    return Response(page_words.csv_of(by, rows), 200, exports.headers(f"{name}.csv", said), exports.CSV)
 
 
 async def call(request: Request) -> Response:
@@ -115,10 +111,12 @@ def _call(request: Request) -> Response:
     sought = asked.values.get(_ID.name, "")
     with asked.moment as moment:
         found = [one for one in moment.ask(lambda store: record.find(store, sought)) or () if one["id"] == sought]
+        said = asked.query.notices()
     # Whoever may not see it learns no more than that it is not there.
     seen = [one for one in found if all(one[word] == own for word, own in asked.caller.bounds.items())]
     if not seen:
-        raise RequestError(404, f"id={sought[:80]!r}: there is no such call", field=_ID.name)
+        told = ". ".join((f"id={sought[:80]!r}: there is no such call", *said))
+        raise RequestError(404, told, field=_ID.name)
     again = record.price_again(seen[0], asked.served.prices)
     return _html("call.html", {
         "lines": [line.partition(" ") for line in explained.lines(seen[0], asked.time_zone)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -88,7 +88,7 @@ def figures(choice: Choice, asked: Asked, everything: Asked) -> Figures:
     step, spans = bars(asked, first)
     return Figures(
         period=period,
-        summary=UsageSummary(summary.rows, summary.groups, own(summary.total, asked), summary.days, summary.unpriced),
+        summary=replace(summary, total=own(summary.total, asked)),
         before=None if earlier is None else own(query.total(earlier), asked),
         month=own(query.this_month(), asked),
         step=step,

@@ -26,7 +26,7 @@ class LedgerState:
 @dataclass(frozen=True, slots=True)
 class Stats:
     """The calls of a period: averages (null of nothing), how they ended, how sure the amounts are, how many have no word
-    of the attribution. `ledger` is null for whoever does not see all.
+    of the attribution. `ledger` is null for whoever does not see all; `notices` say what is not known of the period.
     """
 
     period: AskedPeriod
@@ -40,6 +40,7 @@ class Stats:
     qualities: tuple[UsageRow, ...]
     unattributed: Mapping[str, int]
     ledger: LedgerState | None
+    notices: tuple[str, ...]
 
 
 def stats(asked: Asked) -> Stats:
@@ -51,6 +52,7 @@ def stats(asked: Asked) -> Stats:
         told(period, asked.time_zone), own(total, asked), days,
         total.calls / days if days else None, _each(total.cost_usd, days), _each(total.cost_usd - total.items_usd, total.calls),
         query.last_used(), outcomes.rows, query.by("quality", period=period), query.unattributed(period), _state(asked),
+        outcomes.notices,
     )  # fmt: skip
 
 
