@@ -128,6 +128,55 @@ def test_what_is_asked_beside_the_declared_arguments_is_read(place: str, provide
     assert call.price.nano_usd == LISTED[KIMI] + 5_000_000
 
 
+def _spent(model: str, of_input: int, output: int) -> dict[str, Any]:
+    usage = {"prompt_tokens": of_input, "completion_tokens": output, "total_tokens": of_input + output}
+    return {"model": model, "usage": usage}
+
+
+_ASKED_TWO = [_spent("openai/gpt-oss-120b", 600, 200), _spent("llama-3.1-8b-instant", 400, 100)]
+BROKEN_DOWN = [
+    ("all of it", {"models": _ASKED_TWO}, "exact", ()),
+    ("a part of it", {"models": _ASKED_TWO[:1]}, "incomplete", ("usage_breakdown",)),
+    ("more than it", {"models": [*_ASKED_TWO, _spent("openai/gpt-oss-20b", 0, 1)]}, "incomplete", ("usage_breakdown",)),
+]
+
+
+@pytest.mark.parametrize(
+    ("said", "quality", "unread"), [row[1:] for row in BROKEN_DOWN], ids=[row[0] for row in BROKEN_DOWN]
+)
+def test_each_model_of_a_compound_answer_has_its_own_price(
+    said: dict[str, Any], quality: str, unread: tuple[str, ...], provider: Provider
+) -> None:
+    """Groq's systems have no price of their own: whole, and in the last event of a stream."""
+    usage = _spent("", 1_000, 300)["usage"]
+    provider.replies.append(whole(completion(model="groq/compound", usage=usage, usage_breakdown=said)))
+    first, *chunks, last, done = chat_chunks("groq/compound", usage=None)
+    provider.replies.append(
+        events([first, *chunks * 8, {**last, "x_groq": {"usage": usage, "usage_breakdown": said}}, done])
+    )
+    rates = {"openai/gpt-oss-120b": (150, 600), "llama-3.1-8b-instant": (50, 80), "openai/gpt-oss-20b": (75, 300)}
+    for way in (ways.whole, ways.to_the_end):
+        call = _call(provider, way, "groq", {"model": "groq/compound"}, "sync")
+        assert call.usage is not None
+        assert (call.usage.get("input"), call.usage.get("output")) == (1_000, 300)
+        assert isinstance(call.price, Cost)
+        assert (call.price.quality, call.answer.unread) == (quality, unread)
+        assert call.price.nano_usd == sum(
+            each["usage"]["prompt_tokens"] * rates[each["model"]][0]
+            + each["usage"]["completion_tokens"] * rates[each["model"]][1]
+            for each in said["models"]
+        )
+
+
+@pytest.mark.parametrize("odd", [7, [], {"models": 7}, {"models": [7]}, {"models": [{"model": "m", "usage": 7}]}, None])
+def test_a_breakdown_that_is_not_understood_is_named(odd: Any) -> None:
+    """Unless it is empty."""
+    answer = openai_body.chat(completion(model="groq/compound", usage=USAGE, usage_breakdown=odd))
+    assert answer is not None
+    assert answer.parts == ()
+    assert ("usage_breakdown" in answer.unread) == bool(odd)
+
+
 def test_a_stream_that_breaks_off_after_a_search_has_the_search_and_an_estimate(provider: Provider) -> None:
     """The search alone is no usage of the model."""
     first, *chunks, _, _ = chat_chunks(KIMI, usage=USAGE)

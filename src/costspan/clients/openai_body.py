@@ -17,6 +17,7 @@ from costspan.facts.foreign import code
 from costspan.facts.usage import Usage, bounded_names, milliseconds
 
 _Items: TypeAlias = "list[Mapping[str, Any]]"
+_MOST_MODELS: Final = 64  # that one answer tells of
 _MOST_REASONS: Final = 16  # of so many choices at most, it is kept why they ended
 
 
@@ -72,7 +73,29 @@ def chat(message: Any) -> Answer | None:
         tells = tells or bool(shown.get("tool_calls") or shown.get("executed_tools"))
     if tells:
         server_tools.take(answer, said, choices)
+    if "usage_breakdown" in said or "x_groq" in said:
+        _take_breakdown(answer, said.get("usage_breakdown") or fields(said.get("x_groq")).get("usage_breakdown"))
     return answer
+
+
+def _take_breakdown(answer: Answer, said: Any) -> None:
+    """Groq's compound systems ask several models, each billed at its own rate; it is named where they do not come to the whole usage.
+
+    Source: `UsageBreakdown` in the types of the groq library.
+    """
+    if answer.usage is None or not said:
+        return
+    unread: list[str] = []
+    total = Usage()
+    for each in map(fields, listed(fields(said).get("models"))[:_MOST_MODELS]):
+        part = openai_usage.read(fields(each.get("usage")), unread, {})
+        if part is not None:
+            answer.parts = (*answer.parts, (text(each.get("model")), part))
+            total = total.added_to(part)
+    if any(total.get(unit) != answer.usage.get(unit) for unit in (units.INPUT, units.OUTPUT)):
+        unread.append("usage_breakdown")
+    if unread:
+        answer.unread = bounded_names((*answer.unread, *unread))
 
 
 def _usage_elsewhere(said: Mapping[str, Any]) -> Any:
