@@ -23,6 +23,7 @@ from costspan.serve.page_before import before
 from costspan.serve.page_choice import CALL, GROUPS, MODEL, PROVIDER, QUALITY, Choice
 from costspan.serve.page_words import tokens
 from costspan.serve.problems import mistaken
+from costspan.serve.savings import Saved, saved
 
 #: So many rows has the table, and so many values a list of the form.
 MOST_ROWS: Final = 50
@@ -58,7 +59,7 @@ class Trust:
 @dataclass(frozen=True)
 class Figures:
     """Everything that the page shows of a choice. `step` is what a bar stands for: a day, a week or a month; `before` are the sums
-    of the time before; `is_unused` says that there is no call at all.
+    of the time before, `saved` is None where no cache was used; `is_unused` says that there is no call at all.
     """
 
     period: Period
@@ -71,6 +72,7 @@ class Figures:
     is_unused: bool
     calls: UsagePage
     trust: Trust
+    saved: Saved | None
     sources: Mapping[date, Sequence[int]]
 
     @property
@@ -97,6 +99,7 @@ def figures(choice: Choice, asked: Asked, everything: Asked) -> Figures:
         is_unused=first is None,
         calls=_calls(choice, asked, period),
         trust=_trust(asked, period),
+        saved=_saved(asked, period) if summary.total.cache_read_tokens or summary.total.cache_write_tokens else None,
         sources=_sources(asked, period),
     )
 
@@ -126,6 +129,11 @@ def _calls(choice: Choice, asked: Asked, period: Period) -> UsagePage:
         return asked.query.records(period, limit=MOST_ROWS, after=choice.after or None)
     except ValueError:
         raise mistaken("after", choice.after, "what the link to the next calls says") from None
+
+
+def _saved(asked: Asked, period: Period) -> Saved:
+    rows = asked.query.by(PROVIDER, MODEL, period=period)
+    return saved(rows, PROVIDER, MODEL, asked.served.prices, asked.moment.now_s)
 
 
 def _trust(asked: Asked, period: Period) -> Trust:

@@ -13,6 +13,7 @@ from costspan.report import amounts
 from costspan.report.as_data import no_formula
 from costspan.report.naming import EMPTY, NOT_SET, harmless
 from costspan.report.values import UsageTotals
+from costspan.serve.savings import Saved
 
 _EXACT: Final = Context(prec=60)
 _NANO_PLACES: Final = 9
@@ -67,6 +68,17 @@ def exact(amount: Decimal) -> str:
 def plain(amount: Decimal) -> str:
     """An amount of a budget, which may be USD, tokens or requests."""
     return f"{amount.quantize(Decimal('0.01')):,f}".removesuffix(".00")
+
+
+def saved(found: Saved) -> str:
+    """What the cache saved, or cost; and of how many tokens that is not known."""
+    nano_usd, unknown = nano(found.amount_usd), amounts.number(found.unknown_tokens, "cached token")
+    if found.unknown_tokens and not nano_usd:
+        return f"what the cache saved is not known of {unknown}"
+    said = f"the cache saved {amounts.average_usd(nano_usd, 1)} USD"
+    if nano_usd < 0:
+        said = f"writing to the cache cost {amounts.average_usd(-nano_usd, 1)} USD more than reading saved"
+    return f"{said} at list prices" + (f", not known of {unknown}" if found.unknown_tokens else "")
 
 
 def quality(value: str | None) -> str:
