@@ -29,6 +29,11 @@ TOLD = [
         "the cache saved 6.75 USD at list prices, not known of 7 cached tokens",
     ),
     ("unknown alone", [call(model="own", usage=Usage(input=10, output=1, cache_read=7))], "what the cache saved is not known of 7 cached tokens"),
+    (
+        "written at an unknown rate",
+        [call(model="own", usage=Usage(input=10, output=1, cache_write=9))],
+        "what the cache saved is not known of 9 cached tokens",
+    ),
     ("long prompt", [call(model="gpt-5.4", usage=Usage(input=20_000_000, output=1, cache_read=10_000_000))], "the cache saved 22.50 USD at list prices"),
     ("no such rate", [call(model="gpt-4", usage=Usage(input=10, output=1, cache_read=7))], "the cache saved 0.00 USD at list prices"),
     ("none", [call(usage=Usage(input=10, output=1))], None),

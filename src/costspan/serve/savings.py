@@ -20,7 +20,7 @@ _TOKENS: Final = 1_000
 @dataclass(frozen=True, slots=True)
 class Saved:
     """What was saved, in USD: less than 0 where writing to the cache cost more than reading from it saved. `unknown_tokens` were read
-    from a cache, and nobody knows at which rates.
+    from a cache or written to it, and nobody knows at which rates.
     """
 
     amount_usd: Decimal
@@ -39,7 +39,7 @@ def saved(rows: Iterable[UsageRow], provider: str, model: str, prices: Prices, a
         as_read = _nano_usd(CACHE_READ, *named) if read else 0
         as_written = _nano_usd(CACHE_WRITE, *named) if written else 0
         if plain is None or as_read is None or as_written is None:
-            unknown += read
+            unknown += read + written
             continue
         nano_usd += read * (plain - as_read) + written * (plain - as_written)
     return Saved(usd(nano_usd // _TOKENS), unknown)
