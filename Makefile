@@ -3,8 +3,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-# A third of a test's time it waits for servers and processes: two workers for each core, and no more than eight.
-WORKERS := $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 SOURCES := src tests examples $(wildcard benchmarks scripts stack grafana)
 SHOWN := $(sort $(wildcard scripts/show_*.py))
 COMPILE_BUDGETS := costspan budgets compile examples/budgets/budgets.yaml --out prometheus --receivers prometheus/receivers.yml
@@ -32,9 +30,12 @@ lint: $(READY) ## Lint, check the format, the spelling, the directions of import
 types: $(READY) ## Check the types
 	$(BIN)/pyright
 
+# A third of a test's time it waits for servers and processes: two workers for each core are `auto`.
+test test-matrix coverage: export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+
 test: $(READY) ## Run every test; where Go is there, the programs of the stack are built first: minutes, once
 	@$(BIN)/python -m stack binaries || echo "So the tests that need these programs are skipped."
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n auto --maxprocesses 8
 
 test-matrix: $(READY) ## Run the tests of the engine with the oldest and the latest clients: some minutes
 	$(BIN)/python scripts/matrix.py $(ROWS)
@@ -42,7 +43,7 @@ test-matrix: $(READY) ## Run the tests of the engine with the oldest and the lat
 coverage: $(READY) ## Run every test and show which lines and branches of the package none of them runs
 	@mkdir -p .cache/coverage
 	$(BIN)/coverage erase
-	-$(BIN)/coverage run -m pytest -q -n $(WORKERS)
+	-$(BIN)/coverage run -m pytest -q -n auto --maxprocesses 8
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

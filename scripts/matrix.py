@@ -77,7 +77,7 @@ def _run(name: str, row: dict[str, Any], more: list[str]) -> bool:
         "pytest",
         "-q",
         "-rfE",
-        *("-n", str(min(8, 2 * (os.cpu_count() or 1)))),  # as `make test` has them
+        *("-n", "auto", "--maxprocesses", "8"),
         *(more or [str(path) for test in row.get("tests", TESTS) for path in ROOT.glob(f"tests/*/{test}.py")]),
     ]
     done = subprocess.run(command, cwd=ROOT, check=False)  # a command of ours
