@@ -61,11 +61,11 @@ def anomalies(asked: str, file: Path | None, time_zone: tzinfo, ledger: Path | N
                 int(now_s * NS_PER_S) + 1, int(now_s * NS_PER_S) + 1 if period.end_ns is None else period.end_ns
             )
             found = found_in(store, anomaly, time_zone, start_ns, max(start_ns, end_ns))
-            gone = rolled.notice(store, start_ns)
+            gone = rolled.notices(store, start_ns)
         except LedgerError as fault:
             raise click.ClickException(str(fault)) from fault
     if is_json:
-        click.echo(json.dumps({**_data(found, time_zone), "notices": [gone] if gone else []}, indent=2))
+        click.echo(json.dumps({**_data(found, time_zone), "notices": gone}, indent=2))
     else:
         _show(found, period, time_zone, gone)
 
@@ -80,7 +80,7 @@ def _declared(file: Path | None, time_zone: tzinfo) -> tuple[Anomaly, tzinfo]:
     return policy.anomaly, zone(policy.time_zone)
 
 
-def _show(found: Anomalies, period: Period, time_zone: tzinfo, gone: str) -> None:
+def _show(found: Anomalies, period: Period, time_zone: tzinfo, gone: tuple[str, ...]) -> None:
     page = Page()
     page.title(f"Anomalies: {period.text}, hours of {time_zone}")
     for each in found.findings:
@@ -90,8 +90,8 @@ def _show(found: Anomalies, period: Period, time_zone: tzinfo, gone: str) -> Non
         page.sentence("Nothing is unusual.")
     for one in found.unjudged:
         page.sentence(one.said)
-    if gone:
-        page.sentence(gone)
+    for said in gone:
+        page.sentence(said)
 
 
 def _data(found: Anomalies, time_zone: tzinfo) -> dict[str, object]:

@@ -59,12 +59,12 @@ def _records(path: Path, call_id: str | None) -> list[Record]:
     with options.read_ledger(path) as store:
         try:
             found = record.last(store) if call_id is None else record.find(store, call_id)
-            gone = rolled.notice(store, None)
+            gone = rolled.notices(store, None)
         except LedgerError as fault:
             raise click.ClickException(str(fault)) from fault
     if not found:
         sought = "call with usage" if call_id is None else f"call, answer or trace {call_id!r}"
-        raise click.ClickException(f"the ledger {path} has no {sought}{gone and f'. {gone}'}")
+        raise click.ClickException(". ".join((f"the ledger {path} has no {sought}", *gone)))
     return found
 
 

@@ -210,5 +210,5 @@ def _roll_up(path: Path, days: int, *, is_dry: bool) -> None:
     count = compacting.roll_up(path, before_ns)
     click.echo(f"{number(count, 'record')} {of}, became sums of days")
     with Store.read(path) as store:
-        if said := rolled.notice(store, None):
+        for said in rolled.notices(store, None):
             click.echo(said)

@@ -92,7 +92,7 @@ def read_ledger(path: Path) -> Store:
 
 def say_what_is_gone(store: Store, start_ns: int | None) -> None:
     """Say on standard error where a question about single calls reaches back to days of which only sums are kept."""
-    if said := rolled.notice(store, start_ns):
+    for said in rolled.notices(store, start_ns):
         click.echo(said, err=True)
 
 

@@ -43,15 +43,16 @@ def sums(store: Store, start_ns: int | None, end_ns: int | None) -> str:
     return f" UNION ALL {_SUMS} WHERE s.slot >= {(start_ns or 0) // DAY_NS}{last}"
 
 
-def notice(store: Store, start_ns: int | None) -> str:
-    """What is no longer known of a period that begins then; empty where all is."""
+def notices(store: Store, start_ns: int | None) -> tuple[str, ...]:
+    """Sentences on what is no longer known of a period that begins then; none where all is."""
     until = until_ns(store)
     if (start_ns or 0) >= until:
-        return ""
-    return (
+        return ()
+    said = (
         f"Before {_date(until)} the ledger keeps sums of whole days of UTC (`costspan ledger compact`): single calls, sessions and hours of that time "
         "are not known. A day is counted at 12:00 UTC, without a session."
     )
+    return (said,)
 
 
 def _date(ns: int) -> date:

@@ -117,7 +117,10 @@ class UsageQuery:
             raise ValueError(f"limit={limit!r}: expected a number from 1 to {_MOST_AT_ONCE}")
         asked = self._period(period)
         found = self._read(
-            lambda store: (*record.page(store, self._filters, asked, limit, after), _notices(store, asked))
+            lambda store: (
+                *record.page(store, self._filters, asked, limit, after),
+                rolled.notices(store, asked.start_ns),
+            )
         )
         records, following, said = found or ((), None, ())
         return UsagePage(tuple(map(_record, records)), following, said)
@@ -143,7 +146,7 @@ class UsageQuery:
         lists of calls, lack those days.
         """
         asked = self._period(period)
-        return self._read(lambda store: _notices(store, asked)) or ()
+        return self._read(lambda store: rolled.notices(store, asked.start_ns)) or ()
 
     def unattributed(self, period: str | Period = "all") -> Mapping[str, int]:
         """For each word of the attribution, how many calls of a period have none."""
@@ -175,11 +178,6 @@ class UsageQuery:
             return self._moment.ask(answer)
         with Moment(self.path) as moment:
             return moment.ask(answer)
-
-
-def _notices(store: Store, period: Period) -> tuple[str, ...]:
-    said = rolled.notice(store, period.start_ns)
-    return (said,) if said else ()
 
 
 def _checked(words: tuple[str, ...], top: int | None) -> tuple[str, ...]:

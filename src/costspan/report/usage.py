@@ -186,7 +186,7 @@ def ask(store: Store, question: Question, now_s: float, *, is_brief: bool = Fals
             if any(one.reason == UNKNOWN_SELLER for one in report.unpriced):
                 report.unknown_sellers = _unknown_sellers(store, question, source)
         report.lost_records, report.lost_nano_usd = losses(store, question.period)
-        report.notices += [each for each in [rolled.notice(store, asked.start_ns)] if each]
+        report.notices += rolled.notices(store, asked.start_ns)
     return report
 
 
