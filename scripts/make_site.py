@@ -3,7 +3,7 @@
     python scripts/make_site.py [--no-pictures]
 
 The pages are those of docs/, of the runbooks, and what they link to; scripts/site.toml says how the site looks. Links to other
-files of the repository become links to the forge. Pictures are made by the programs that they show: the report out of what
+files of the repository become links to the forge. Pictures are made of what they show (scripts/pictures): the report out of what
 `costspan demo` printed, the usage page by Chromium, where there is one.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from pages import ROOT
+from pictures import way_of_a_call
 
 BUILT: Final = ROOT / ".cache" / "site"
 PAGES: Final = BUILT / "pages"
@@ -114,7 +115,10 @@ def photograph() -> None:
 
 
 def place_pictures() -> None:
-    """Put each picture that was made where a page has `<!-- picture NAME: what it shows -->`; the others stay comments."""
+    """Put each picture that was made where a page has `<!-- picture NAME: what it shows -->`; the others stay comments.
+
+    `NAME.svg` is also there as `NAME-light.svg` and `NAME-dark.svg`, of which the page's scheme chooses.
+    """
     for page in PAGES.rglob("*.md"):
         text = page.read_text(encoding="utf-8")
         up = os.path.relpath(PAGES / "pictures", page.parent)
@@ -122,7 +126,8 @@ def place_pictures() -> None:
         def picture(found: re.Match[str], up: str = up) -> str:
             if (PAGES / "pictures" / found[1]).exists():
                 return f"![{found[2]}]({up}/{found[1]})"
-            light, dark = (found[1].replace(".png", f"-{scheme}.png") for scheme in ("light", "dark"))
+            name = Path(found[1])
+            light, dark = (f"{name.stem}-{scheme}{name.suffix}" for scheme in ("light", "dark"))
             if (PAGES / "pictures" / light).exists():
                 return f"![{found[2]}]({up}/{light}#only-light)\n![{found[2]}]({up}/{dark}#only-dark)"
             return found[0]
@@ -143,6 +148,7 @@ def build() -> None:
 if __name__ == "__main__":
     lay_out()
     draw_report()
+    way_of_a_call.draw(PAGES / "pictures")
     if "--no-pictures" not in sys.argv[1:]:
         try:
             photograph()
