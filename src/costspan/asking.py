@@ -13,6 +13,7 @@ from costspan.facts.periods import zone
 from costspan.ledger.columns import COLUMNS
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.place import path_of
+from costspan.pricing import Prices, loaded
 from costspan.report.query import UsageQuery
 from costspan.report.words import SIGNS, Filter, filters, nearest
 from costspan.scope.words import word as clean_word
@@ -39,9 +40,13 @@ def usage(
     chosen = [one for name, value in words.items() for one in _filters(name, value)]
     chosen += filters([where] if isinstance(where, str) else where)
     place = time_zone if isinstance(time_zone, tzinfo) else zone(settings.time_zone if time_zone is None else time_zone)
+
+    def prices() -> Prices:
+        return loaded(settings.prices)
+
     if ledger is not None:
-        return UsageQuery(Path(ledger), tuple(chosen), place, instrumentor.flush)
-    return UsageQuery(path_of(settings.ledger, os.environ), tuple(chosen), place, _pass_on)
+        return UsageQuery(Path(ledger), tuple(chosen), place, instrumentor.flush, prices)
+    return UsageQuery(path_of(settings.ledger, os.environ), tuple(chosen), place, _pass_on, prices)
 
 
 def _pass_on() -> None:

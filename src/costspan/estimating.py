@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from costspan.forecast.request import Asked, read
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.place import NoHome, path_of
 from costspan.ledger.store import Store
-from costspan.pricing import Prices
+from costspan.pricing import loaded
 
 #: What the ledger knows is asked anew after so many seconds: a loop that estimates each of its calls does not wait for it.
 KEPT_S: Final = 60.0
@@ -40,13 +39,8 @@ def estimate(
     task = task_type if task_type is not None else scope.current().task_type
     settings = instrumentor.settings_in_force()
     calls = _known(asked, task, settings.ledger) if ledger is None else _read(Path(ledger), asked, task)
-    prices = _prices(settings.prices)
+    prices = loaded(settings.prices)
     return made(asked, provider, task, calls, prices, time.time())
-
-
-@lru_cache(maxsize=2)
-def _prices(own: str) -> Prices:
-    return Prices.load(Path(own).expanduser() if own else None)
 
 
 def _known(asked: Asked, task_type: str | None, setting: str) -> Known:

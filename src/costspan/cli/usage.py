@@ -15,7 +15,9 @@ from costspan.cli import left, live, options
 from costspan.ledger import rolled
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.intake import read
-from costspan.report import Page, Question, Report, as_data, as_text, ask, notices
+from costspan.ledger.store import Store
+from costspan.pricing import Prices, loaded
+from costspan.report import Page, Question, Report, as_data, as_text, ask, notices, savings
 from costspan.report.period import EXPECTED, EXPECTED_MOMENT, Period, between, parse
 from costspan.report.usage import NO_LEDGER
 from costspan.report.words import WORDS, filters, groups
@@ -136,6 +138,8 @@ class _Form:
 
     def __init__(self, *, is_json: bool, is_csv: bool, is_own: bool) -> None:
         self._is_own = is_own
+        #: Whether what holds for all rows has a place.
+        self.has_notes = not is_csv
         self._write = as_data.write_json if is_json else as_data.write_csv if is_csv else None
 
     def give(self, report: Report, now_s: float, last_ns: int | None, page: Page, top: int | None) -> None:
@@ -151,11 +155,25 @@ class _Form:
             as_text.show(report, page, top=top)
 
 
+def _asked(store: Store, question: Question, now_s: float, form: _Form) -> Report:
+    """The report, with what the cache saved where the form has a place for it: all of one moment."""
+    with store.at_one_moment():
+        report = ask(store, question, now_s)
+        if form.has_notes and savings.is_used(report.total):
+            report.cache = savings.saved(store, question, _prices, now_s)
+    return report
+
+
+def _prices() -> Prices:
+    """As programs of this environment price their calls."""
+    return loaded(Settings.read(os.environ).prices)
+
+
 def _answer(path: Path, question: Question, now_s: float, form: _Form, page: Page, top: int | None) -> None:
     try:
         with read(path) as store:
             last_ns = rolled.last_ns(store)
-            form.give(ask(store, question, now_s), now_s, last_ns, page, top)
+            form.give(_asked(store, question, now_s, form), now_s, last_ns, page, top)
     except NoLedger:
         form.give(Report(question, NO_LEDGER, str(path)), now_s, None, page, top)
     except LedgerError as fault:

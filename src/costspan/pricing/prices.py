@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -260,3 +261,9 @@ def _decimal(pico_usd: Fraction) -> Decimal:
 def _long_prompts(rates: Rates) -> tuple[tuple[int, dict[str, Decimal]], ...]:
     starts = sorted({start for steps in rates.values() for start, _ in steps} - {0})
     return tuple((start, _usd(rates, start)) for start in starts)
+
+
+@lru_cache(maxsize=2)
+def loaded(own: str) -> Prices:
+    """The prices in force where the setting names the user's own file, or none: read once. Raises OverrideError."""
+    return Prices.load(Path(own).expanduser() if own else None)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
 
 from costspan.facts.money import NANO_PER_USD
 
 _NANO: Final = Decimal("1e-9")
+_NANO_PLACES: Final = 9
+_EXACT: Final = Context(prec=60)
+
+
+def nano(amount: Decimal) -> int:
+    """An amount in USD as nano-USD."""
+    return int(amount.scaleb(_NANO_PLACES, _EXACT))
 
 
 def usd(nano_usd: int) -> str:

@@ -7,12 +7,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import IO, Any, Final
 
 from costspan.report.amounts import share, usd, usd_each
 from costspan.report.naming import harmless
 from costspan.report.usage import Report, Row, Totals
+from costspan.report.values import CacheSavings
 
 #: The columns after the groups, in the order in which they stay.
 COLUMNS: Final = (
@@ -97,11 +99,19 @@ def _frame(report: Report) -> tuple[dict[str, Any], dict[str, Any]]:
     after = {
         "total": _numbers(report.total, report),
         "is_lower_bound": report.total.is_lower_bound,
+        "cache": _cache(report.cache),
         "unpriced": [unpriced._asdict() for unpriced in report.unpriced],
         "lost": {"records": report.lost_records, "usd": usd(report.lost_nano_usd)},
         "notices": report.notices,
     }
     return before, after
+
+
+def _cache(found: CacheSavings | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    saved_usd = None if found.saved_usd is None else f"{found.saved_usd:f}"
+    return {**asdict(found), "saved_usd": saved_usd, "rates": found.rates}
 
 
 def _object(row: Row, report: Report) -> dict[str, Any]:

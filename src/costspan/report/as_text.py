@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from costspan.ledger.place import NoHome, default_path
-from costspan.report import table, usage
+from costspan.report import savings, table, usage
 from costspan.report.amounts import average, average_usd, decimals_for, number, percent, short_usd
 from costspan.report.naming import NOT_SET, harmless, shortened
 from costspan.report.page import Page
@@ -155,6 +155,9 @@ def notes(report: Report) -> Iterator[str]:
         )
     if total.estimated_nano_usd:
         yield f"Estimated: {_portion(total.estimated_nano_usd, report)} is of streams that were cut short."
+    if report.cache is not None:
+        said = savings.sentence(report.cache)
+        yield f"{said[:1].upper()}{said[1:]}."
     if report.lost_records:
         yield (
             f"Missing: {number(report.lost_records, 'record')} of {average_usd(report.lost_nano_usd, 1)} USD that the "

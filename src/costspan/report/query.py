@@ -15,12 +15,15 @@ from costspan.facts.attribution_words import ACCOUNT, SESSION, WORDS
 from costspan.facts.money import usd
 from costspan.ledger import rolled
 from costspan.ledger.store import Store
+from costspan.pricing import Prices
 from costspan.report import record
 from costspan.report.glances import first_used_ns, last_used_ns, newest, without_word
 from costspan.report.moment import Moment
 from costspan.report.period import ALL, Period, parse
+from costspan.report.savings import NOTHING, saved
 from costspan.report.usage import Question, Report, Totals, ask, losses
 from costspan.report.values import (
+    CacheSavings,
     UnpricedModel,
     UsageDay,
     UsagePage,
@@ -41,7 +44,7 @@ class UsageQuery:
     """Questions about the calls that some filters choose; each method reads the ledger as it stands then, or all of them as it
     stands at one `moment`.
 
-    `refresh` is called before each question. All methods raise LedgerError for a ledger that cannot be read, and
+    `refresh` is called before each question, `prices` where one needs them. All methods raise LedgerError for a ledger that cannot be read, and
     ValueError with what was expected for a mistaken word, period or number. One that does not exist yet has no calls.
     May be shared by threads.
     """
@@ -52,6 +55,7 @@ class UsageQuery:
         filters: tuple[Filter, ...],
         zone: tzinfo,
         refresh: Callable[[], object],
+        prices: Callable[[], Prices],
         moment: Moment | None = None,
     ) -> None:
         self.path = path
@@ -59,6 +63,7 @@ class UsageQuery:
         self._filters = filters
         self._zone = zone
         self._refresh = refresh
+        self._prices = prices
 
     def total(self, period: str | Period = "all") -> UsageTotals:
         """The sums of a period, in the words of the command line: `this-month`, `7d`, `2026-11`, `2026-11-03..2026-11-10`."""
@@ -97,6 +102,11 @@ class UsageQuery:
         found = self._ask(asked, period, lambda report: _summary(asked, report, top))
         return found or UsageSummary((), 0, _totals(Totals()), 0, ())
 
+    def cache_savings(self, period: str | Period = "all") -> CacheSavings:
+        """What reading input from a provider's cache saved in a period, by the list prices of now."""
+        question = Question((), self._filters, self._period(period), self._zone)
+        return self._read(lambda store: saved(store, question, self._prices, self._now_s())) or NOTHING
+
     def daily(self, period: str | Period = "30d") -> tuple[UsageDay, ...]:
         """The sums of each calendar day of the period so far, days without a call included; of `all`, from the first
         record on.
@@ -128,7 +138,7 @@ class UsageQuery:
     def each(self, period: str | Period = "all") -> Iterator[UsageRecord]:
         """All calls of a period, the newest first, in constant memory; the ledger is let go of between some and the next."""
         asked, after = self._period(period), None
-        alone = UsageQuery(self.path, self._filters, self._zone, self._refresh)
+        alone = UsageQuery(self.path, self._filters, self._zone, self._refresh, self._prices)
         while True:
             some = alone.records(asked, limit=_MOST_AT_ONCE, after=after)
             yield from some

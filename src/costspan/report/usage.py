@@ -16,6 +16,7 @@ from costspan.ledger.columns import COLUMNS, IS_CALL
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.store import Store
 from costspan.report import period, words
+from costspan.report.values import CacheSavings
 
 OK: Final = "ok"
 NO_LEDGER: Final = "no_ledger"
@@ -163,6 +164,8 @@ class Report:
     lost_nano_usd: int = 0
     #: Sentences on calls that are not in this ledger.
     notices: list[str] = field(default_factory=list[str])
+    #: What a provider's cache saved; None where no call used one, or nobody asked.
+    cache: CacheSavings | None = None
 
 
 def ask(store: Store, question: Question, now_s: float, *, is_brief: bool = False) -> Report:

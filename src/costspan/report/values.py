@@ -74,6 +74,27 @@ class UsageSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheSavings:
+    """What reading input from a provider's cache saved at the list prices of now, in USD: less than 0 where writing to the cache cost
+    more than reading from it saved; None where no rate is known.
+
+    `unknown_tokens` were read or written at rates that nobody knows, and are in no amount. `assumed_tokens` were written at a rate that
+    depends on how long they are kept, which sums do not tell: that of the usual lifetime is taken.
+    """
+
+    saved_usd: Decimal | None
+    unknown_tokens: int
+    assumed_tokens: int
+
+    @property
+    def rates(self) -> str:
+        """`known`, `unknown`, or `known_in_part`."""
+        if not self.unknown_tokens:
+            return "known"
+        return "unknown" if self.saved_usd is None else "known_in_part"
+
+
+@dataclass(frozen=True, slots=True)
 class UsageDay:
     """One calendar day in the zone that was asked for."""
 

@@ -7,8 +7,9 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Final
 
+from costspan.report import savings
 from costspan.report.period import Period
-from costspan.report.values import UnpricedModel, UsageDay, UsagePage, UsageRow, UsageTotals
+from costspan.report.values import CacheSavings, UnpricedModel, UsageDay, UsagePage, UsageRow, UsageTotals
 from costspan.serve import parameters
 from costspan.serve.asked import Asked
 from costspan.serve.parameters import Parameter, whole
@@ -49,7 +50,8 @@ class Tokens:
 @dataclass(frozen=True, slots=True)
 class Summary:
     """The sums of each group and of all calls that were chosen. `groups` says how many groups there are; `rows` may be
-    the first of them. `days` are the calendar days of the period so far, `notices` say what is not known of it.
+    the first of them. `days` are the calendar days of the period so far, `notices` say what is not known of it, `cache` what a
+    provider's cache saved.
     """
 
     period: AskedPeriod
@@ -59,6 +61,7 @@ class Summary:
     total: UsageTotals
     days: int
     unpriced: tuple[UnpricedModel, ...]
+    cache: CacheSavings
     notices: tuple[str, ...]
 
 
@@ -88,7 +91,7 @@ def summary(asked: Asked) -> Summary:
     rows = found.rows if by else ()
     return Summary(
         told(period, asked.time_zone), by, rows, found.groups if by else 0, own(found.total, asked), found.days,
-        found.unpriced, found.notices,
+        found.unpriced, asked.query.cache_savings(period) if savings.is_used(found.total) else savings.NOTHING, found.notices,
     )  # fmt: skip
 
 

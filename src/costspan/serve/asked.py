@@ -121,7 +121,8 @@ class Asked:
     @property
     def query(self) -> UsageQuery:
         """The question about the calls that are meant and may be seen, at the moment of the request."""
-        return UsageQuery(self.served.ledger, self.filters, self.time_zone, _nothing, self.moment)
+        served = self.served
+        return UsageQuery(served.ledger, self.filters, self.time_zone, _nothing, lambda: served.prices, self.moment)
 
     def period(self, default: str = "all") -> Period:
         """When. For whoever does not see all, time without a beginning begins with their own first call."""

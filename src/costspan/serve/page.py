@@ -133,7 +133,7 @@ def _context(choice: Choice, asked: Asked, found: Figures) -> dict[str, Any]:
         "total": found.total,
         "zone": str(asked.time_zone),
         "dates": written_span(found.spans[0].first, found.spans[-1].last) if found.spans else "",
-        "decimals": amounts.decimals_for(page_words.nano(found.total.cost_usd)),
+        "decimals": amounts.decimals_for(amounts.nano(found.total.cost_usd)),
         "budgets": budgets,
         "nearest": nearest,
         "ledger": str(asked.served.ledger) if asked.caller.sees_all else "",

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, Final
 
 from costspan.facts.attribution_words import SOURCES
-from costspan.report.amounts import number
+from costspan.report.amounts import nano, number
 from costspan.report.values import UsageTotals
 from costspan.serve import page_words
 from costspan.serve.chart import Chart, Column, stacked
@@ -85,5 +85,5 @@ def _tokens(totals: UsageTotals) -> tuple[int, ...]:
 
 
 def _cost(totals: UsageTotals) -> tuple[int, ...]:
-    estimated, incomplete = page_words.nano(totals.estimated_usd), page_words.nano(totals.incomplete_usd)
-    return page_words.nano(totals.cost_usd) - estimated - incomplete, estimated, incomplete
+    estimated, incomplete = nano(totals.estimated_usd), nano(totals.incomplete_usd)
+    return nano(totals.cost_usd) - estimated - incomplete, estimated, incomplete

@@ -13,7 +13,7 @@ from typing import Any, Final
 from costspan.facts.attribution_words import SOURCE, SOURCES, TASK_TYPE, TEAM
 from costspan.ledger import rolled
 from costspan.ledger.sidefile import waiting
-from costspan.report import notices
+from costspan.report import notices, savings
 from costspan.report.period import Period
 from costspan.report.values import UsageDay, UsagePage, UsageRow, UsageSummary, UsageTotals
 from costspan.report.words import TIMES
@@ -23,7 +23,6 @@ from costspan.serve.page_before import before
 from costspan.serve.page_choice import CALL, GROUPS, MODEL, PROVIDER, QUALITY, Choice
 from costspan.serve.page_words import tokens
 from costspan.serve.problems import mistaken
-from costspan.serve.savings import Saved, saved
 
 #: So many rows has the table, and so many values a list of the form.
 MOST_ROWS: Final = 50
@@ -72,7 +71,7 @@ class Figures:
     is_unused: bool
     calls: UsagePage
     trust: Trust
-    saved: Saved | None
+    saved: str | None
     sources: Mapping[date, Sequence[int]]
 
     @property
@@ -99,7 +98,7 @@ def figures(choice: Choice, asked: Asked, everything: Asked) -> Figures:
         is_unused=first is None,
         calls=_calls(choice, asked, period),
         trust=_trust(asked, period),
-        saved=_saved(asked, period) if summary.total.cache_read_tokens or summary.total.cache_write_tokens else None,
+        saved=savings.sentence(query.cache_savings(period)) if savings.is_used(summary.total) else None,
         sources=_sources(asked, period),
     )
 
@@ -129,11 +128,6 @@ def _calls(choice: Choice, asked: Asked, period: Period) -> UsagePage:
         return asked.query.records(period, limit=MOST_ROWS, after=choice.after or None)
     except ValueError:
         raise mistaken("after", choice.after, "what the link to the next calls says") from None
-
-
-def _saved(asked: Asked, period: Period) -> Saved:
-    rows = asked.query.by(PROVIDER, MODEL, period=period)
-    return saved(rows, PROVIDER, MODEL, asked.served.prices, asked.moment.now_s)
 
 
 def _trust(asked: Asked, period: Period) -> Trust:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 from shlex import quote
 from typing import Final, TypeAlias
 
@@ -13,10 +13,7 @@ from costspan.report import amounts
 from costspan.report.as_data import no_formula
 from costspan.report.naming import EMPTY, NOT_SET, harmless
 from costspan.report.values import UsageTotals
-from costspan.serve.savings import Saved
 
-_EXACT: Final = Context(prec=60)
-_NANO_PLACES: Final = 9
 _THOUSAND: Final = 1_000
 _SIZES: Final = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 _LONGEST: Final = 80
@@ -37,11 +34,6 @@ def quoted(word: str) -> str:
     return harmless(quote(word))
 
 
-def nano(amount: Decimal) -> int:
-    """An amount in USD as nano-USD."""
-    return int(amount.scaleb(_NANO_PLACES, _EXACT))
-
-
 def has_cost(totals: UsageTotals) -> bool:
     """Whether an amount is known: none is of calls and items without a price."""
     return not (totals.unpriced_calls or totals.unpriced_items) or bool(totals.cost_usd)
@@ -49,7 +41,7 @@ def has_cost(totals: UsageTotals) -> bool:
 
 def amount(totals: UsageTotals, decimals: int | None = None) -> str:
     """What has a price came to; with `decimals` as in a column."""
-    booked = nano(totals.cost_usd)
+    booked = amounts.nano(totals.cost_usd)
     return amounts.average_usd(booked, 1) if decimals is None else amounts.short_usd(booked, decimals)
 
 
@@ -70,17 +62,6 @@ def plain(amount: Decimal) -> str:
     return f"{amount.quantize(Decimal('0.01')):,f}".removesuffix(".00")
 
 
-def saved(found: Saved) -> str:
-    """What the cache saved, or cost; and of how many tokens that is not known."""
-    nano_usd, unknown = nano(found.amount_usd), amounts.number(found.unknown_tokens, "cached token")
-    if found.unknown_tokens and not nano_usd:
-        return f"what the cache saved is not known of {unknown}"
-    said = f"the cache saved {amounts.average_usd(nano_usd, 1)} USD"
-    if nano_usd < 0:
-        said = f"writing to the cache cost {amounts.average_usd(-nano_usd, 1)} USD more than reading saved"
-    return f"{said} at list prices" + (f", not known of {unknown}" if found.unknown_tokens else "")
-
-
 def quality(value: str | None) -> str:
     """How sure the amounts of calls are; of a call that brought no answer there is none."""
     return {None: "without an answer to bill", "incomplete": "with a lower bound"}.get(value) or name(value)
@@ -88,7 +69,7 @@ def quality(value: str | None) -> str:
 
 def share(totals: UsageTotals, whole: UsageTotals) -> str:
     """The part of all cost; empty where no amount is known."""
-    return amounts.percent(nano(totals.cost_usd), nano(whole.cost_usd)) if has_cost(totals) else ""
+    return amounts.percent(amounts.nano(totals.cost_usd), amounts.nano(whole.cost_usd)) if has_cost(totals) else ""
 
 
 def change(now: UsageTotals, before: UsageTotals) -> str:
@@ -97,10 +78,10 @@ def change(now: UsageTotals, before: UsageTotals) -> str:
         return "nothing in the period before"
     if not has_cost(before) or not has_cost(now):
         return f"the period before: {cost(before)}"
-    earlier = nano(before.cost_usd)
+    earlier = amounts.nano(before.cost_usd)
     if not earlier:
         return "0.00 USD in the period before"
-    percent = Decimal(nano(now.cost_usd) - earlier) * 100 / earlier
+    percent = Decimal(amounts.nano(now.cost_usd) - earlier) * 100 / earlier
     return f"{percent:+,.1f} % against {cost(before)} in the period before"
 
 
