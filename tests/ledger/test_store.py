@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import stat
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -215,11 +216,27 @@ def test_no_ledger_yet_is_a_state_of_its_own(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"no database at all" * 100])
-def test_what_is_no_ledger_cannot_be_read(tmp_path: Path, content: bytes) -> None:
+def test_a_ledger_that_is_just_being_made_is_none_yet(tmp_path: Path) -> None:
+    """Its tables come in one transaction: before its end there is no ledger, and after it there is a whole one."""
+    path = tmp_path / "ledger.db"
+    path.touch()
+    with pytest.raises(NoLedger, match="no ledger yet"):
+        Store.read(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as program:
+        program.execute("BEGIN IMMEDIATE")
+        program.execute("CREATE TABLE calls (n)")
+        with pytest.raises(NoLedger):
+            Store.read(path)
+        program.execute("ROLLBACK")
+    Store.open(path).close()
+    with Store.read(path) as store:
+        assert store.select("SELECT COUNT(*) FROM calls") == [(0,)]
+
+
+def test_what_is_no_ledger_cannot_be_read(tmp_path: Path) -> None:
     """The reader is told the file and what SQLite says of it."""
     path = tmp_path / "ledger.db"
-    path.write_bytes(content)
+    path.write_bytes(b"no database at all" * 100)
     with pytest.raises(LedgerError, match=r"the ledger .*ledger\.db cannot be read: "):
         Store.read(path)
 

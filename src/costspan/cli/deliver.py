@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -37,12 +38,13 @@ def deliver(chosen: Path | None, every: int, *, watch: bool) -> None:
         directory = chosen or outbox_of(Settings.read(os.environ).outbox, os.environ)
     except NoHome as reason:
         raise click.ClickException(str(reason)) from None
-    while True:
-        is_done = _deliver_once(directory, is_quiet=watch)
-        if not watch:
-            break
-        time.sleep(every)
-    if not is_done:
+    if watch:
+        with contextlib.suppress(KeyboardInterrupt):
+            click.echo(f"Looking at {directory} every {every} s for what waits to be delivered (Ctrl+C ends it)")
+            while True:
+                _deliver_once(directory, is_quiet=True)
+                time.sleep(every)
+    elif not _deliver_once(directory, is_quiet=False):
         raise click.exceptions.Exit(1)
 
 

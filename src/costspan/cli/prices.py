@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -23,6 +23,9 @@ from costspan.report.amounts import number
 from costspan.report.bill import is_meant
 from costspan.report.table import Column, Table
 from costspan.settings import OTEL_COSTSPAN_PRICES, Settings
+
+#: The counts of a call that nobody described.
+_SAMPLE: Final = 1_000
 
 
 @click.group(invoke_without_command=True)
@@ -99,9 +102,12 @@ def explain(
 
     \b
     costspan prices explain openai gpt-5 --input 1000 --output 200 --unit cache_read=500
+
+    Without counts it has 1,000 input and 1,000 output tokens.
     """  # noqa: D301 - \b is click's sign for "leave these lines as they are"
-    counts = {"input": input_, "output": output}
-    usage = Usage({**{unit: count for unit, count in counts.items() if count is not None}, **_counts(units)})
+    given = {"input": input_, "output": output}
+    counts = {**{unit: count for unit, count in given.items() if count is not None}, **_counts(units)}
+    usage = Usage(counts or dict.fromkeys(given, _SAMPLE))
     answer = Answer(usage, model, None, tier, geo, speed, "batch" if batch else None)
     moment_s = time.time() if at_s is None else at_s
     explanation = options.load_prices(overrides).explain(provider, host, model, answer, moment_s)
@@ -109,6 +115,8 @@ def explain(
         click.echo(json.dumps(bill.as_object(explanation), indent=2))
     else:
         _print_bill(explanation)
+        if not counts:
+            click.echo(f"No counts are given, so {_SAMPLE:,} of each are taken: --input, --output, --unit.")
     if not isinstance(explanation.price, Cost):
         raise click.exceptions.Exit(1)
 

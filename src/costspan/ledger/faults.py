@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 from typing import Final
 
 LOCKED: Final = "locked"
@@ -27,6 +28,9 @@ class LedgerError(Exception):
 
 class NoLedger(LedgerError):  # noqa: N818 - a state, no fault: nothing has been recorded yet
     """There is no ledger yet."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"no ledger yet at {path}: no call of a program under costspan has been booked in it")
 
 
 def kind(fault: Exception) -> str:

@@ -80,7 +80,7 @@ class Store:
     def read(cls, path: Path, *, patience_s: float = 5.0) -> Store:
         """Open for reading. Raises NoLedger, or LedgerError with a sentence."""
         if not path.exists():
-            raise NoLedger(f"no ledger yet at {path}: no call of a program under costspan has been booked in it")
+            raise NoLedger(path)
         try:
             check(path)
         except NotAFile as reason:
@@ -266,17 +266,19 @@ def _inode(path: Path) -> tuple[int, int]:
 def _reader(path: Path, patience_s: float) -> sqlite3.Connection:
     address = path.absolute().as_uri()
     try:
-        return _checked(sqlite3.connect(f"{address}?mode=ro", timeout=patience_s, uri=True))
+        return _checked(sqlite3.connect(f"{address}?mode=ro", timeout=patience_s, uri=True), path)
     except sqlite3.OperationalError as fault:
         if faults.kind(fault) != faults.OTHER:
             raise
     # In a read-only directory SQLite cannot make its -shm file: the file is read as it stands.
-    return _checked(sqlite3.connect(f"{address}?mode=ro&immutable=1", uri=True))
+    return _checked(sqlite3.connect(f"{address}?mode=ro&immutable=1", uri=True), path)
 
 
-def _checked(connection: sqlite3.Connection) -> sqlite3.Connection:
+def _checked(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     connection.create_aggregate("SUM_EXACTLY", 1, cast("Any", _ExactSum))
     try:
+        if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
+            raise NoLedger(path)  # noqa: TRY301  # a program is just making it: all its tables come in one transaction
         connection.execute("SELECT 1 FROM calls LIMIT 1").fetchone()
         complete_for_reading(connection)
     except BaseException:

@@ -55,8 +55,8 @@ def run(
         ssl_keyfile=certificate[1] if certificate else None,
     )  # fmt: skip
     config.load()  # a faulty certificate is told before anything is said of serving
-    began()
     with contextlib.suppress(KeyboardInterrupt):
+        began()
         uvicorn.Server(config).run(sockets=[listening])
 
 
