@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from pages import ROOT
-from pictures import way_of_a_call
+from pictures import album
+from pictures.photographing import photograph_width
 
 BUILT: Final = ROOT / ".cache" / "site"
 PAGES: Final = BUILT / "pages"
@@ -88,32 +89,6 @@ def draw_report() -> None:
     (PAGES / "pictures" / "report.svg").write_text(console.export_svg(title="costspan"), encoding="utf-8")
 
 
-def photograph() -> None:
-    """The usage page over the ledger of a demo, in light and in dark. Raises FileNotFoundError without Chromium."""
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        raise FileNotFoundError("no chromium on the PATH")
-    ledger, costspan = BUILT / "demo.db", Path(sys.executable).with_name("costspan")
-    subprocess.run([costspan, "demo", "--ledger", ledger], stdout=subprocess.DEVNULL, check=True)
-    command = [costspan, "serve", "--port", "0", "--ledger", ledger]
-    with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server,
-        sync_playwright() as play,
-    ):
-        address = next(
-            found[0] for line in server.stdout or () if (found := re.search(r"http://127\.0\.0\.1:\d+", line))
-        )
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for scheme in ("light", "dark"):
-            page = browser.new_page(color_scheme=scheme, viewport={"width": 1100, "height": 1400})
-            page.goto(address)
-            page.screenshot(path=PAGES / "pictures" / f"usage-page-{scheme}.png")
-        browser.close()
-        server.terminate()
-
-
 def place_pictures() -> None:
     """Put each picture that was made where a page has `<!-- picture NAME: what it shows -->`; the others stay comments.
 
@@ -124,15 +99,27 @@ def place_pictures() -> None:
         up = os.path.relpath(PAGES / "pictures", page.parent)
 
         def picture(found: re.Match[str], up: str = up) -> str:
-            if (PAGES / "pictures" / found[1]).exists():
-                return f"![{found[2]}]({up}/{found[1]})"
             name = Path(found[1])
-            light, dark = (f"{name.stem}-{scheme}{name.suffix}" for scheme in ("light", "dark"))
-            if (PAGES / "pictures" / light).exists():
-                return f"![{found[2]}]({up}/{light}#only-light)\n![{found[2]}]({up}/{dark}#only-dark)"
-            return found[0]
+            schemes = {scheme: f"{name.stem}-{scheme}{name.suffix}" for scheme in ("light", "dark")}
+            made = {f"{each}#only-{scheme}": each for scheme, each in schemes.items()} | {found[1]: found[1]}
+            there = [
+                f"![{found[2]}]({up}/{address}){_size(each)}"
+                for address, each in made.items()
+                if _picture(each).exists()
+            ]
+            return "\n".join(there) or found[0]
 
         page.write_text(re.sub(r"<!-- picture ([\w.-]+): (.*?) -->", picture, text), encoding="utf-8")
+
+
+def _picture(name: str) -> Path:
+    return PAGES / "pictures" / name
+
+
+def _size(name: str) -> str:
+    """What a photograph's width is on a page: as wide as what was photographed. Drawings say so themselves."""
+    is_photograph = name.endswith(".png")
+    return f"{{ width={photograph_width(_picture(name).read_bytes())} }}" if is_photograph else ""
 
 
 def build() -> None:
@@ -148,11 +135,8 @@ def build() -> None:
 if __name__ == "__main__":
     lay_out()
     draw_report()
-    way_of_a_call.draw(PAGES / "pictures")
+    album.draw(PAGES / "pictures")
     if "--no-pictures" not in sys.argv[1:]:
-        try:
-            photograph()
-        except FileNotFoundError as fault:
-            print(f"Without pictures of the usage page: {fault}")
+        album.photograph(PAGES / "pictures")
     place_pictures()
     build()

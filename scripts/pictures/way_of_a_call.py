@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from pictures.drawing import in_both_schemes
 
-NAME: Final = "way-of-a-call"
+NAMES: Final = ("way-of-a-call",)
 
 
 class Step(NamedTuple):
@@ -43,4 +43,4 @@ LEADS_TO: Final = ("costspan usage, explain", "Collector, Prometheus, Grafana")
 
 def draw(folder: Path) -> None:
     """Write the picture into a folder, light and dark."""
-    in_both_schemes(folder, NAME, "way_of_a_call.svg", before=BEFORE, after=AFTER, elsewhere=ELSEWHERE, leads_to=LEADS_TO)  # fmt: skip
+    in_both_schemes(folder, NAMES[0], "way_of_a_call.svg", before=BEFORE, after=AFTER, elsewhere=ELSEWHERE, leads_to=LEADS_TO)  # fmt: skip

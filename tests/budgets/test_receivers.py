@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import email
-import email.header
 import json
-import socketserver
-import threading
 import time
 import urllib.request
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +13,7 @@ import yaml
 from stack import HASTE, Stack
 from stack.compose import ROOT
 
-from otlp_receiver import Answering, serving
+from receiving import mail_server, post_office, read_mail, read_slack, slack_parts
 from stack_clients import needing_programs
 
 TEAM = "<!channel> & co"
@@ -30,47 +25,6 @@ ALERT = {
         "dashboard_url": "https://grafana/d/costspan-usage?var-team=x&from=now",
     },
 }  # fmt: skip
-
-
-@contextmanager
-def post_office() -> Generator[tuple[str, list[dict[str, Any]]]]:
-    """An address that takes JSON, and what it was sent."""
-    taken: list[dict[str, Any]] = []
-
-    class Exchange(Answering):
-        def do_POST(self) -> None:  # noqa: N802  (the name that http.server gives it)
-            taken.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.answer(b"ok", "text/plain")
-
-    with serving(Exchange) as address:
-        yield address, taken
-
-
-@contextmanager
-def mail_server() -> Generator[tuple[str, list[str]]]:
-    """The address of a mail server that takes everything, and the mails."""
-    taken: list[str] = []
-
-    class Session(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            self.wfile.write(b"220 here\r\n")
-            while line := self.rfile.readline():
-                word = line[:4].upper()
-                if word == b"DATA":
-                    self.wfile.write(b"354 go on\r\n")
-                    taken.append(b"".join(iter(self.rfile.readline, b".\r\n")).decode())
-                self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n")
-                if word == b"QUIT":
-                    return
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Session) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_address[1]}", taken
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def sent_to(receiver: str, folder: Path, where: dict[str, Any], arrived: Callable[[], object], **general: Any) -> None:
@@ -112,7 +66,15 @@ def test_slack_is_sent_words_and_links_and_no_command(tmp_path: Path) -> None:
     assert "<https://grafana/d/costspan-usage?var-team=x&amp;from=now>" in said["text"]
     assert "<!channel>" not in json.dumps(taken)
     assert said["mrkdwn_in"] == ["pretext"]
-    assert taken[0]["channel"] == "#llm-spend"
+    message = read_slack(taken[0])
+    assert (message.channel, message.title) == ("#llm-spend", f"[critical] {SUMMARY}")
+    shown = slack_parts(message.text)
+    assert "".join(text for text, _ in shown).startswith(
+        f"CRITICAL: {SUMMARY}\nSpent: 32 of 40 USD.\nWhat to do: https"
+    )
+    assert [address for _, address in shown if address][:2] == [
+        ALERT["annotations"]["runbook_url"], ALERT["annotations"]["dashboard_url"],
+    ]  # fmt: skip
 
 
 def test_pagerduty_is_sent_severity_title_text_and_links(tmp_path: Path) -> None:
@@ -135,14 +97,9 @@ def test_a_mail_has_the_title_as_subject_and_the_text(tmp_path: Path) -> None:
     with mail_server() as (address, taken):
         general = {"smtp_smarthost": address, "smtp_require_tls": False}
         sent_to("finance", tmp_path, {"auth_username": "", "auth_password_file": ""}, lambda: taken, **general)
-    mail = email.message_from_string(taken[0])
-    subject = str(email.header.make_header(email.header.decode_header(mail["Subject"])))
-    bodies = [part for part in mail.walk() if not part.is_multipart()]
-    assert subject == f"[critical] {SUMMARY}"
-    assert [part.get_content_type() for part in bodies] == ["text/plain"]
-    body = bodies[0].get_payload(decode=True)
-    assert isinstance(body, bytes)
-    assert body.decode().replace("\r\n", "\n").startswith(f"CRITICAL: {SUMMARY}\nSpent: 32 of 40 USD.\n")
+    mail = read_mail(taken[0])
+    assert mail.subject == f"[critical] {SUMMARY}"
+    assert mail.text.startswith(f"CRITICAL: {SUMMARY}\nSpent: 32 of 40 USD.\n")
 
 
 def test_every_example_has_its_test() -> None:

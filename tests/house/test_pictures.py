@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -11,7 +12,9 @@ from test_architecture import section, spoken
 
 import make_site
 from pictures import drawing, way_of_a_call
+from receiving import Mail, Slack, slack_parts
 
+PNG_600_WIDE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (600).to_bytes(4, "big")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -51,16 +54,36 @@ def test_words_of_a_step_fit_into_its_box() -> None:
 
 
 def test_a_page_gets_the_pictures_that_were_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that has two schemes in both of them, from where the page lies; one that was not made stays a comment."""
+    """In both schemes where there are two, from where the page lies; a photograph, which has more points than what it
+    shows, as wide as that; one that was not made stays a comment.
+    """
     monkeypatch.setattr(make_site, "PAGES", tmp_path)
     (tmp_path / "pictures").mkdir()
     (tmp_path / "start").mkdir()
-    for name in ("one.svg", "two-light.png", "two-dark.png"):
-        (tmp_path / "pictures" / name).touch()
+    (tmp_path / "pictures" / "one.svg").touch()
+    for name in ("two-light.png", "two-dark.png"):
+        (tmp_path / "pictures" / name).write_bytes(PNG_600_WIDE)
     page = tmp_path / "start" / "page.md"
     page.write_text("<!-- picture one.svg: A -->\n<!-- picture two.png: B, c -->\n<!-- picture three.svg: D -->\n")
     make_site.place_pictures()
     assert page.read_text() == (
-        "![A](../pictures/one.svg)\n![B, c](../pictures/two-light.png#only-light)\n"
-        "![B, c](../pictures/two-dark.png#only-dark)\n<!-- picture three.svg: D -->\n"
+        "![A](../pictures/one.svg)\n![B, c](../pictures/two-light.png#only-light){ width=300 }\n"
+        "![B, c](../pictures/two-dark.png#only-dark){ width=300 }\n<!-- picture three.svg: D -->\n"
     )
+
+
+def words(page: str) -> str:
+    """What somebody reads of a page of HTML, with single spaces."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", "", page.partition("<body>")[2])).split())
+
+
+def test_a_notification_is_drawn_with_every_word_that_was_sent() -> None:
+    """As it is, whatever it may mean to a browser; a link of Slack without its brackets."""
+    hostile = "[critical] <b>80 %</b> & more"
+    text = "CRITICAL: &lt;!channel&gt; &amp; co\nWhat to do: <https://wiki/a?b=c&amp;d>"
+    slack = Slack("Alertmanager", "#llm-spend", hostile, "https://grafana/d", "#e01e5a", text)
+    shown = words(drawing.drawn("slack.html", "light", message=slack, parts=slack_parts(text)))
+    assert f"Alertmanager in #llm-spend {hostile} CRITICAL: <!channel> & co What to do: https://wiki/a?b=c&d " in shown
+    mail = Mail("costspan@example.com", "finance@example.com", hostile, f"WARNING: {hostile}\n\nSilence: https://a/#b")
+    shown = words(drawing.drawn("mail.html", "dark", mail=mail))
+    assert f"{hostile} From: {mail.sender}To: {mail.to} WARNING: {hostile} Silence: https://a/#b " in shown
