@@ -128,7 +128,7 @@ def _begin_scope(scope: Any) -> None:
     scope.is_counted()
     guard.part("attribution", lambda: scope.defaults(**settings.attribution()))
     if settings.carry:
-        guard.part("carry", lambda: scope.install_carry())  # noqa: PLW0108  (loaded inside the guard)
+        guard.part("carry", lambda: scope.install_carry(calls=settings.http_clients))
     if settings.baggage:
         guard.part("baggage", lambda: scope.install_baggage(imported=settings.baggage, exported=settings.baggage))
 

@@ -15,7 +15,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from time import monotonic, perf_counter_ns, sleep, time_ns
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
@@ -114,6 +114,11 @@ class ObservedCall:
     def is_open(self) -> bool:
         """Whether the call has not been finished."""
         return bool(self._open)
+
+    @property
+    def sign(self) -> Sequence[bool]:
+        """The same as a value of its own, for threads that outlive the call: it keeps nothing else of the call alive."""
+        return self._open
 
     def claim(self) -> bool:
         """True for the first who asks, and never again: whoever got it finishes the call."""

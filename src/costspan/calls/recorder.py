@@ -32,6 +32,10 @@ class Recorder(Protocol):
     def current(self) -> ObservedCall | None:
         """The call that is under way in this thread and task."""
 
+    def is_within(self) -> bool:
+        """Whether a call that is not over is above this place, in this thread or in the one that had this done here."""
+        ...
+
     def adopted(self, observed: ObservedCall) -> None:
         """A span of the library's own for this call is current now: use it."""
 

@@ -24,13 +24,13 @@ from costspan.metrics.totals import Totals
 from costspan.pricing.opener import LazyPrices
 from costspan.scope import transaction
 from costspan.scope.awaited import note_estimate
+from costspan.scope.layer import CALL
 from costspan.scope.run import RUNS, finish_in_runs
 
 if TYPE_CHECKING:
     from costspan.budgets.admission import Admission
     from costspan.ledger.claims import Claims
 
-_WATCH: Final = otel_context.create_key("costspan-observed")
 _NO_USAGE: Final = Unpriced(NO_USAGE, "the answer did not say what it used")
 _FAULT: Final = Unpriced(FAULT, "pricing failed: see the log of costspan")
 _MOST_FETCHABLE: Final = 10_000
@@ -74,7 +74,7 @@ class CallRecorder:
         if observed.endpoint.each and not isinstance(observed, ObservedItem):  # no call: its items are
             self._enter(observed, context)
             return True
-        outer = context.get(_WATCH)
+        outer = context.get(CALL)
         if isinstance(outer, ObservedCall):
             outer.within(observed)
             if outer.call.held is not None:
@@ -97,9 +97,9 @@ class CallRecorder:
     def _enter(self, observed: ObservedCall, context: Context) -> None:
         outer = scope.without_baggage(context)
         if observed.span is not None and not observed.borrowed:
-            inner = Context({**outer, _WATCH: observed, _SPAN_KEY: observed.span})
+            inner = Context({**outer, CALL: observed, _SPAN_KEY: observed.span})
         else:
-            inner = Context({**outer, _WATCH: observed})
+            inner = Context({**outer, CALL: observed})
         observed.token = otel_context.attach(inner)
 
     def admit(self, observed: ObservedCall) -> None:
@@ -133,8 +133,12 @@ class CallRecorder:
 
     def current(self) -> ObservedCall | None:
         """The call that is under way here."""
-        observed = otel_context.get_value(_WATCH)
+        observed = otel_context.get_value(CALL)
         return observed if isinstance(observed, ObservedCall) else None
+
+    def is_within(self) -> bool:
+        """Whether a call that is not over is above this place, in this thread or in the one that had this done here."""
+        return scope.is_within(otel_context.get_current())
 
     def adopted(self, observed: ObservedCall) -> None:
         """The library's own span is current: it is the span of this call."""

@@ -15,6 +15,7 @@ from costspan.scope.session import (
     environment,
     forget_defaults,
     is_counted,
+    is_within,
     read_defaults,
     without_baggage,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "install_baggage",
     "install_carry",
     "is_counted",
+    "is_within",
     "read_defaults",
     "remove_carry",
     "remove_resolver",

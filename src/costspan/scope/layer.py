@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.context import Context, create_key, set_value
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Under which a context holds its innermost layer.
 KEY: Final = create_key("costspan-attribution")
+#: Under which it holds the watched call that is under way.
+CALL: Final = create_key("costspan-observed")
 
 
 class Process:
@@ -35,9 +37,12 @@ PROCESS: Final = Process()
 class Layer:
     """One scope in a context: all that was said up to it, and the same completed with the defaults."""
 
-    __slots__ = ("base", "outer", "owner", "run", "runs", "said", "whole")
+    __slots__ = ("base", "outer", "owner", "run", "runs", "said", "whole", "within")
 
-    def __init__(self, said: Attribution, owner: object, outer: Layer | None, runs: tuple[Reference, ...] = ()) -> None:
+    def __init__(
+        self, said: Attribution, owner: object, outer: Layer | None, runs: tuple[Reference, ...] = (),
+        within: Sequence[bool] = (),
+    ) -> None:  # fmt: skip
         self.said = said
         self.owner = owner
         self.outer = outer
@@ -45,6 +50,8 @@ class Layer:
         #: a task goes on in it is kept by that task, and the scopes around it are not: so it knows their runs itself.
         self.run: Reference | None = None
         self.runs = runs
+        #: True while the watched call is open within which this was handed over from another thread.
+        self.within = within
         self.base = PROCESS.defaults
         self.whole = said if self.base is NOBODY else said.over(self.base)
 

@@ -1,6 +1,7 @@
 """Where work leaves its thread or process: patched, so that the attribution goes along by itself.
 
-Only ours goes along, nothing else of the OpenTelemetry context. A thread and a process carry what was current when
+Only ours goes along, nothing else of the OpenTelemetry context: the attribution and, for those who watch what is sent below a
+call (`install_carry(calls=True)`), the call that is open. A thread and a process carry what was current when
 they were started; a task given to a pool, what was current when it was given. The workers of a pool carry nothing:
 they outlive the scope in which the first task happened to start them.
 """
@@ -35,7 +36,7 @@ def _start_thread(wrapped: Callable[..., Any], thread: Any, args: tuple[Any, ...
 
 @guard.guarded("carry")
 def _pack_thread(thread: Any) -> None:
-    whose = carried_along()
+    whose = carried_along(calls=_state.takes_calls)
     if whose is not None and _state.is_on and not _is_worker(thread):
         setattr(thread, _LUGGAGE, whose)
 
@@ -55,7 +56,7 @@ def _give_task(wrapped: Callable[..., Any], _pool: Any, args: tuple[Any, ...], k
 
 @guard.guarded("carry")
 def _pack_task(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    whose = carried_along()
+    whose = carried_along(calls=_state.takes_calls)
     if not _state.is_on or whose is None:
         return None
     if args:
@@ -107,6 +108,7 @@ _POINTS: Final[tuple[tuple[str, str, str, _Wrapper], ...]] = (
 class _State:
     def __init__(self) -> None:
         self.is_on = False
+        self.takes_calls = False
         self.awaited: set[str] = set()
         self.patched: dict[tuple[str, str, str], Any] = {}
 
@@ -114,9 +116,12 @@ class _State:
 _state: Final = _State()
 
 
-def install_carry() -> None:
-    """Carry the attribution along by itself from now on. A module that is not imported yet is patched when it is."""
-    _state.is_on = True
+def install_carry(*, calls: bool = False) -> None:
+    """Carry the attribution along by itself from now on. A module that is not imported yet is patched when it is.
+
+    With `calls`, threads and tasks know of the watched call that is open where they were started, for as long as it is.
+    """
+    _state.is_on, _state.takes_calls = True, calls
     for name in dict.fromkeys(module for module, *_ in _POINTS):
         if name in sys.modules:
             _patch_module(sys.modules[name])

@@ -9,7 +9,7 @@ only in the thread and task that it came from, and a generator may well be close
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.context import Context, attach, get_current
@@ -18,12 +18,14 @@ from costspan.facts.attribution import NOBODY, Attribution
 from costspan.facts.call import Call
 from costspan.guard import guarded, guarded_positional, tell_once
 from costspan.scope.decorate import bound
-from costspan.scope.layer import KEY, PROCESS, Layer, layer_in, placed
+from costspan.scope.layer import CALL, KEY, PROCESS, Layer, layer_in, placed
 from costspan.scope.run import RUNS, Reference, Run, alive, counting, of_outlet
 from costspan.scope.words import Word, attribution_in_order, attribution_of
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from costspan.calls.engine import ObservedCall
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _VARIABLES: Final = {name: f"OTEL_COSTSPAN_{name.upper()}" for name in Attribution._fields}
@@ -47,12 +49,21 @@ class Attributed:
     With `is_exact`, it says all five words: those it leaves open are open inside, whatever was said around it.
     """
 
-    __slots__ = ("_is_exact", "_runs", "_said")
+    __slots__ = ("_is_exact", "_runs", "_said", "within")
 
-    def __init__(self, said: Attribution, *, is_exact: bool = False, runs: tuple[Reference, ...] = ()) -> None:
+    def __init__(
+        self,
+        said: Attribution,
+        *,
+        is_exact: bool = False,
+        runs: tuple[Reference, ...] = (),
+        within: Sequence[bool] = (),
+    ) -> None:
         self._said = said
         self._is_exact = is_exact
         self._runs = runs
+        #: True while the watched call is open within which this is carried along. It does not go to other processes.
+        self.within = within
 
     def __enter__(self) -> Run:
         run = Run()
@@ -82,7 +93,7 @@ class Attributed:
 
     def again(self) -> Attributed:
         """The same attribution for one more run, so that runs at the same time do not close each other's scope."""
-        return Attributed(self._said, is_exact=self._is_exact, runs=self._runs)
+        return Attributed(self._said, is_exact=self._is_exact, runs=self._runs, within=self.within)
 
     def is_more_than(self, said: Attribution) -> bool:
         """Whether it says anything else, or counts for any run."""
@@ -95,8 +106,8 @@ class Attributed:
     def layer(self, outer: Layer | None) -> Layer:
         """What this attribution says inside `outer`."""
         if outer is None or self._is_exact:
-            return Layer(self._said, self, outer, self._runs)
-        return Layer(self._said.over(outer.said), self, outer, alive(outer.runs) if outer.runs else ())
+            return Layer(self._said, self, outer, self._runs, self.within)
+        return Layer(self._said.over(outer.said), self, outer, alive(outer.runs) if outer.runs else (), outer.within)
 
 
 class Turns:
@@ -180,15 +191,29 @@ def environment(context: Context | None = None) -> dict[str, str]:
 
 
 def carried() -> Attributed:
-    """Exactly what is current now, with the runs that it counts for: to be entered elsewhere."""
-    layer = layer_in(get_current())
-    return Attributed(current(), is_exact=True, runs=alive(layer.runs) if layer is not None else ())
+    """Exactly what is current now, with the runs that it counts for and the call that is open: to be entered elsewhere."""
+    context = get_current()
+    layer = layer_in(context)
+    runs = alive(layer.runs) if layer is not None else ()
+    return Attributed(current(), is_exact=True, runs=runs, within=_within(context, layer))
 
 
-def carried_along() -> Attributed | None:
-    """The same, where there is more to take along than what holds for the whole process."""
+def carried_along(*, calls: bool = False) -> Attributed | None:
+    """The same, where there is more to take along than what holds for the whole process; with `calls`, an open call is."""
     whose = carried()
-    return whose if whose.is_more_than(PROCESS.defaults) else None
+    return whose if whose.is_more_than(PROCESS.defaults) or (calls and whose.within) else None
+
+
+def is_within(context: Context) -> bool:
+    """Whether a watched call is open above this context: in it, or where it was handed over from another thread."""
+    return bool(_within(context, layer_in(context)))
+
+
+def _within(context: Context, layer: Layer | None) -> Sequence[bool]:
+    observed: ObservedCall | None = context.get(CALL)  # pyright: ignore[reportAssignmentType]
+    if observed is not None:
+        return observed.sign
+    return () if layer is None else layer.within
 
 
 def before_fork(_: float) -> None:

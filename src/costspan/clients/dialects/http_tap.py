@@ -34,8 +34,7 @@ class HttpTap(PatchedClient):
         endpoint = self.client.endpoint(place.path, method)
         if endpoint is None:
             return None
-        above = self.recorder.current()
-        if above is not None and above.is_open:
+        if self.recorder.is_within():
             return None
         key = (place.scheme, place.netloc, place.path)
         server = self.servers.known(key, lambda: self._server(place, endpoint))
