@@ -15,12 +15,15 @@ from grafana.source.promql import title
 
 from costspan.alerting.series import BUDGET_LABEL, EVERY_LABEL, OWNER_LABEL
 from costspan.budgets.policy import COUNTED_DIMENSIONS
-from costspan.names import prometheus_label
+from costspan.names import ANOMALY_KIND, TASK_TYPE, TEAM, prometheus_label
 
 _NO_RULES: Final = Look(nothing="no spend yet, or no rules: see docs/budgets.md")
 _NO_BUDGETS: Final = "no budgets: see docs/budgets.md"
 _DIMENSION: Final = {prometheus_label(name): title(word) for word, name in COUNTED_DIMENSIONS.items()}
 _KEYS: Final = {BUDGET_LABEL: "Budget", EVERY_LABEL: "Period", signals.EACH_LABEL: "For", OWNER_LABEL: "Owner"}
+_ANOMALY: Final = {
+    "job": "Job", prometheus_label(ANOMALY_KIND): "What", prometheus_label(TEAM): "Team", prometheus_label(TASK_TYPE): "Task type",
+}  # fmt: skip
 _STATES: Final = {
     signals.BELOW: ("fine", NO_COLOUR),
     signals.ABOVE: ("threshold reached", ORANGE),
@@ -47,7 +50,12 @@ def dashboard() -> Dashboard:
         lines("Pace in the time range", "How many times faster than evenly, by the hour before.",
               (signals.BURN_OVER_TIME,), look=_NO_RULES),
     ]  # fmt: skip
-    rows = [Row(5, now), Row(12, [_budgets()]), Row(9, graphs), Row(10, [spenders])]
+    anomalies = table(
+        "Anomalies", f"{signals.ANOMALIES_FOUND.description} In the time range; `costspan anomalies` names them.", _ANOMALY,
+        (signals.ANOMALIES_FOUND,), order=signals.ANOMALIES_FOUND.name,
+        look=Look(nothing="none, or nobody watches: see docs/anomalies.md"),
+    )  # fmt: skip
+    rows = [Row(5, now), Row(12, [_budgets()]), Row(9, graphs), Row(10, [spenders]), Row(7, [anomalies])]
     said = "Spend of day and month against budgets.yaml, as of the end of the time range: now, if it ends now."
     chosen = [choice(signals.CHOSEN, signals.BUDGET_NAMES)]
     return Dashboard("budgets", "Budgets", said, rows, start="now-24h", refresh="1m", choices=chosen)

@@ -54,6 +54,8 @@ from costspan.alerting.spend import growth, indented, scraped_growth
 from costspan.facts.call import ABANDONED, ERROR
 from costspan.facts.money import ESTIMATED, INCOMPLETE
 from costspan.names import (
+    ANOMALIES,
+    ANOMALY_KIND,
     CACHE_READ_TOKENS,
     CLIENT,
     COST_USD,
@@ -117,6 +119,11 @@ class Signal(NamedTuple):
 def legend(*attributes: str) -> str:
     """A series is called by the values of labels."""
     return " ".join(f"{{{{{prometheus_label(each)}}}}}" for each in attributes)
+
+
+def _by_job(metric: Metric, *more: str) -> str:
+    by = ", ".join(["job", *map(prometheus_label, more)])
+    return f"sum by ({by}) (\n{growth(selector(metric), RANGE)}\n)"
 
 
 # -- usage -----------------------------------------------------------------------------------------------------
@@ -300,6 +307,13 @@ SPENDERS: Final = (
     Signal("Last hour", USD, "Cost.", _spender(_HOUR)),
 )
 
+ANOMALIES_FOUND: Final = Signal(
+    "Found",
+    COUNT,
+    "Told by programs that watch their ledger.",
+    f"{_by_job(ANOMALIES, ANOMALY_KIND, TEAM, TASK_TYPE)} > 0",
+)
+
 # -- health of the meter ---------------------------------------------------------------------------------------
 
 _ALL_COST: Final = grown(selector(COST_USD))
@@ -339,11 +353,6 @@ def _lost(counter: str) -> Signal:
     (what,) = [said for name, said in _LOSSES.items() if counter.startswith(name)]
     grew = f"round(sum by (job, instance) (\n{scraped_growth(counter, RANGE)}\n))"
     return Signal(what, COUNT, "What was refused, thrown away or not sent.", f"{grew} > 0", f"{what} ({{{{job}}}})")
-
-
-def _by_job(metric: Metric, *more: str) -> str:
-    by = ", ".join(["job", *map(prometheus_label, more)])
-    return f"sum by ({by}) (\n{growth(selector(metric), RANGE)}\n)"
 
 
 _QUOTA: Final = (PROVIDER, REQUEST_MODEL, RATELIMIT_DIMENSION, RATELIMIT_WINDOW)

@@ -65,6 +65,7 @@ DURATION: Final = "llm.duration_s"
 TRANSACTION: Final = "llm.budget.transaction.id"
 ESTIMATE: Final = "llm.estimate"
 BUDGET: Final = "llm.budget.name"
+ANOMALY_KIND: Final = "llm.anomaly.kind"
 
 ATTRIBUTES: Final = (
     Attribute(OPERATION, "What the call does: `chat`, `text_completion`, `embeddings`, ..."),
@@ -116,6 +117,9 @@ ATTRIBUTES: Final = (
     Attribute(TRANSACTION, "The reservation under which the call was made (`costspan docs enforcement`)."),
     Attribute(ESTIMATE, "What was estimated of the call before it was sent, as JSON (`costspan docs estimates`)."),
     Attribute(BUDGET, "The name of a budget, as in budgets.yaml."),
+    Attribute(
+        ANOMALY_KIND, "What costs more than it usually does: `hour` (of a team), `session` or `loop` (of a task type)."
+    ),
 )
 
 
@@ -267,6 +271,13 @@ BUDGET_RESERVED_USD: Final = Metric(
 BUDGET_REFUSED: Final = Metric(
     "llm.budget.refused", COUNTER, "{request}", "Calls that a hard budget refused.", (BUDGET,)
 )
+ANOMALIES: Final = Metric(
+    "llm.anomalies",
+    COUNTER,
+    "{anomaly}",
+    "Anomalies that were found in the ledger, each counted by the process that tells it.",
+    (ANOMALY_KIND, TEAM, TASK_TYPE),
+)
 RETIRED_USD: Final = Metric(
     "costspan.retired.usd", COUNTER, USD_UNIT, "Cost of expired month series that a process no longer exports.", ()
 )
@@ -286,7 +297,7 @@ METRICS: Final = (
     COST_USD, REQUESTS, UNPRICED_REQUESTS, UNPRICED_TOKENS, SESSION_COST_USD, SESSION_TOKENS, DAY_COST_USD, DAY_TOKENS,
     RATELIMIT_LIMIT, RATELIMIT_REMAINING, RATELIMIT_RESET,
     ERRORS, DEGRADED, LEDGER_WRITTEN, LEDGER_WRITTEN_USD, LEDGER_LOST, LEDGER_LOST_USD, LEDGER_QUEUED, FOLDED,
-    OUTBOX_WAITING, OUTBOX_LOST, BUDGET_RESERVED_USD, BUDGET_REFUSED, RETIRED_USD,
+    OUTBOX_WAITING, OUTBOX_LOST, BUDGET_RESERVED_USD, BUDGET_REFUSED, ANOMALIES, RETIRED_USD,
 )  # fmt: skip
 
 # Boundaries of the conventions for `gen_ai.client.inference.duration`: 0.01 s, doubling to 81.92 s.

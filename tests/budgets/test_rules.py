@@ -229,7 +229,10 @@ def test_an_anomaly_that_nobody_wants_alerted_is_not() -> None:
     """Of `do`, only `alert` makes the alert; a file that says nothing of anomalies has it, too."""
     for said, is_alert in (("", True), ("anomaly: {factor: 2}\n", True), ("anomaly: {do: [log, callback]}\n", False)):
         policy = parse(said + "budgets: [{name: a, period: day, limit_usd: 1}]")
-        assert ("alert: LlmSpendAnomaly" in compiled.compiled(policy, "b.yaml")["rules/budgets.yml"]) is is_alert
+        files = compiled.compiled(policy, "b.yaml")
+        for name in ("LlmSpendAnomaly", "LlmRunawaySession"):
+            assert (f"alert: {name}" in files["rules/budgets.yml"]) is is_alert
+            assert (name in files["alertmanager-routes.yml"]) is is_alert
 
 
 def test_every_alert_is_tested(tmp_path: Path) -> None:
@@ -336,6 +339,7 @@ def test_amtool_finds_no_fault_in_the_compiled_configuration(alertmanager: Path)
         (["component=llm-budget", "owner=research"], "research"),
         (["component=llm-budget", "owner=nobody"], "default"),
         (["component=llm-budget"], "default"),
+        (["component=llm-budget", "alertname=LlmRunawaySession"], "default"),
         (["component=llm-meter", "owner=research"], "default"),
     ],
 )

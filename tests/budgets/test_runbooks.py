@@ -61,7 +61,7 @@ def test_a_runbook_names_what_to_type_or_to_set(page: Path) -> None:
     assert "```sh" in said or re.search(r"`[A-Z_]{6,}[=`]|`(?:docker|kubectl|costspan|pip) |`\w+\.yml`|`[\w-]+/", said)
 
 
-@pytest.mark.parametrize("name", ["LlmBudgetThreshold", "LlmBudgetBurnRate", "LlmSpendAnomaly"])
+@pytest.mark.parametrize("name", ["LlmBudgetThreshold", "LlmBudgetBurnRate", "LlmSpendAnomaly", "LlmRunawaySession"])
 def test_a_runbook_about_spend_says_how_to_stop_it(name: str) -> None:
     """End the program, or take its key away; and that switching costspan off stops nothing."""
     said = sections(PAGES / f"{name}.md")["Mitigation"]
@@ -133,6 +133,7 @@ SPENT = (
     | INFO
 )
 SESSION = {"job": "night-batch", "session_id": "circle"}
+RUNAWAY = {"llm_anomaly_kind": "loop", "llm_task_type": "review"}
 LEDGER = culprit("llm_cost_usd_total", "5x20") | other("llm_cost_usd_total", "5x60")
 GAP = "1x10 _x40"  # heard until minute 50
 
@@ -157,6 +158,14 @@ STORIES: dict[str, Story] = {
         culprit("llm_cost_usd_total", "0+1x200 203.01+3.01x9") | other("llm_cost_usd_total", "0+1x220")
         | of("target_info", "1x210", HOST),
         [{"llm_team": "search"}, WHO, PROCESS, HOST], fires=203 * 60, ended=210 * 60, interval=60,
+    ),
+    "LlmRunawaySession": Story(
+        of("llm_anomalies_total", "_x11 1+1x12", PROCESS, RUNAWAY, llm_team="unknown")
+        | of("llm_anomalies_total", "1x60", {"job": "chat", "instance": "q-1"}, llm_anomaly_kind="session", llm_task_type="answer")
+        | of("llm_anomalies_total", "0+9x60", {"job": "chat", "instance": "q-1"}, llm_anomaly_kind="hour", llm_team="support")
+        | of("llm_session_cost_usd_total", "0+0.5x23", WHO, PROCESS, session_id="circle")
+        | of("llm_session_cost_usd_total", "0+0.0002x60", OTHER, session_id="short") | INFO,
+        [{"job": "night-batch", **RUNAWAY}, PROCESS, SESSION, HOST], fires=100, ended=115,
     ),
     "LlmBudgetClockEnds": Story(
         {}, [{}], fires=7 * 60, ended=60, interval=60, over=-1,

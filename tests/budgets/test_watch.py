@@ -18,7 +18,7 @@ import pytest
 
 import costspan
 from budgeted import ask, budgeted
-from costspan import SpendAnomaly, guard, instrumentor
+from costspan import SpendAnomaly, guard, instrumentor, names
 from costspan.budgets import watch
 from costspan.budgets.anomalies import Anomalies
 from costspan.budgets.opening import store_beside
@@ -124,8 +124,13 @@ def test_each_anomaly_is_told_once_by_one_process(
     # The next hour is another one, in whichever process.
     write(machine.ledger, *weeks(NOW_NS + HOUR_NS))
     machine.later(HOUR_NS / 10**9)
-    machine.process().look()
+    later = machine.process()
+    later.look()
     assert [each.began_at.hour for each in told[2:]] == [15]
+    # Counted by whoever told it, and by nobody else.
+    assert [one.counted for one in (*processes, later)] == [
+        {("hour", "search", None): 1, ("loop", None, "research"): 1}, {}, {("hour", "search", None): 1},
+    ]  # fmt: skip
 
 
 def test_one_process_of_the_machine_looks_and_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,6 +191,9 @@ def test_what_is_said_is_what_the_file_wants(
     """The log, the callback, or both; a callback that raises is logged, and a ledger that cannot be read is told."""
     Machine(tmp_path / "a", list(weeks(NOW_NS))).process(Anomaly(actions=("log",))).look()
     assert (len(_lines(caplog)), told) == (1, [])
+    alerted = Machine(tmp_path / "f", list(weeks(NOW_NS))).process(Anomaly(actions=("alert",)))
+    alerted.look()
+    assert (len(_lines(caplog)), told, alerted.counted) == (1, [], {("hour", "search", None): 1})
     monkeypatch.setattr(guard, "raise_again", False)
 
     def broken(_: SpendAnomaly) -> None:
@@ -241,22 +249,30 @@ def test_a_fork_does_not_wait_for_a_long_look(
     assert "anomalies" not in caplog.text
 
 
-@pytest.mark.parametrize("wanted", ["", "do: alert"])
-def test_nothing_is_watched_where_nobody_wants_it(wanted: str, tmp_path: Path) -> None:
-    """No thread, where the file says nothing of anomalies, or wants Prometheus to tell them."""
-    text = "max_usd_per_session: 1\n" + (f"anomaly: {{{wanted}}}\n" if wanted else "")
-    with budgeted(tmp_path, text):
+def test_more_kinds_of_work_than_are_counted_apart_are_counted_as_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many teams strangers name."""
+    monkeypatch.setattr(watch, "_MOST_COUNTED", 1)
+    process = Machine(tmp_path, [*weeks(NOW_NS), *loop(NOW_NS)]).process()
+    process.look()
+    assert process.counted == {("hour", "search", None): 1, ("loop", "other", "other"): 1}
+
+
+def test_nothing_is_watched_where_nobody_wants_it(tmp_path: Path) -> None:
+    """No thread, where the file says nothing of anomalies."""
+    with budgeted(tmp_path, "max_usd_per_session: 1\n"):
         keeper = instrumentor.pipeline and instrumentor.pipeline.keeper
         assert keeper
-        assert keeper._watch is None
+        assert keeper.watch is None
         assert "costspan-anomalies" not in {thread.name for thread in threading.enumerate()}
 
 
 def _watch_of_the_process() -> Watch:
     keeper = instrumentor.pipeline and instrumentor.pipeline.keeper
     assert keeper
-    assert keeper._watch
-    return keeper._watch
+    assert keeper.watch
+    return keeper.watch
 
 
 def test_a_program_tells_of_its_machine(
@@ -266,9 +282,17 @@ def test_a_program_tells_of_its_machine(
     """On its own thread, with real time; a forked child that looks, too, has nothing to tell, and no thread is left at the end."""
     monkeypatch.setattr(watch, "_LOOK_S", 0.02)
     monkeypatch.setattr(watch, "_BETWEEN_S", 0)
-    write(tmp_path / "ledger.db", *weeks(time.time_ns()))
-    with budgeted(tmp_path, "anomaly: {do: [log, callback]}\n"), caplog.at_level(logging.WARNING, "costspan"):
+    hour_ns = time.time_ns() // HOUR_NS * HOUR_NS  # all of it within one hour, whatever the time is
+    write(tmp_path / "ledger.db", *weeks(hour_ns + 61 * 10**9))
+    with (
+        budgeted(tmp_path, "anomaly: {do: [log, callback]}\n") as watched,
+        caplog.at_level(logging.WARNING, "costspan"),
+    ):
         until(lambda: told)
+        (found,) = watched.points(names.ANOMALIES)
+        assert (found.value, dict(found.attributes)) == (
+            1, {names.ANOMALY_KIND: "hour", names.TEAM: "search", names.TASK_TYPE: "unknown"},
+        )  # fmt: skip
         _watch_of_the_process()._looker.every_s = 3_600  # the turn is the child's
         with openai.OpenAI(api_key="local", base_url=provider.url, max_retries=0) as client:
 
@@ -281,7 +305,7 @@ def test_a_program_tells_of_its_machine(
                 assert found._looker.thread
                 assert found._looker.thread.is_alive()
                 until(lambda: found._told.young)
-                assert told == []
+                assert (told, found.counted) == ([], {})
 
             assert in_child(work) == 0
         assert (len(told), len(_lines(caplog)), told[0].amount) == (1, 1, 9)

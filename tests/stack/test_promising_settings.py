@@ -131,6 +131,14 @@ def each_crossing_is_a_group_of_its_own(files: Files) -> None:
     assert "continue" not in files.budget_route
 
 
+def an_anomaly_that_goes_on_is_told_each_day(files: Files) -> None:
+    """It has no period after which it is told anew: of all alerts of the budgets' route, these and no others."""
+    again = {alert["alert"] for alert in files.alerts if alert["labels"]["component"] == "llm-budget"
+             and any(matched(alert, route["matchers"]) and seconds(route["repeat_interval"]) == 86_400
+                     for route in files.budget_route["routes"])}  # fmt: skip
+    assert again == {"LlmSpendAnomaly", "LlmRunawaySession"}
+
+
 def a_crossing_waits_less_than_an_evaluation(files: Files) -> None:
     """Told within two evaluations; but long enough that what silences it has come: all alerts come in one evaluation."""
     assert 0 < seconds(files.budget_route["group_wait"]) < files.evaluation_s
@@ -302,6 +310,7 @@ PROMISES: list[Callable[[Files], None]] = [
     prometheus_takes_whatever_the_collector_lets_pass,
     the_collector_says_later_before_it_is_killed,
     after_an_outage_a_trace_is_judged_whole,
+    an_anomaly_that_goes_on_is_told_each_day,
     a_burn_stays_until_no_slower_window_sees_it,
     a_crossing_stays_over_a_gap_in_the_rules,
     whoever_silences_is_as_severe_as_what_it_silences,
@@ -353,6 +362,7 @@ BROKEN: list[tuple[Callable[[Files], None], str, str, str]] = [
     (the_collector_says_later_before_it_is_killed, GATEWAY, r"spike_limit_percentage: 15", "spike_limit_percentage: 95"),
     (after_an_outage_a_trace_is_judged_whole, AGENT, r"max_interval: 15s", "max_interval: 30s"),
     (after_an_outage_a_trace_is_judged_whole, GATEWAY, r"decision_wait: 30s", "decision_wait: 10s"),
+    (an_anomaly_that_goes_on_is_told_each_day, ALERTMANAGER, r"LlmSpendAnomaly\|LlmRunawaySession", "LlmSpendAnomaly"),
     (a_burn_stays_until_no_slower_window_sees_it, BUDGETS, r"keep_firing_for: 30m", "keep_firing_for: 5m"),
     (a_burn_stays_until_no_slower_window_sees_it, BUDGETS, r"keep_firing_for: 2h", "keep_firing_for: 1h"),
     (a_burn_stays_until_no_slower_window_sees_it, BUDGETS, r"keep_firing_for: 30m", "keep_firing_for: 1d"),

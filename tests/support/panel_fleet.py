@@ -213,6 +213,8 @@ otelcol_exporter_queue_size{job="collector",exporter="otlp_http/prometheus"} 30
 otelcol_exporter_queue_capacity{job="collector",exporter="otlp_http/prometheus"} 120
 otelcol_exporter_send_failed_metric_points{job="collector",instance="c",exporter="otlp_http/prometheus"} 5
 prometheus_tsdb_too_old_samples_total{job="prometheus",instance="p",type="float"} 2
+llm_anomalies_total{job="agents",instance="a",llm_anomaly_kind="loop",llm_team="unknown",llm_task_type="triage"} 2
+llm_anomalies_total{job="agents",instance="a",llm_anomaly_kind="hour",llm_team="search",llm_task_type="unknown"} 1
 costspan_errors_total{job="agents",instance="a",costspan_place="emit.spans"} 3
 costspan_degraded{job="agents",instance="a",costspan_place="patching",costspan_client="openai"} 1
 costspan_labels_folded_total{job="agents",instance="a"} 4

@@ -12,7 +12,7 @@ import ways
 from answers import completion, error, whole
 from budgeted import budgeted
 from caller import KINDS, Caller
-from costspan import attribution, estimate, guard, names, reserve
+from costspan import attribution, estimate, guard, instrumentor, names, reserve
 from costspan.calls import patching
 from costspan.facts import call as outcomes
 from provider import Provider
@@ -26,6 +26,7 @@ _USAGE = {
 }
 
 _BUDGETS = """
+anomaly: {do: alert}
 budgets:
   - {name: none, period: day, limit_usd: 0, scope: {task_type: refused}, hard: true, overage: false}
   - {name: all, period: day, limit_usd: 10, hard: true, overage: false}
@@ -38,6 +39,10 @@ def told(provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(guard, "faults", {"test": 1})
     monkeypatch.setitem(patching.degraded, "test", "moved")
     with budgeted(tmp_path, _BUDGETS) as watched:
+        keeper = instrumentor.pipeline and instrumentor.pipeline.keeper
+        assert keeper
+        assert keeper.watch
+        keeper.watch.counted["hour", "search", None] = 1
         with attribution(task_type="refused"):
             Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)
         with (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -11,9 +14,10 @@ from costspan import names
 from costspan.facts import foreign
 from costspan.facts.money import Cost
 from costspan.metrics.cardinality import CardinalityLimit
+from costspan.metrics.health import observe_anomalies
 from costspan.metrics.totals import Totals
 from ledger_calls import COST, USAGE, call
-from watching import Watched
+from watching import Watched, points_of
 
 _SDK_LIMIT = 2_000
 
@@ -39,6 +43,22 @@ def test_the_first_values_keep_their_names() -> None:
     capped = CardinalityLimit(3)
     assert [capped.value(text) for text in "abcdeabc"] == ["a", "b", "c", "other", "other", "a", "b", "c"]
     assert capped.overflowed == 2
+
+
+def test_anomalies_of_more_teams_than_have_a_label_are_other() -> None:
+    """Counted together, as one series."""
+    reader = InMemoryMetricReader()
+    counted = {("hour", team, None): 1 for team in "abc"} | {("loop", None, "review"): 2, ("hour", "d", None): 3}
+    watch: Any = SimpleNamespace(counted=counted)
+    observe_anomalies(MeterProvider([reader]).get_meter("costspan"), watch, 2)
+    found = {
+        tuple(point.attributes[label] for label in names.ANOMALIES.labels): point.value
+        for point in points_of(reader, names.ANOMALIES)
+    }
+    assert found == {
+        ("hour", "a", "unknown"): 1, ("hour", "b", "unknown"): 1, ("hour", "other", "unknown"): 4,
+        ("loop", "unknown", "review"): 2,
+    }  # fmt: skip
 
 
 def _fill(totals: Totals, numbers: range) -> int:

@@ -1,14 +1,16 @@
-"""The rule for "this hour is not like this hour in other weeks"."""
+"""The rules for "this hour is not like this hour in other weeks", and for sessions that programs found in their ledger."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from costspan.alerting.literals import quoted, selector
-from costspan.alerting.rule import BUDGET_COMPONENT, WARNING, Alert, recording
+from costspan.alerting.literals import one_of, quoted, selector
+from costspan.alerting.rule import BUDGET_COMPONENT, JOB, WARNING, Alert, recording
 from costspan.alerting.series import LOCAL_TIME, SPEND_WINDOW, USUAL_SPEND, WINDOW_LABEL
+from costspan.alerting.spend import growth, summed
+from costspan.budgets.finding import BURN, LOOP
 from costspan.budgets.policy import ALERT as POLICY_ALERT
-from costspan.names import TEAM, prometheus_label
+from costspan.names import ANOMALIES, ANOMALY_KIND, TASK_TYPE, TEAM, prometheus_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,10 +19,13 @@ if TYPE_CHECKING:
     from costspan.budgets.policy import Anomaly
 
 ALERT: Final = "LlmSpendAnomaly"
+SESSION_ALERT: Final = "LlmRunawaySession"
 
 # The median of three weeks is not moved by one bad week; two weeks give their mean, one week itself.
 _WEEKS: Final = ("1w", "2w", "3w")
 _TEAM: Final = prometheus_label(TEAM)
+_KIND: Final = prometheus_label(ANOMALY_KIND)
+_TASK: Final = prometheus_label(TASK_TYPE)
 
 
 def _hour(offset: str = "") -> str:
@@ -41,7 +46,7 @@ def recorded() -> Iterator[Content]:
 
 
 def alerts(anomaly: Anomaly) -> Iterator[Alert]:
-    """The alert: far above the usual, and enough money to be worth a look. None where the file wants none."""
+    """An hour far above the usual, with enough money to be worth a look; sessions that programs told. None where the file wants none."""
     if POLICY_ALERT not in anomaly.actions:
         return
     yield Alert(
@@ -54,4 +59,18 @@ def alerts(anomaly: Anomaly) -> Iterator[Alert]:
         BUDGET_COMPONENT,
         held="10m",
         page=f"costspan-usage{{{{ with $labels.{_TEAM} }}}}?var-team={{{{ . | urlquery }}}}{{{{ end }}}}",
+    )
+    found = selector(ANOMALIES.prometheus, one_of(_KIND, (LOOP, BURN)))
+    doing = (
+        f"{{{{ if eq $labels.{_KIND} {quoted(LOOP)} }}}}in a loop{{{{ else }}}}far above the usual cost{{{{ end }}}}"
+    )
+    yield Alert(
+        SESSION_ALERT,
+        f"{summed(growth(found, '1h'), f'job, {_KIND}, {_TASK}')} > 0",
+        WARNING,
+        f"Sessions of task type {{{{ $labels.{_TASK} }}}} are {doing} ({JOB})",
+        f"{{{{ $value }}}} found in the ledger in the last hour. The log of {JOB} names them (`Anomaly: session ...`), and so does "
+        "`costspan anomalies` on its machine.",
+        BUDGET_COMPONENT,
+        page=f"costspan-sessions?var-task_type={{{{ $labels.{_TASK} | urlquery }}}}",
     )

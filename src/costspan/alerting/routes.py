@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from costspan.alerting import anomaly
 from costspan.alerting.alert_texts import number
-from costspan.alerting.literals import equals, matches, regex
+from costspan.alerting.literals import equals, matches, one_of, regex
 from costspan.alerting.periods import PERIOD_RULES
 from costspan.alerting.rule import BUDGET_COMPONENT
 from costspan.alerting.rules import BURN_ALERT, FORECAST_ALERT, OWNER_LABEL, THRESHOLD_ALERT, THRESHOLD_LABEL
 from costspan.alerting.series import BUDGET_LABEL, DIMENSION_LABELS, PERIOD_LABEL, WINDOW_LABEL
+from costspan.budgets.policy import ALERT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +29,7 @@ IDENTITY: Final = (BUDGET_LABEL, PERIOD_LABEL, *DIMENSION_LABELS)
 # 32 days: longer than the longest month (31 days, one of them of 25 hours) and the quarter of an hour that an alert stays
 # after it. Alertmanager forgets what it told after `--data.retention` (120h by default): it has to run with 768h, too.
 _ONCE_A_PERIOD: Final = "768h"
+_A_DAY: Final = "24h"
 _FULL_PERCENT: Final = 100
 
 
@@ -46,14 +49,19 @@ def _route(policy: Policy, receivers: Sequence[str]) -> Content:
         "group_interval": "1m",
         "repeat_interval": _ONCE_A_PERIOD,
     }
-    if owners:
-        budgets["routes"] = [{"matchers": [equals(OWNER_LABEL, owner)], "receiver": owner} for owner in owners]
+    told = [{"matchers": [equals(OWNER_LABEL, owner)], "receiver": owner} for owner in owners]
+    if ALERT in policy.anomaly.actions:
+        # It has no period at whose end it is over: one that goes on is told again the next day.
+        named = one_of("alertname", (anomaly.ALERT, anomaly.SESSION_ALERT))
+        told.append({"matchers": [named], "receiver": DEFAULT_RECEIVER, "repeat_interval": _A_DAY})
+    if told:
+        budgets["routes"] = told
     return {
         "receiver": DEFAULT_RECEIVER,
         "group_by": ["alertname", "job"],
         "group_wait": "30s",
         "group_interval": "5m",
-        "repeat_interval": "24h",
+        "repeat_interval": _A_DAY,
         "routes": [budgets],
     }
 

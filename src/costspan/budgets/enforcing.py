@@ -13,7 +13,6 @@ from costspan.budgets.counted import Counted
 from costspan.budgets.intake import Intake
 from costspan.budgets.keeper import Keeper
 from costspan.budgets.opening import server_store, store_beside
-from costspan.budgets.policy import CALLBACK, LOG
 from costspan.budgets.reading import load
 from costspan.facts.periods import zone
 
@@ -42,8 +41,8 @@ def keeper(policy: Path, ledger: Path | None, prices: Pricer, *, is_recorded: bo
 
 
 def _watch(policy: Policy, ledger: Path | None, store: SharedStore, intake: Intake | None) -> Watch | None:
-    """What looks for anomalies, where the file wants programs to tell them."""
-    if not {LOG, CALLBACK} & set(policy.anomaly.actions):
+    """What looks for anomalies, where the file says something of them: also for the alert, which reads what is counted."""
+    if not policy.anomaly.is_declared:
         return None
     if ledger is None or intake is None:
         sentence = (

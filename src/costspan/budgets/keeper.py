@@ -28,7 +28,7 @@ _SIGN_OF_LIFE_S: Final = EXPIRY_S / 3
 
 
 class Keeper:
-    """Keeps the budgets of this process. `intake` is None where no ledger is read."""
+    """Keeps the budgets of this process. `intake` is None where no ledger is read, `watch` where nobody wants anomalies told."""
 
     def __init__(
         self, budgets: Sequence[Counted], store: SharedStore, intake: Intake | None, admission: Admission | None,
@@ -39,7 +39,7 @@ class Keeper:
         self._intake = intake
         self.admission = admission
         self._crossings = Crossings(budgets, store)
-        self._watch = watch
+        self.watch = watch
         self._is_recorded = is_recorded
         self._now_ns = now_ns
         self._looker = Looker(self._look, _LOOK_S, "costspan-budgets")
@@ -58,8 +58,8 @@ class Keeper:
         self._start()
 
     def _start(self) -> None:
-        if self._watch is not None:
-            self._watch.start()
+        if self.watch is not None:
+            self.watch.start()
         self._looker.start()
 
     @guard.guarded("budgets.look")
@@ -147,8 +147,8 @@ class Keeper:
     def close(self) -> None:
         """The process ends: what is still held of answers that nobody fetched was asked for all the same."""
         self._looker.stop()
-        if self._watch is not None:
-            self._watch.close()
+        if self.watch is not None:
+            self.watch.close()
         self._looker.join(2 * _LOOK_S)
         if self._is_owing():
             self._look()  # once more, where the store was away
@@ -163,19 +163,19 @@ class Keeper:
         """No handle of SQLite crosses a fork, and no thread within it."""
         if not self._working.acquire(timeout=max(0.0, give_up_s - monotonic())):
             return False
-        if self._watch is None or self._watch.before_fork(give_up_s):
+        if self.watch is None or self.watch.before_fork(give_up_s):
             if self._store.before_fork(give_up_s):
                 return True
-            if self._watch is not None:
-                self._watch.after_fork_in_parent()
+            if self.watch is not None:
+                self.watch.after_fork_in_parent()
         self._working.release()
         return False
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
         self._store.after_fork_in_parent()
-        if self._watch is not None:
-            self._watch.after_fork_in_parent()
+        if self.watch is not None:
+            self.watch.after_fork_in_parent()
         self._working.release()
 
     def forget(self) -> None:
@@ -183,8 +183,8 @@ class Keeper:
         self._store.forget()
         self._looker.forget()
         self._begin()
-        if self._watch is not None:
-            self._watch.forget()
+        if self.watch is not None:
+            self.watch.forget()
         if self.admission is not None:
             self.admission.begin_anew()
 

@@ -120,7 +120,8 @@ class Anomaly:
     """What is unusual: an hour with `factor` times the spend of that hour on other days, a session with `session_factor` times
     that of other sessions of its task type, both from `floor_usd` on; and a loop, from `loop_calls` calls with growing prompts on.
 
-    `actions` are what happens then: of a file that says nothing of anomalies, the alert alone.
+    `actions` are what happens then: of a file that says nothing of anomalies, the alert alone. Programs look for them where the file
+    says something (`is_declared`).
     """
 
     factor: Decimal = Decimal(3)
@@ -128,6 +129,7 @@ class Anomaly:
     session_factor: Decimal = Decimal(10)
     loop_calls: int = 20
     actions: tuple[str, ...] = (ALERT,)
+    is_declared: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ class _PolicyReader(Reader):
             return self.refuse(key, node, f"is {told(node)}: expected the keys {', '.join(_ANOMALY)}")
         readers = (self.factor, self.usd, self.factor, self.loop_calls, self.telling)
         read = self.fields(key, node, dict(zip(_ANOMALY, readers, strict=True)), required=())
-        return Anomaly(actions=read.pop("do", DEFAULT_ACTIONS), **read)
+        return Anomaly(actions=read.pop("do", DEFAULT_ACTIONS), is_declared=True, **read)
 
     def telling(self, key: str, node: Any) -> tuple[str, ...] | None:
         """What happens at an anomaly: it refuses nothing."""

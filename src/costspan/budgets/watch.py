@@ -23,6 +23,7 @@ from costspan.facts.periods import NS_PER_S
 from costspan.facts.recent import Recent
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.store import Store
+from costspan.names import OTHER
 
 if TYPE_CHECKING:
     from costspan.budgets.policy import Anomaly
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger("costspan")
 _MOST_TOLD: Final = 4_096
+_MOST_COUNTED: Final = 4_096
 #: How often a process asks whether it is its turn.
 _LOOK_S: Final = 10.0
 #: A minute lies between two looks of the machine, and so much more that looking takes a fiftieth of one core at most.
@@ -102,6 +104,8 @@ class Watch:
         self._ledger: Store | None = None
         self._is_interrupted = False
         self._told: Recent[tuple[str, int], bool] = Recent(_MOST_TOLD)
+        #: How many this process has told, by kind, team and task type.
+        self.counted: dict[tuple[str, str | None, str | None], int] = {}
 
     def start(self) -> None:
         """Begin to look, where that has not begun."""
@@ -160,11 +164,19 @@ class Watch:
         self._told.keep(place, value=True)
         if not self._store.crossed(*place, ""):
             return
+        self._count(found)
         if LOG in self._anomaly.actions:
             _log.warning("Anomaly: %s. Its calls: %s", found.said(self._zone), found.look(self._zone))
         if CALLBACK in self._anomaly.actions:
             for callback in _callbacks:
                 guard.guarded("anomalies.callback")(callback)(_for_programs(found, self._zone))
+
+    def _count(self, found: Finding) -> None:
+        who = dict(found.who)
+        key = found.kind, who.get(TEAM), who.get(TASK_TYPE)
+        if key not in self.counted and len(self.counted) >= _MOST_COUNTED:
+            key = found.kind, OTHER, OTHER
+        self.counted[key] = self.counted.get(key, 0) + 1
 
     # -- the end, and forks --------------------------------------------------------------------------------
 

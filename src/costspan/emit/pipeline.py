@@ -23,7 +23,13 @@ from costspan.facts.call import Call
 from costspan.facts.periods import Periods
 from costspan.ledger.claims import Claims
 from costspan.metrics.durations import Durations
-from costspan.metrics.health import LedgerHealth, observe_admission, observe_health, observe_rate_limits
+from costspan.metrics.health import (
+    LedgerHealth,
+    observe_admission,
+    observe_anomalies,
+    observe_health,
+    observe_rate_limits,
+)
 from costspan.metrics.instruments import observe_totals
 from costspan.metrics.ratelimits import RateLimits
 from costspan.metrics.sessions import Sessions
@@ -74,7 +80,7 @@ class Pipeline:
         if self.outbox is not None:
             self.outbox.readers = self.readers
         meter = guard.part("metrics", lambda: otel_metrics.get_meter(names.SCOPE, meter_provider=meter_provider))
-        self._observe(meter or otel_metrics.NoOpMeter(names.SCOPE), periods)
+        self._observe(meter or otel_metrics.NoOpMeter(names.SCOPE), periods, settings.label_limit)
         spans = guard.part("spans", lambda: _spans(settings, tracer_provider))
         queued = [*self._queued(settings, logger_provider), *notices]
         self.dispatcher = CallDispatcher(
@@ -87,12 +93,15 @@ class Pipeline:
             admission=keeper.admission if keeper is not None else None,
         )  # fmt: skip
 
-    def _observe(self, meter: otel_metrics.Meter, periods: Periods) -> None:
+    def _observe(self, meter: otel_metrics.Meter, periods: Periods, label_limit: int) -> None:
         """Have what this process sums read at each collection; what cannot be, fails alone."""
         guard.part("health", lambda: observe_health(meter, self.ledger, self.outbox))
         if self.keeper is not None and self.keeper.admission is not None:
             admission = self.keeper.admission
             guard.part("budget metrics", lambda: observe_admission(meter, admission))
+        if self.keeper is not None and self.keeper.watch is not None:
+            watch = self.keeper.watch
+            guard.part("anomaly metrics", lambda: observe_anomalies(meter, watch, label_limit))
         guard.part("rate limits", lambda: observe_rate_limits(meter, self.rate_limits))
         self.durations = guard.part("durations", lambda: Durations(meter, self.totals, self.readers.may_ride))
         self.readers.durations = self.durations

@@ -9,6 +9,7 @@ from opentelemetry.metrics import Meter
 
 from costspan import guard, names
 from costspan.calls import patching
+from costspan.metrics.cardinality import CardinalityLimit
 from costspan.metrics.instruments import observe
 from costspan.metrics.numbers import usd
 from costspan.metrics.ratelimits import Quota, RateLimits
@@ -81,6 +82,27 @@ def observe_admission(meter: Meter, admission: AdmissionHealth) -> None:
 
 def _by_budget(values: Mapping[str, float]) -> list[tuple[float, dict[str, str]]]:
     return [(value, {names.BUDGET: name}) for name, value in values.items()]
+
+
+class AnomalyHealth(Protocol):
+    """What the watch for anomalies counts, by kind, team and task type."""
+
+    @property
+    def counted(self) -> dict[tuple[str, str | None, str | None], int]: ...
+
+
+def observe_anomalies(meter: Meter, watch: AnomalyHealth, label_limit: int) -> None:
+    """Have the anomalies that were told read at each collection; a label has at most so many values, and `other`."""
+    teams, task_types = CardinalityLimit(label_limit), CardinalityLimit(label_limit)
+
+    def source() -> list[tuple[float, dict[str, str]]]:
+        sums: dict[tuple[str, ...], int] = {}
+        for (kind, team, task_type), count in dict(watch.counted).items():
+            labels = kind, teams.value(team), task_types.value(task_type)
+            sums[labels] = sums.get(labels, 0) + count
+        return [(count, dict(zip(names.ANOMALIES.labels, labels, strict=True))) for labels, count in sums.items()]
+
+    observe(meter, names.ANOMALIES, source)
 
 
 def observe_rate_limits(meter: Meter, limits: RateLimits) -> None:
