@@ -17,7 +17,6 @@ import json
 import re
 import sys
 from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,9 @@ from genai_prices.data import providers as known_providers
 from genai_prices.data_units import unit_data
 
 import price_facts as facts
+from price_rates import batches_of, rate
 
 TABLE = Path(__file__).parent.parent / "src" / "costspan" / "pricing" / "prices.jsonl"
-PICO = 10**12
 MILLION = 1_000_000
 
 #: Price key of genai-prices -> unit of costspan. Units that costspan cannot count keep a name of their own: a
@@ -67,12 +66,6 @@ UNITS = {
 }
 PER = {unit["price_key"]: unit["per"] for unit in unit_data.values()}
 HOURS = {"audio_hours", "input_audio_hours", "output_audio_hours"}
-
-
-def rate(usd: Decimal, per: int) -> int | str:
-    """A price in USD per `per` units as pico-USD per unit."""
-    value = Fraction(usd) * PICO / per
-    return value.numerator if value.denominator == 1 else f"{value.numerator}/{value.denominator}"
 
 
 def tiered(price: Decimal | gp.TieredPrices, per: int) -> Any:
@@ -173,6 +166,7 @@ def model_row(provider: str, model: gp.ModelInfo) -> list[Any]:
         if len(each.when) == 1 or sys.exit(f"compile_prices: {model.id} has a variant of several conditions")
     ]
     variants += decisions_of(provider, model.id)
+    variants += batches_of(provider, model.id, prices, variants)
     priced = any(each.prices.__dict__ for each in conditional)
     words = [word for word in clause(model.match) if not is_moved(provider, word)]
     return [model.id, words, prices, variants, remarks(provider, model, priced=priced)]

@@ -42,6 +42,16 @@ MORE_RATES: Final[list[tuple[str, str, dict[str, int]]]] = [
     ("moonshotai", r"", {"web_searches": 5}),
 ]
 
+#: What a batch costs, as a factor on the standard rates, where the data does not say, by provider and a pattern of model
+#: ids that is full-matched: the first that fits.
+BATCHES: Final[list[tuple[str, str, str]]] = [
+    # https://docs.together.ai/docs/inference/batch/overview, and in words of the vendor's own
+    # https://github.com/togethercomputer/skills (references/batch-inference/api-reference.md, 2026): half the price for
+    # this model and for Whisper, which the data does not price; "models not listed above run at standard rates".
+    ("together", r"meta-llama/Llama-3\.3-70B-Instruct-Turbo", "1/2"),
+    ("together", r".*", "1"),
+]
+
 #: What a router adds to every token of input, by the name that was asked for (searched in lower case), in USD per
 #: million: https://azure.microsoft.com/en-us/pricing/details/azure-openai/ (model router).
 ROUTERS: Final[list[dict[str, str]]] = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor
@@ -17,7 +17,8 @@ from comparing import OPENAI_USAGE
 from costspan import attribution, names
 from costspan.clients import batches
 from costspan.facts.call import ERROR, OK
-from costspan.facts.money import Cost, Unpriced
+from costspan.facts.money import EXACT, Cost, Unpriced
+from costspan.ledger.store import Store
 from provider import Provider
 from watching import Watched
 
@@ -198,3 +199,86 @@ def test_a_result_is_read_as_what_it_says_that_it_is() -> None:
     refused = batches.result({"custom_id": "a", "response": {"status_code": 429, "body": None}})
     assert refused is not None
     assert refused.error == "429"
+
+
+class AtSeller(NamedTuple):
+    """A batch of one seller, handed in and fetched by one client: what it costs, for each model that was asked."""
+
+    kind: str
+    seller: str
+    base: str
+    nano_usd: dict[str, int]
+
+
+#: At half the price of each token, with Groq also where the cache had it; at Together half for the one model alone.
+_GROQ = {"openai/gpt-oss-120b": 11 * 75 + 7 * 300}
+_TOGETHER = {"meta-llama/Llama-3.3-70B-Instruct-Turbo": 18 * 440, "openai/gpt-oss-120b": 11 * 150 + 7 * 600}
+AT_SELLERS = [
+    AtSeller("groq", "groq", "", _GROQ),
+    AtSeller("chat", "groq", "/openai/v1", _GROQ),
+    AtSeller("together", "together", "", _TOGETHER),
+    AtSeller("chat", "together", "/v1", _TOGETHER),
+]
+
+
+def said_by(seller: str, key: str, model: str) -> bytes:
+    """A line of results as the seller writes it: Together's says nothing of itself."""
+    body = completion(id=f"chatcmpl-{seller}-{key}", model=model)
+    if seller == "together":
+        return json.dumps({"custom_id": key, "response": {"status_code": 200, "body": body}}).encode()
+    return line(key, {**body, "service_tier": "on_demand", "x_groq": {"id": f"req_{key}"}})
+
+
+def jobs_of(seller: str) -> list[Reply]:
+    """A job when it is handed in, and when it is done."""
+    job = {
+        "id": f"batch_{seller}",
+        "endpoint": "/v1/chat/completions",
+        "input_file_id": "file-in",
+        "status": "IN_PROGRESS",
+    }
+    done = {**job, "status": "COMPLETED", "output_file_id": "file-out", "error_file_id": "file-errors"}
+    return [whole({"job": job, "warning": ""} if seller == "together" else job), whole(done)]
+
+
+@_MODES
+@pytest.mark.parametrize("at", AT_SELLERS, ids=lambda at: f"{at.kind} at {at.seller}")
+def test_batches_of_sellers_who_have_openais_form(at: AtSeller, provider: Provider, mode: str, tmp_path: Path) -> None:
+    """By their own clients and by OpenAI's: each result and each failure once, at their price of a batch, for who handed it in."""
+    lines = [said_by(at.seller, f"key-{number}", model) for number, model in enumerate(at.nano_usd)]
+    failure: Any = {"custom_id": "key-9", "error": {"message": "no such model", "code": "invalid_model"}}
+    provider.replies.extend(
+        [*jobs_of(at.seller), results(lines), results(lines), results([json.dumps(failure).encode()])]
+    )
+
+    async def way(c: Caller) -> None:
+        given = {"input_file_id": "file-in", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        with attribution(team="night"):
+            await c.get(c.method("batches.create")(**given))
+        done = await c.get(c.method("batches.retrieve")(f"batch_{at.seller}"))
+        for file in (done.output_file_id, done.output_file_id, done.error_file_id):
+            c.look(await c.get((await c.get(c.method("files.content")(file))).read()))
+
+    hosts = f"127.0.0.1:{provider.port}={at.seller}"
+    with Watched(ledger=str(tmp_path / "ledger.db"), hosts=hosts) as watched:
+        Caller(KINDS[at.kind], provider.url + at.base, mode).run(way)
+        *calls, failed = watched.calls()
+        assert len(watched.spans()) == len(watched.events()) == watched.total(names.REQUESTS) == len(at.nano_usd) + 1
+        assert watched.total(names.COST_USD) == pytest.approx(sum(at.nano_usd.values()) / 1e9)
+    with Store.read(tmp_path / "ledger.db") as store:
+        assert store.select("SELECT count(*), sum(cost_nano_usd) FROM calls") == [
+            (len(lines) + 1, sum(at.nano_usd.values()))
+        ]
+    assert [(call.request_model, call.price and getattr(call.price, "nano_usd", None)) for call in calls] == list(
+        at.nano_usd.items()
+    )
+    assert {(call.provider, call.attribution.team, getattr(call.price, "quality", None)) for call in calls} == {
+        (at.seller, "night", EXACT)
+    }
+    assert (failed.outcome, failed.error_type, failed.price, failed.attribution.team) == (
+        ERROR,
+        "invalid_model",
+        None,
+        "night",
+    )
+    assert not provider.replies

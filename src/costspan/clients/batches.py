@@ -34,8 +34,8 @@ _BY_FIELD: Final[Mapping[str, tuple[str, Reader]]] = {
 
 
 def is_result(line: bytes) -> bool:
-    """Whether a line of a file may be a result: the same path serves files of any kind."""
-    return b'"custom_id"' in line and b'"response"' in line
+    """Whether a line of a file may be a result, or a failure: the same path serves files of any kind."""
+    return b'"custom_id"' in line and (b'"response"' in line or b'"error"' in line)
 
 
 def result(line: Any) -> Answer | None:
