@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import bedrock_caller
+import http_caller
 from budgeted import NOTHING_LEFT, budgeted, reserved_in
 from caller import KINDS, Caller
 from costspan import BudgetExceeded, names
@@ -167,3 +168,63 @@ def test_other_libraries(library: str, mode: str, provider: Provider, tmp_path: 
             warnings.simplefilter("ignore")
         assert asker.Asker(provider.url, mode).run(refused) == []
         _is_refused_once(watched, provider, tmp_path, found[0])
+
+
+# --- libraries of other shapes, and the HTTP libraries themselves ----------------------------------------------
+
+_BODY = {"model": "gpt-4o-mini", "messages": _MESSAGES, "max_tokens": 64}
+
+
+def _of_ollama(c: Any, *, is_stream: bool) -> Any:
+    return c.of.chat(model="llama3.3", messages=_MESSAGES, stream=is_stream, options={"num_predict": 64})
+
+
+def _of_huggingface(c: Any, *, is_stream: bool) -> Any:
+    return c.of.chat_completion(_MESSAGES, max_tokens=64, stream=is_stream)
+
+
+def _of_azure(c: Any, *, is_stream: bool) -> Any:
+    return c.of.complete({**_BODY, "stream": is_stream})
+
+
+_SHAPES: dict[str, Callable[..., Any]] = {"ollama": _of_ollama, "huggingface": _of_huggingface, "azure": _of_azure}
+_OF_SHAPES = [(library, mode) for library in _SHAPES for mode in ("sync", "async")]
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize(("library", "mode"), [*_OF_SHAPES, *http_caller.LIBRARIES])
+def test_libraries_by_their_own_functions(
+    library: str, mode: str, provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_stream: bool
+) -> None:
+    """Whole, and the first item of a stream; the HTTP libraries where the user has them watched."""
+    monkeypatch.setenv("OTEL_COSTSPAN_HTTP_CLIENTS", "true")  # below the others it refuses nothing more
+    found: list[BudgetExceeded] = []
+
+    async def refused(c: Any) -> None:
+        with pytest.raises(BudgetExceeded) as caught:
+            await (_of_shape if library in _SHAPES else _by_http)(c, library, is_stream=is_stream)
+        found.append(caught.value)
+
+    with budgeted(tmp_path, NOTHING_LEFT) as watched:
+        assert _asker(library, provider.url, mode).run(refused) == []
+        _is_refused_once(watched, provider, tmp_path, found[0])
+
+
+async def _of_shape(c: Any, library: str, *, is_stream: bool) -> None:
+    given = _SHAPES[library](c, is_stream=is_stream)
+    if is_stream:
+        await c.stream(await given if hasattr(given, "__await__") else given)
+    else:
+        await c.get(given)
+
+
+async def _by_http(c: Any, library: str, *, is_stream: bool) -> None:
+    path, read = "/v1/chat/completions", http_caller.KINDS[library].READS[0]
+    await (c.along(path, {**_BODY, "stream": True}, read) if is_stream else c.post(path, _BODY))
+
+
+def _asker(library: str, url: str, mode: str) -> Any:
+    if library not in _SHAPES:
+        pytest.importorskip(library)
+        return http_caller.KINDS[library](library, url, mode)
+    return importlib.import_module(f"{library}_caller").Asker(url, mode)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from costspan import attribution, names
+from budgeted import NOTHING_LEFT, budgeted, reserved_in
+from costspan import BudgetExceeded, attribution, names
 from costspan.clients import xai_body
-from costspan.facts.call import ABANDONED, ERROR, OK, Call
+from costspan.facts.call import ABANDONED, ERROR, OK, REFUSED, Call
 from costspan.facts.money import Cost
 from watching import Watched
 from xai_caller import Asker, grpc, proto, serving
@@ -334,3 +336,30 @@ def test_other_services_over_grpc_are_left_alone() -> None:
         assert chosen.__wrapped__ is not None
     with Watched() as watched:
         assert not watched.calls()
+
+
+@_MODES
+@pytest.mark.parametrize("way", [sample, stream])
+def test_a_hard_budget_refuses_before_anything_is_sent(way: Way, mode: str, tmp_path: Path) -> None:
+    """Of a stream, too, whose request gRPC sends as soon as its method is called."""
+    served: list[Any] = []
+    found: list[BudgetExceeded] = []
+
+    def serve(request: Any) -> Any:
+        served.append(request)
+        return completion() if way is sample else chunks()
+
+    async def refused(a: Asker) -> None:
+        with pytest.raises(BudgetExceeded) as caught:
+            await way(a)
+        found.append(caught.value)
+
+    with serving({"Chat.GetCompletion": serve, "Chat.GetCompletionChunk": serve}) as place:
+        hosts = f"127.0.0.1:{place.rpartition(':')[2]}=x_ai"
+        with budgeted(tmp_path, NOTHING_LEFT, hosts=hosts) as watched:
+            assert Asker(place, mode).run(refused) == []
+            call = watched.call()
+            assert watched.total(names.REQUESTS, llm__outcome=REFUSED) == watched.total(names.BUDGET_REFUSED) == 1
+    assert served == []
+    assert (found[0].budget, found[0].spent, call.outcome, call.price) == ("nothing", 0, REFUSED, None)
+    assert reserved_in(tmp_path) == []

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
-
-import openai
+from typing import TYPE_CHECKING, Any
 
 from costspan.budgets.opening import store_beside
 from costspan.budgets.sqlite_store import SqliteStore
 from costspan.budgets.store import Reserved
 from watching import Watched
+
+if TYPE_CHECKING:
+    import openai
 
 MESSAGES: Any = [{"role": "user", "content": "How are you?"}]
 NOTHING_LEFT = """

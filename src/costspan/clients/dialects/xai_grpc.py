@@ -8,7 +8,8 @@ again for asyncio. All libraries over gRPC have these classes in common; what is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from typing import Any, Final
 
 from costspan import guard
@@ -32,7 +33,7 @@ class XaiClient(PatchedClient):
 
     def points(self) -> tuple[Point, ...]:
         """Where clients are made, and where their methods are called."""
-        whole, streamed = self.whole(self._ask, _follow), self.generated(self._ask_stream)
+        whole, streamed = self.whole(self._ask, _follow), self._streamed
         later, streamed_later = self.whole_async(self._ask, _follow), self._streamed_async
         called = ("request", "timeout")
         return (
@@ -49,9 +50,13 @@ class XaiClient(PatchedClient):
             _note_code(observed, error)
         super().left(observed, error)
 
+    def _streamed(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+        """A stream: gRPC sends its request when the method is called, which is within the call, or not at all if that is refused."""
+        return self._generated(self._ask_stream, _events(wrapped, args, kwargs), instance, args, kwargs)
+
     def _streamed_async(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-        """What asyncio's method gives is iterable, and no iterator."""
-        return self._async_events(self._ask_stream, aiter(wrapped(*args, **kwargs)), instance, args, kwargs)
+        """The same for asyncio."""
+        return self._async_events(self._ask_stream, _events_async(wrapped, args, kwargs), instance, args, kwargs)
 
     def _own(self, wrapper: Wrapper) -> Wrapper:
         """The wrapper for the methods of this client's endpoints: others give objects of gRPC that have more to them."""
@@ -77,6 +82,16 @@ class XaiClient(PatchedClient):
         if request is not None:
             request.is_stream = True
         return request
+
+
+def _events(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Iterator[Any]:
+    yield from wrapped(*args, **kwargs)
+
+
+async def _events_async(wrapped: Callable[..., Any], args: Any, kwargs: Any) -> AsyncIterator[Any]:
+    async with aclosing(aiter(wrapped(*args, **kwargs))) as events:
+        async for event in events:
+            yield event
 
 
 def _follow(observed: ObservedCall, response: Any) -> Any:
