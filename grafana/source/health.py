@@ -10,6 +10,7 @@ from grafana.source.panels import GREEN, RED, YELLOW, Look, figure, gauge, table
 
 from costspan.names import (
     CLIENT,
+    ESTIMATE_FIGURE,
     PLACE,
     PROVIDER,
     RATELIMIT_DIMENSION,
@@ -70,6 +71,13 @@ def dashboard() -> Dashboard:
         "Ledger and counters", "Counted = written + lost, once all has arrived.", job, signals.LEDGER,
         order="Counted", totals=[one.name for one in signals.LEDGER], look=Look(nothing="no ledger"),
     )  # fmt: skip
-    rows = (Row(7, price), Row(9, [unpriced, limits]), Row(7, arrival), Row(7, own), Row(8, [ledger]))
+    estimates = table(
+        "Estimates before calls", "Of calls made within an estimate; see docs/estimates.md.",
+        {prometheus_label(REQUEST_MODEL): "Model", prometheus_label(ESTIMATE_FIGURE): "Figure"}, signals.ESTIMATES_MADE,
+        order="Compared", look=Look(nothing="no call was made within an estimate"),
+    )  # fmt: skip
+    rows = (
+        Row(7, price), Row(9, [unpriced, limits]), Row(7, arrival), Row(7, own), Row(8, [ledger]), Row(8, [estimates]),
+    )  # fmt: skip
     said = "Whether the other pages can be trusted: prices, attribution, arrival, losses, faults of costspan itself."
     return Dashboard("health", "Health of the meter", said, rows, start="now-24h", refresh="1m")

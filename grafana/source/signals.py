@@ -66,6 +66,11 @@ from costspan.names import (
     DURATION_S,
     ERROR_TYPE,
     ERRORS,
+    ESTIMATE_BOUNDS,
+    ESTIMATE_COMPARED,
+    ESTIMATE_FIGURE,
+    ESTIMATE_HELD,
+    ESTIMATE_OFF,
     FIRST_CHUNK_S,
     FOLDED,
     INPUT_TOKENS,
@@ -403,6 +408,22 @@ DEGRADED_CLIENTS: Final = Signal(
     "Not watched as intended", COUNT, "Client libraries that have changed.",
     f"max by (job, {prometheus_label(CLIENT)}, {prometheus_label(PLACE)}) (last_over_time({DEGRADED.prometheus}[15m])) > 0",
 )  # fmt: skip
+_ESTIMATED: Final = (REQUEST_MODEL, ESTIMATE_FIGURE)
+_NEAR: Final = f'{prometheus_label(ESTIMATE_OFF)}=~"10%|20%"'
+
+
+def _of_estimates(metric: Metric, chosen: str) -> str:
+    """PromQL: the share of an estimate's calls that are chosen; zero where none is."""
+    whole = grown(selector(metric), *_ESTIMATED)
+    part = f"{grown(selector(metric, NO_FILTERS, chosen), *_ESTIMATED)}\nor {whole} * 0"
+    return ratio(f"(\n{indented(part)}\n)", whole)
+
+
+ESTIMATES_MADE: Final = (
+    Signal("Compared", COUNT, "With an expected number.", f"{grown(selector(ESTIMATE_COMPARED), *_ESTIMATED)} > 0"),
+    Signal("Within 20 %", SHARE, "Of what came.", _of_estimates(ESTIMATE_COMPARED, _NEAR)),
+    Signal("Bounds held", SHARE, "No more came.", _of_estimates(ESTIMATE_BOUNDS, equal(ESTIMATE_HELD, "true"))),
+)
 LEDGER: Final = (
     Signal("Counted", USD, "By the counters.", _by_job(COST_USD)),
     Signal("Written", USD, "To the ledger.", _by_job(LEDGER_WRITTEN_USD)),

@@ -66,6 +66,9 @@ TRANSACTION: Final = "llm.budget.transaction.id"
 ESTIMATE: Final = "llm.estimate"
 BUDGET: Final = "llm.budget.name"
 ANOMALY_KIND: Final = "llm.anomaly.kind"
+ESTIMATE_FIGURE: Final = "llm.estimate.figure"
+ESTIMATE_OFF: Final = "llm.estimate.off"
+ESTIMATE_HELD: Final = "llm.estimate.held"
 
 ATTRIBUTES: Final = (
     Attribute(OPERATION, "What the call does: `chat`, `text_completion`, `embeddings`, ..."),
@@ -117,6 +120,11 @@ ATTRIBUTES: Final = (
     Attribute(TRANSACTION, "The reservation under which the call was made (`costspan docs enforcement`)."),
     Attribute(ESTIMATE, "What was estimated of the call before it was sent, as JSON (`costspan docs estimates`)."),
     Attribute(BUDGET, "The name of a budget, as in budgets.yaml."),
+    Attribute(ESTIMATE_FIGURE, "What was estimated of a call before it was sent: `input`, `output` or `cost`."),
+    Attribute(
+        ESTIMATE_OFF, "By how much of what came the estimate was off, at most: `10%`, `20%`, `50%`, `100%` or `more`."
+    ),
+    Attribute(ESTIMATE_HELD, "`true` where no more came than the estimate's bound, else `false`."),
     Attribute(
         ANOMALY_KIND, "What costs more than it usually does: `hour` (of a team), `session` or `loop` (of a task type)."
     ),
@@ -278,6 +286,21 @@ ANOMALIES: Final = Metric(
     "Anomalies that were found in the ledger, each counted by the process that tells it.",
     (ANOMALY_KIND, TEAM, TASK_TYPE),
 )
+_ESTIMATED: Final = (REQUEST_MODEL, ESTIMATE_FIGURE)
+ESTIMATE_COMPARED: Final = Metric(
+    "llm.estimate.compared",
+    COUNTER,
+    "{call}",
+    "Calls whose estimate had an expected number, by how far it was off.",
+    (*_ESTIMATED, ESTIMATE_OFF),
+)
+ESTIMATE_BOUNDS: Final = Metric(
+    "llm.estimate.bounds",
+    COUNTER,
+    "{call}",
+    "Calls whose estimate had an upper bound, by whether it held.",
+    (*_ESTIMATED, ESTIMATE_HELD),
+)
 RETIRED_USD: Final = Metric(
     "costspan.retired.usd", COUNTER, USD_UNIT, "Cost of expired month series that a process no longer exports.", ()
 )
@@ -297,7 +320,8 @@ METRICS: Final = (
     COST_USD, REQUESTS, UNPRICED_REQUESTS, UNPRICED_TOKENS, SESSION_COST_USD, SESSION_TOKENS, DAY_COST_USD, DAY_TOKENS,
     RATELIMIT_LIMIT, RATELIMIT_REMAINING, RATELIMIT_RESET,
     ERRORS, DEGRADED, LEDGER_WRITTEN, LEDGER_WRITTEN_USD, LEDGER_LOST, LEDGER_LOST_USD, LEDGER_QUEUED, FOLDED,
-    OUTBOX_WAITING, OUTBOX_LOST, BUDGET_RESERVED_USD, BUDGET_REFUSED, ANOMALIES, RETIRED_USD,
+    OUTBOX_WAITING, OUTBOX_LOST, BUDGET_RESERVED_USD, BUDGET_REFUSED, ANOMALIES, ESTIMATE_COMPARED,
+    ESTIMATE_BOUNDS, RETIRED_USD,
 )  # fmt: skip
 
 # Boundaries of the conventions for `gen_ai.client.inference.duration`: 0.01 s, doubling to 81.92 s.

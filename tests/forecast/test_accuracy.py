@@ -13,10 +13,14 @@ from typing import Any
 import openai
 import pytest
 from click.testing import CliRunner
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 import costspan
 from answers import chat_chunks, error, events
+from costspan import names
 from costspan.cli.commands import costspan as command
+from costspan.emit import estimates
 from costspan.facts.usage import Usage
 from costspan.forecast import noted
 from costspan.forecast.accuracy import compared
@@ -25,7 +29,7 @@ from costspan.ledger.kept_calls import COLUMNS, call_of, packed, values_of
 from costspan.ledger.store import Store
 from ledger_calls import booked, call, write
 from provider import Provider
-from watching import Watched
+from watching import Watched, points_of
 
 ASKED: dict[str, Any] = {
     "model": "gpt-4o-mini",
@@ -34,10 +38,23 @@ ASKED: dict[str, Any] = {
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Path]:
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    """This process, with a ledger of its own."""
+    with Watched(ledger=str(tmp_path / "own.db")) as one:
+        yield one
+
+
+@pytest.fixture
+def ledger(watched: Watched, tmp_path: Path) -> Path:
     """The ledger of this process."""
-    with Watched(ledger=str(tmp_path / "own.db")):
-        yield tmp_path / "own.db"
+    del watched
+    return tmp_path / "own.db"
+
+
+def counted(watched: Watched, metric: names.Metric) -> dict[tuple[str, ...], int]:
+    """What a metric has counted, by the values of its labels."""
+    found = watched.points(metric)
+    return {tuple(str(point.attributes[label]) for label in metric.labels): point.value for point in found}
 
 
 def ask(client: openai.OpenAI, **more: Any) -> Any:
@@ -82,8 +99,8 @@ def test_the_first_answered_call_of_the_model_carries_the_estimate(ledger: Path,
     assert sorted(carried(ledger)[7:], key=str) == [70, None]
 
 
-def test_what_came_is_compared(ledger: Path, provider: Provider) -> None:
-    """Eleven tokens came, and seven; a stream that was cut short tells nothing of the estimate."""
+def test_what_came_is_compared(watched: Watched, ledger: Path, provider: Provider) -> None:
+    """Eleven tokens came, and seven; a stream that was cut short tells nothing of the estimate. The metrics say the same."""
     estimate = costspan.estimate(ASKED, max_tokens=6)
     with openai.OpenAI(base_url=f"{provider.url}/v1", api_key="k", max_retries=0) as client:
         with estimate:
@@ -100,10 +117,35 @@ def test_what_came_is_compared(ledger: Path, provider: Provider) -> None:
     assert rows["input"].median_error == rows["input"].p90_error == abs(words - 11) / 11
     assert rows["output"] == ("gpt-4o-mini", "output", 0, None, None, 1, 0)  # seven are more than six
     assert found.left_out == 1
+    assert {figure for *_, figure, _ in counted(watched, names.ESTIMATE_COMPARED)} == {"input"}
+    assert counted(watched, names.ESTIMATE_BOUNDS) == {
+        ("gpt-4o-mini", "cost", "true"): 1, ("gpt-4o-mini", "input", "true"): 1, ("gpt-4o-mini", "output", "false"): 1,
+    }  # fmt: skip
     told = CliRunner().invoke(command, ["estimate", "--accuracy", "--ledger", str(ledger), "--json"])
     assert json.loads(told.output) == {"accuracy": [row._asdict() for row in found.rows], "not_compared": 1}
     shown = CliRunner().invoke(command, ["estimate", "--accuracy", "--ledger", str(ledger)]).output
     assert "Not compared: 1 call that failed" in shown
+
+
+def test_how_far_off_is_counted_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By model, of which there are not too many; a step is reached at its edge. A child that is forked begins anew."""
+    monkeypatch.setattr(estimates, "_MOST_MODELS", 1)
+    reader = InMemoryMetricReader()
+    errors = estimates.EstimateErrors(250)
+    errors.observe(MeterProvider([reader]).get_meter("costspan"))
+    calls = [estimated(words, 100) for words in (100, 90, 110, 111, 80, 50, 150, 200, 201)]
+    calls += [estimated(100, 901, request_model="own"), call(usage=Usage(input=1)), call(estimate="{}")]
+    calls += [estimated(100, 1, outcome="error"), call(usage=None, estimate=calls[0].estimate)]
+    errors.take(calls)
+    steps = {"10%": 3, "20%": 2, "50%": 2, "100%": 1, "more": 1}
+    found = {tuple(point.attributes.values()): point.value for point in points_of(reader, names.ESTIMATE_COMPARED)}
+    assert found == {
+        **{("gpt-4o-mini", "input", step): count for step, count in steps.items()}, ("other", "input", "100%"): 1,
+    }  # fmt: skip
+    bounds = {tuple(point.attributes.values()): point.value for point in points_of(reader, names.ESTIMATE_BOUNDS)}
+    assert bounds == {("gpt-4o-mini", "input", "true"): 9, ("other", "input", "false"): 1}
+    errors.forget()
+    assert points_of(reader, names.ESTIMATE_COMPARED) == []
 
 
 def estimated(words: int, came: int, *, has_tools: bool = False, **fields: Any) -> Any:

@@ -215,6 +215,12 @@ otelcol_exporter_send_failed_metric_points{job="collector",instance="c",exporter
 prometheus_tsdb_too_old_samples_total{job="prometheus",instance="p",type="float"} 2
 llm_anomalies_total{job="agents",instance="a",llm_anomaly_kind="loop",llm_team="unknown",llm_task_type="triage"} 2
 llm_anomalies_total{job="agents",instance="a",llm_anomaly_kind="hour",llm_team="search",llm_task_type="unknown"} 1
+llm_estimate_compared_total{job="agents",instance="a",gen_ai_request_model="gpt-5",llm_estimate_figure="input",llm_estimate_off="10%"} 5
+llm_estimate_compared_total{job="agents",instance="a",gen_ai_request_model="gpt-5",llm_estimate_figure="input",llm_estimate_off="20%"} 1
+llm_estimate_compared_total{job="agents",instance="a",gen_ai_request_model="gpt-5",llm_estimate_figure="input",llm_estimate_off="more"} 2
+llm_estimate_compared_total{job="agents",instance="a",gen_ai_request_model="gpt-5",llm_estimate_figure="output",llm_estimate_off="more"} 3
+llm_estimate_bounds_total{job="agents",instance="a",gen_ai_request_model="gpt-5",llm_estimate_figure="input",llm_estimate_held="true"} 9
+llm_estimate_bounds_total{job="agents",instance="a",gen_ai_request_model="gpt-5",llm_estimate_figure="input",llm_estimate_held="false"} 1
 costspan_errors_total{job="agents",instance="a",costspan_place="emit.spans"} 3
 costspan_degraded{job="agents",instance="a",costspan_place="patching",costspan_client="openai"} 1
 costspan_labels_folded_total{job="agents",instance="a"} 4

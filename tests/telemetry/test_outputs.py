@@ -26,12 +26,12 @@ EVERY = (
     ("emit.totals", BOOKED), ("metrics.sessions", BOOKED), ("outbox.journal", BOOKED), ("ledger.journal", BOOKED),
     ("emit.dispatcher", BOOKED),
     ("emit.outbox", QUEUED), ("budgets.keeper", QUEUED), ("ledger", QUEUED), ("sdk.readers", QUEUED), ("metrics.durations", QUEUED), ("emit.overflow", QUEUED),
-    ("emit.events", QUEUED),
+    ("emit.estimates", QUEUED), ("emit.events", QUEUED),
 )  # fmt: skip
 #: Those that hold something of their process: calls, sums, files, locks.
 HOLDING = {
     "emit.ratelimits", "emit.totals", "emit.dispatcher", "metrics.sessions", "emit.outbox", "ledger", "sdk.readers",
-    "metrics.durations", "budgets.keeper",
+    "metrics.durations", "budgets.keeper", "emit.estimates",
 }  # fmt: skip
 
 

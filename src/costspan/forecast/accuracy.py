@@ -42,7 +42,7 @@ class _Sum:
 
     def add(self, expected: int | None, bound: int | None, came: int) -> None:
         if expected is not None:
-            self.errors.append(abs(expected - came) / max(1, came))
+            self.errors.append(noted.error(expected, came))
         if bound is not None:
             self.bounded += 1
             self.held += came <= bound

@@ -26,6 +26,11 @@ class Noted(NamedTuple):
     bound: Mapping[str, int]
 
 
+def error(expected: int, came: int) -> float:
+    """How far an expected number is off, as a share of what came."""
+    return abs(expected - came) / max(1, came)
+
+
 def note(noted: Noted) -> str:
     """As the ledger keeps it."""
     said: dict[str, Any] = {"words": noted.words, "tools": int(noted.has_tools)}
