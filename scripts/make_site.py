@@ -2,14 +2,12 @@
 
     python scripts/make_site.py [--no-pictures]
 
-The pages are those of docs/, of the runbooks, and what they link to; scripts/site.toml says how the site looks. Links to other
-files of the repository become links to the forge. Pictures are made of what they show (scripts/pictures): the report out of what
-`costspan demo` printed, the usage page by Chromium, where there is one.
+The pages are those of docs/, of the runbooks, and what they link to; site.toml and site.css beside this say how the site
+looks. Links to other files of the repository become links to the forge. Pictures are made of what they show: pictures/album.py.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import shutil
@@ -75,24 +73,11 @@ def lay_out() -> None:
         target.write_text(relinked(page, page.read_text(encoding="utf-8"), places), encoding="utf-8")
 
 
-def draw_report() -> None:
-    """The report of the demo, as a terminal shows it: the text in the README, which a test keeps fresh."""
-    from rich.console import Console
-    from rich.text import Text
-
-    (shown,) = re.findall(
-        r"<!-- make demo -->\n```text\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
-    )
-    console = Console(record=True, width=120, file=io.StringIO())
-    console.print(Text("$ costspan demo\n\n" + shown.rstrip()))
-    (PAGES / "pictures").mkdir(parents=True, exist_ok=True)
-    (PAGES / "pictures" / "report.svg").write_text(console.export_svg(title="costspan"), encoding="utf-8")
-
-
 def place_pictures() -> None:
     """Put each picture that was made where a page has `<!-- picture NAME: what it shows -->`; the others stay comments.
 
-    `NAME.svg` is also there as `NAME-light.svg` and `NAME-dark.svg`, of which the page's scheme chooses.
+    `NAME.svg` is also there as `NAME-light.svg` and `NAME-dark.svg`, of which the page's scheme chooses. A picture is a link
+    to itself, in which it can be made larger.
     """
     for page in PAGES.rglob("*.md"):
         text = page.read_text(encoding="utf-8")
@@ -103,7 +88,7 @@ def place_pictures() -> None:
             schemes = {scheme: f"{name.stem}-{scheme}{name.suffix}" for scheme in ("light", "dark")}
             made = {f"{each}#only-{scheme}": each for scheme, each in schemes.items()} | {found[1]: found[1]}
             there = [
-                f"![{found[2]}]({up}/{address}){_size(each)}"
+                f"[![{found[2]}]({up}/{address}){_size(each)}]({up}/{address})"
                 for address, each in made.items()
                 if _picture(each).exists()
             ]
@@ -125,6 +110,7 @@ def _size(name: str) -> str:
 def build() -> None:
     """Run the generator; it fails at a link or an anchor that leads nowhere. It keeps a `.cache` beside its settings."""
     shutil.copyfile(SETTINGS, BUILT / "zensical.toml")
+    shutil.copyfile(SETTINGS.with_suffix(".css"), PAGES / "site.css")
     command = [Path(sys.executable).with_name("zensical"), "build", "--strict"]
     ended = subprocess.run(command, cwd=BUILT, capture_output=True, text=True, check=False)
     if ended.returncode:
@@ -134,7 +120,6 @@ def build() -> None:
 
 if __name__ == "__main__":
     lay_out()
-    draw_report()
     album.draw(PAGES / "pictures")
     if "--no-pictures" not in sys.argv[1:]:
         album.photograph(PAGES / "pictures")

@@ -11,7 +11,7 @@ import pytest
 from test_architecture import section, spoken
 
 import make_site
-from pictures import drawing, way_of_a_call
+from pictures import album, drawing, report, way_of_a_call
 from receiving import Mail, Slack, slack_parts
 
 PNG_600_WIDE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (600).to_bytes(4, "big")
@@ -34,16 +34,50 @@ def test_the_way_of_a_call_is_that_of_the_page() -> None:
         assert {*step.by} <= {name for number in step.steps for name in spoken(told[number])}, step
 
 
-def test_a_drawing_is_whole_in_itself(tmp_path: Path) -> None:
-    """Well-formed, with its words for who does not see it, in the colours of its scheme; it loads nothing from anywhere."""
-    way_of_a_call.draw(tmp_path)
-    for scheme, colours in drawing.COLOURS.items():
-        text = (tmp_path / f"way-of-a-call-{scheme}.svg").read_text()
-        picture = ET.fromstring(text)  # noqa: S314 - our own
-        said = "".join(picture.find(f"{SVG}desc").itertext())  # type: ignore[union-attr]
-        assert all(step.happens in said for step in (*way_of_a_call.BEFORE, *way_of_a_call.AFTER))
-        assert colours["behind"] in text
-        assert re.findall(r"https?://[^\"]+|url\(|@import|<script", text) == ["http://www.w3.org/2000/svg"]
+def drawing_of(name: str, scheme: str, folder: Path) -> str:
+    """One of the pictures that are drawn."""
+    album.draw(folder)
+    return (folder / f"{name}-{scheme}.svg").read_text()
+
+
+@pytest.mark.parametrize("name", [name for subject in album.DRAWN for name in subject.NAMES])
+def test_a_drawing_is_whole_in_itself(name: str, tmp_path: Path) -> None:
+    """Well-formed, in the colours of its scheme; it loads nothing from anywhere."""
+    drawn = {scheme: drawing_of(name, scheme, tmp_path) for scheme in drawing.COLOURS}
+    assert drawn["light"] != drawn["dark"]
+    for text in drawn.values():
+        assert ET.fromstring(text).tag == f"{SVG}svg"  # noqa: S314 - our own
+        loaded = re.findall(r"(?:href|src)=.|url\([^#]|@import|@font-face|<script|<image", text)
+        assert loaded == []
+
+
+def test_the_way_of_a_call_is_there_in_words(tmp_path: Path) -> None:
+    """For whoever does not see it, and for whoever searches."""
+    picture = ET.fromstring(drawing_of("way-of-a-call", "light", tmp_path))  # noqa: S314 - our own
+    said = "".join(picture.find(f"{SVG}desc").itertext())  # type: ignore[union-attr]
+    assert all(step.happens in said for step in (*way_of_a_call.BEFORE, *way_of_a_call.AFTER))
+
+
+def test_the_picture_of_the_report_has_every_word_of_it(tmp_path: Path) -> None:
+    """Of what the README shows, which is what the demo prints."""
+    picture = ET.fromstring(drawing_of("report", "dark", tmp_path))  # noqa: S314 - our own
+    drawn = "".join(picture.itertext()).replace("\xa0", " ").split()
+    words = report.shown().split()
+    assert [word for word in words if word not in drawn] == []
+    assert len(words) > 100
+
+
+def test_every_picture_is_on_a_page_and_every_page_gets_its_pictures() -> None:
+    """Each once, and with words for whoever does not see it."""
+    named = [
+        (Path(name).stem, said)
+        for page in make_site.on_site()
+        for name, said in re.findall(r"^<!-- picture (\S+): (.*?) -->", page.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert sorted(name for name, _ in named) == sorted(
+        name for subject in (*album.DRAWN, *album.PHOTOGRAPHED) for name in subject.NAMES
+    )
+    assert all(len(said.split()) >= 8 for _, said in named)
 
 
 def test_words_of_a_step_fit_into_its_box() -> None:
@@ -54,8 +88,8 @@ def test_words_of_a_step_fit_into_its_box() -> None:
 
 
 def test_a_page_gets_the_pictures_that_were_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In both schemes where there are two, from where the page lies; a photograph, which has more points than what it
-    shows, as wide as that; one that was not made stays a comment.
+    """Each a link to itself, in which a phone shows it larger; in both schemes where there are two, from where the page
+    lies; a photograph, which has more points than what it shows, as wide as that; one that was not made stays a comment.
     """
     monkeypatch.setattr(make_site, "PAGES", tmp_path)
     (tmp_path / "pictures").mkdir()
@@ -66,10 +100,13 @@ def test_a_page_gets_the_pictures_that_were_made(tmp_path: Path, monkeypatch: py
     page = tmp_path / "start" / "page.md"
     page.write_text("<!-- picture one.svg: A -->\n<!-- picture two.png: B, c -->\n<!-- picture three.svg: D -->\n")
     make_site.place_pictures()
-    assert page.read_text() == (
-        "![A](../pictures/one.svg)\n![B, c](../pictures/two-light.png#only-light){ width=300 }\n"
-        "![B, c](../pictures/two-dark.png#only-dark){ width=300 }\n<!-- picture three.svg: D -->\n"
-    )
+    photographs = [
+        f"[![B, c](../pictures/two-{scheme}.png#only-{scheme}){{ width=300 }}](../pictures/two-{scheme}.png#only-{scheme})"
+        for scheme in ("light", "dark")
+    ]
+    assert page.read_text().splitlines() == [
+        "[![A](../pictures/one.svg)](../pictures/one.svg)", *photographs, "<!-- picture three.svg: D -->",
+    ]  # fmt: skip
 
 
 def words(page: str) -> str:
