@@ -8,7 +8,7 @@ SHOWN := $(sort $(wildcard scripts/show_*.py))
 COMPILE_BUDGETS := costspan budgets compile examples/budgets/budgets.yaml --out prometheus --receivers prometheus/receivers.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types test test-matrix coverage docs site generate generate-check demo bench lock clean
+.PHONY: help setup fmt lint types test test-matrix coverage docs site generate generate-check package demo bench lock clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ generate-check: $(READY) ## Fail if a generated file is not as the code has it
 	$(BIN)/$(COMPILE_BUDGETS) --check
 	$(BIN)/python -m grafana.source --check
 	@for script in $(SHOWN); do $(BIN)/python $$script --check || exit 1; done
+
+package: ## Install the wheel and the sdist as people do, with every Python that is here: minutes, by packages of the index
+	python3 scripts/try_package.py $(PYTHONS)
 
 demo: $(READY) ## Run the example agent against a stand-in for the providers, and report what it cost
 	$(BIN)/costspan demo

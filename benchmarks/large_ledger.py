@@ -193,10 +193,11 @@ def _tell(name: str, taken: list[float]) -> None:
 # --- the cost of writing -------------------------------------------------------------------------------------------------
 
 
-def _calls(count: int, accounts: int) -> list[Call]:
+def calls(count: int, accounts: int, *, prefix: str = "", started_ns: int = _END_S * _NS) -> list[Call]:
+    """So many priced calls, ten a second, each in a session of twenty; their ids begin with `prefix`."""
     return [
         Call(
-            f"{number:032x}", "openai", "openai", "chat", _END_S * _NS + number * _NS // 10, "gpt-5", "api.openai.com",
+            f"{prefix}{number:032x}", "openai", "openai", "chat", started_ns + number * _NS // 10, "gpt-5", "api.openai.com",
             attribution=Attribution(
                 f"session-{number // _CALLS:032}", "chat", "main_agent", "search", f"customer-{number % accounts}"
             ),
@@ -207,24 +208,24 @@ def _calls(count: int, accounts: int) -> list[Call]:
     ]  # fmt: skip
 
 
-def _write(calls: list[Call], batch: int) -> float:
+def _write(written: list[Call], batch: int) -> float:
     """Microseconds of the processor for each call."""
     periods = Periods()
     with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder, "ledger.db")) as store:
         started = time.process_time()
-        for first in range(0, len(calls), batch):
-            store.append(calls[first : first + batch], periods)
-        return (time.process_time() - started) / len(calls) * 1e6
+        for first in range(0, len(written), batch):
+            store.append(written[first : first + batch], periods)
+        return (time.process_time() - started) / len(written) * 1e6
 
 
 def _measure_writing(rounds: int) -> None:
     for accounts, batch in ((1, 100), (500, 100), (1, 1)):
-        calls = _calls(40_000 if batch > 1 else 10_000, accounts)
+        written = calls(40_000 if batch > 1 else 10_000, accounts)
         pairs: list[tuple[float, float]] = []
         for _ in range(rounds):
             with mock.patch.object(Sums, "keep_up"):
-                without = _write(calls, batch)
-            pairs.append((without, _write(calls, batch)))
+                without = _write(written, batch)
+            pairs.append((without, _write(written, batch)))
         ratios = [after / before for before, after in pairs]
         print(
             f"writing, {accounts} accounts, {batch} at once: {statistics.median(one for one, _ in pairs):.1f} us without sums,"

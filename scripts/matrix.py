@@ -59,10 +59,23 @@ def main(arguments: list[str]) -> int:
     if unknown:
         print(f"tests/matrix.toml has no row {', '.join(unknown)}; it has {', '.join(rows)}.")
         return 2
-    failed = [name for name in wanted or rows if not _run(name, rows[name], more)]
+    rows = {name: {**rows[row["like"]], **row} if "like" in row else row for name, row in rows.items()}
+    failed = [name for name in wanted or rows if _is_there(name, rows[name]) and not _run(name, rows[name], more)]
     if failed:
         print(f"\nFailed: {', '.join(failed)}")
     return 1 if failed else 0
+
+
+def _is_there(name: str, row: dict[str, Any]) -> bool:
+    """Whether the row can be run: one that is optional is skipped, aloud, where its Python is missing."""
+    asked = [_uv(), "python", "find", "--no-python-downloads", row["python"]]
+    if (
+        not row.get("optional")
+        or subprocess.run(asked, env=_environ(), capture_output=True, check=False).returncode == 0
+    ):
+        return True
+    print(f"\n--- {name}: SKIPPED: there is no Python {row['python']} here", flush=True)
+    return False
 
 
 def _run(name: str, row: dict[str, Any], more: list[str]) -> bool:

@@ -125,6 +125,17 @@ def test_a_lock_that_stays_is_given_up_and_tried_again(
     assert booked(path) == ["first", "second", "third"]
 
 
+def test_a_lock_is_told_when_it_does_not_pass(
+    blocker: sqlite3.Connection, writer: LedgerWriter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A crowd of programs that write at once is no fault; a file that stays locked is one, and is told once."""
+    assert blocker.in_transaction
+    for now_s, told in ((1.0, 0), (9.0, 0), (12.0, 1), (30.0, 1)):
+        monkeypatch.setattr(time, "monotonic", lambda now_s=now_s: now_s)
+        writer.take([call()])
+        assert caplog.text.count("cannot be written (database is locked)") == told
+
+
 def test_a_full_disk_keeps_what_fits_the_backlog(path: Path, writer: LedgerWriter) -> None:
     """When there is no more room the records wait; with room again, none is missing and none is double."""
     writer.take([call(id="first")])

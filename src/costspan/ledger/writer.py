@@ -22,8 +22,8 @@ from costspan.ledger.sidefile import SideFile
 from costspan.ledger.store import Store
 
 _PAUSE_S: Final = 0.01
-#: How often a writer looks for side files of other processes.
-_LOOK_AGAIN_S: Final = 60.0
+_LOOK_AGAIN_S: Final = 60.0  # for side files of other processes
+_PASSES_S: Final = 10.0  # a lock that is held longer is told
 _BARRED: Final = "another thread of the parent was writing into it when this process was forked"
 _FILE_FAULTS: Final = (sqlite3.Error, OSError, ForeignFile, *faults.VALUE_ERRORS)
 
@@ -64,7 +64,7 @@ class LedgerWriter:
         self._counting = threading.RLock()
         self._side = SideFile(self.path)
         self._has_tried = False
-        self._looks_again_s = 0.0
+        self._looks_again_s = self._faulty_since_s = 0.0
         # What was lost and does not stand in the ledger's `losses` yet: records, nano-USD, the last reason.
         self._untold = (0, 0, "")
 
@@ -248,15 +248,17 @@ class LedgerWriter:
         return True
 
     def _keep(self, fault: Exception) -> None:
-        """Keep for later what the backlog holds, say why."""
+        """Keep for later what the backlog holds; say why, but of a lock that may pass."""
+        if not self.fault:
+            self._faulty_since_s = time.monotonic()
         self.fault = str(fault)
-        is_full = len(self._waiting) > self._backlog
-        if is_full and not isinstance(fault, ForeignFile) and self._put_down():
+        if len(self._waiting) > self._backlog and not isinstance(fault, ForeignFile) and self._put_down():
             self._let_go()
         self._lose(self._waiting[self._backlog :], self.fault)
         del self._waiting[self._backlog :]
-        sentence = "costspan: the ledger %s cannot be written (%s); records wait, and your program goes on"
-        guard.tell_once(f"ledger:{self.path}:{fault}", sentence, self.path, fault)
+        if faults.kind(fault) != faults.LOCKED or time.monotonic() - self._faulty_since_s > _PASSES_S:
+            sentence = "costspan: the ledger %s cannot be written (%s); records wait, and your program goes on"
+            guard.tell_once(f"ledger:{self.path}:{fault}", sentence, self.path, fault)
 
     def _put_down(self) -> bool:
         """Put what waits into the side file; False where that cannot be done either."""
