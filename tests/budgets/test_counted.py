@@ -127,6 +127,15 @@ def test_what_is_in_the_period_counts(period: str, now_s: int, ago_s: int) -> No
         assert counts == (then_ns >= start_ns)
 
 
+def test_a_crossing_is_told_once_in_a_stretch_that_begins_at_a_moment() -> None:
+    """Of a window, in each length of it: so a store knows which are long over."""
+    day, window = _counted("day"), _counted("6h")
+    noon, later, evening = (_ns(f"2026-11-20 {hour}:30") for hour in (12, 17, 18))
+    assert day.tells_once(noon) == day.tells_once(evening) == _ns("2026-11-20 00:00")
+    assert window.tells_once(noon) == window.tells_once(later) == _ns("2026-11-20 12:00")
+    assert window.tells_once(evening) == _ns("2026-11-20 18:00")
+
+
 def test_a_scope_chooses_and_each_tells_apart() -> None:
     """Every dimension, account and session included."""
     budget = _counted("month", ", scope: {team: [a, b], model: gpt-4o}, each: account")

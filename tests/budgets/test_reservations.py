@@ -362,6 +362,30 @@ def test_a_crossing_is_told_once(world: World) -> None:
         store.close()
 
 
+def test_crossings_of_periods_long_over_are_forgotten(world: World, server: Server | None) -> None:
+    """A hundred days after their beginning, but never the last of a budget and threshold, and of no session. (Redis forgets each
+    a hundred days after it was told.)
+    """
+    day_ns = 86_400 * NS_PER_S
+    old, last = (world.now_ns() - days * day_ns for days in (98, 97))
+    told = [
+        ("a", old, "80"),
+        ("a", last, "80"),
+        ("a", old, "100"),
+        ("a/x", old, "80"),
+        ("s/1", 0, "100"),
+        ("s/1", old, "100"),
+    ]
+    with closing(world.process()) as one, closing(world.process()) as other:
+        assert all(one.crossed(*each) for each in told)
+        one.keep_alive()
+        assert not any(other.crossed(*each) for each in told)
+        world.elapsed_ns += 4 * day_ns
+        one.keep_alive()
+        by_time = server is None or isinstance(server, PostgresHere)
+        assert [other.crossed(*each) for each in told] == [by_time, *[False] * 5]
+
+
 def test_an_anomaly_is_told_once(world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """One process takes the turn to look, another one the next; each machine of a fleet has a ledger and a turn of its own."""
     now_ns = at_ns("2026-11-20 14:50")

@@ -59,7 +59,7 @@ class FileWorld(World):
         self.path = folder / "reservations"
 
     def process(self) -> Process:
-        return _FileProcess(self.path, monotonic_ns=lambda: time.monotonic_ns() + self.elapsed_ns)
+        return _FileProcess(self.path, monotonic_ns=lambda: time.monotonic_ns() + self.elapsed_ns, now_ns=self.now_ns)
 
 
 class ServerProcess(ServerStore):

@@ -101,8 +101,11 @@ class Counted:
         return found
 
     def tells_once(self, now_ns: int) -> int:
-        """The slot in which a crossing is told once: the period, or the length of a window."""
-        return self.since(now_ns) if self._window is None else now_ns // NS_PER_S // self._window.length_s
+        """The slot in which a crossing is told once, by the moment of its beginning: the period, or the length of a window."""
+        if self._window is None:
+            return self.since(now_ns)
+        length_ns = self._window.length_s * NS_PER_S
+        return now_ns // length_ns * length_ns
 
     def resets_at(self, now_ns: int) -> datetime | None:
         """When the period ends, None where that is not by the calendar."""

@@ -267,6 +267,8 @@ BEGIN
   DELETE FROM S.reservations WHERE state <> 'held' AND made_ns / 1000 < moment - 2764800000000;
   DELETE FROM S.seen WHERE at_us < moment - 2764800000000;
   DELETE FROM S.done WHERE at_us < moment - 2764800000000;
+  DELETE FROM S.crossings AS c WHERE slot >= 1000000000000000 AND slot / 1000 < moment - 8640000000000
+    AND EXISTS (SELECT 1 FROM S.crossings AS l WHERE l.budget = c.budget AND l.threshold = c.threshold AND l.slot > c.slot);
   RETURN ARRAY['done', S.expire(a->>'me', moment)::text];
 END $$;
 

@@ -26,13 +26,15 @@ _KEPT_NS: Final = 32 * 86_400 * _NS_PER_S
 
 
 class SqliteStore:
-    """The store of one machine. `monotonic_ns` is for tests: the clock by which signs of life grow old."""
+    """The store of one machine. `monotonic_ns` and `now_ns` are for tests: the clocks by which signs of life, and crossings, grow old."""
 
     def __init__(
-        self, path: Path, *, patience_s: float = _PATIENCE_S, monotonic_ns: Callable[[], int] = time.monotonic_ns
-    ) -> None:
+        self, path: Path, *, patience_s: float = _PATIENCE_S, monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:  # fmt: skip
         self._file = SharedFile(path, patience_s)
         self._monotonic_ns = monotonic_ns
+        self._now_ns = now_ns
         self._me: owners.Owner | None = None
 
     # -- calls ---------------------------------------------------------------------------------------------
@@ -156,6 +158,7 @@ class SqliteStore:
             before = clock_ns - _KEPT_NS
             db.execute("DELETE FROM reservations WHERE state != ? AND made_ns < ?", (stores.HELD, before))
             db.execute("DELETE FROM seen WHERE slot < ?", (before,))
+            sums.forget_crossings(db, self._now_ns())
             return self._expire(db)
 
     # -- what the ledger has -------------------------------------------------------------------------------

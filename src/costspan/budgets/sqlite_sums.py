@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 #: Clocks of two processes may differ by so much without one of them being behind.
 _TOLERANCE_NS: Final = 1_000_000_000
+#: Longer than any period.
+_TOLD_KEPT_NS: Final = 100 * 86_400 * 1_000_000_000
+#: Slots below it are no moments: a whole session, and windows as an older costspan numbered them.
+_FIRST_MOMENT_NS: Final = 10**15
 ADD: Final = (
     "INSERT INTO sums VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
     " SET spent = spent + excluded.spent, reserved = reserved + excluded.reserved"
@@ -25,6 +29,17 @@ def advance(db: sqlite3.Connection, now_ns: int) -> ClockBehind | None:
     if now_ns > clock_ns + _TOLERANCE_NS:
         db.execute("UPDATE meta SET value = ? WHERE name = 'clock_ns'", (now_ns,))
     return ClockBehind(clock_ns) if now_ns < clock_ns - _TOLERANCE_NS else None
+
+
+def forget_crossings(db: sqlite3.Connection, now_ns: int) -> None:
+    """Forget what was told of periods long over, but for the last of each budget and threshold: whatever a clock says, the period
+    that goes on is told once. A whole session is no moment, and stays.
+    """
+    later = "SELECT 1 FROM crossings AS l WHERE l.budget = c.budget AND l.threshold = c.threshold AND l.slot > c.slot"
+    db.execute(
+        f"DELETE FROM crossings AS c WHERE slot >= ? AND slot < ? AND EXISTS ({later})",  # noqa: S608 - own words
+        (_FIRST_MOMENT_NS, now_ns - _TOLD_KEPT_NS),
+    )
 
 
 def standing(db: sqlite3.Connection, budget: str, since: int) -> tuple[int, int]:
