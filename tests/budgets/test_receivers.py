@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 import urllib.request
 from collections.abc import Callable
@@ -100,6 +101,16 @@ def test_a_mail_has_the_title_as_subject_and_the_text(tmp_path: Path) -> None:
     mail = read_mail(taken[0])
     assert mail.subject == f"[critical] {SUMMARY}"
     assert mail.text.startswith(f"CRITICAL: {SUMMARY}\nSpent: 32 of 40 USD.\n")
+
+
+def test_half_a_mail_is_none() -> None:
+    """A sender that goes away in the middle of a mail leaves nothing, and nobody waits for the rest."""
+    with mail_server() as (address, taken):
+        host, port = address.split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as sender, sender.makefile("rb") as answers:
+            sender.sendall(b"DATA\r\nSubject: half")
+            assert [answers.readline()[:3] for _ in range(2)] == [b"220", b"354"]
+    assert taken == []
 
 
 def test_every_example_has_its_test() -> None:

@@ -10,7 +10,7 @@ import re
 import socketserver
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from otlp_receiver import Answering, serving
@@ -36,13 +36,23 @@ def mail_server() -> Generator[tuple[str, list[str]]]:
     taken: list[str] = []
 
     class Session(socketserver.StreamRequestHandler):
+        def _line_of_mail(self) -> bytes:
+            if line := self.rfile.readline():
+                return line
+            raise ConnectionError("the sender has gone in the middle of a mail")
+
         def handle(self) -> None:
+            with suppress(ConnectionError):
+                self._converse()
+
+        def _converse(self) -> None:
             self.wfile.write(b"220 here\r\n")
             while line := self.rfile.readline():
                 word = line[:4].upper()
                 if word == b"DATA":
                     self.wfile.write(b"354 go on\r\n")
-                    taken.append(b"".join(iter(self.rfile.readline, b".\r\n")).decode())
+                    lines = [*iter(self._line_of_mail, b".\r\n")]
+                    taken.append(b"".join(lines).decode())
                 self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n")
                 if word == b"QUIT":
                     return
