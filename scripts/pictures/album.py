@@ -8,12 +8,12 @@ from typing import Final
 
 from stack import MissingProgramError
 
-from pictures import notifications, report, usage_page, way_of_a_call
+from pictures import dashboards, notifications, report, usage_page, way_of_a_call
 from pictures.photographing import Photographer, photographer
 
 #: Each has `NAMES`, and `draw(folder)` or `photograph(photographer)`.
 DRAWN: Final = (way_of_a_call, report)
-PHOTOGRAPHED: Final = (usage_page, notifications)
+PHOTOGRAPHED: Final = (usage_page, notifications, dashboards)
 
 
 def draw(folder: Path) -> None:

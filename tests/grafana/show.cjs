@@ -1,6 +1,7 @@
 // What Grafana shows of panels and of Prometheus' answers, as text: transformations, field overrides, units, mappings, colours
 // and totals by Grafana's own code (@grafana/data). Reads a JSON list of {panel, answers} from stdin, writes a list of texts.
 // What is not part of that package is written down here: the data source's tables, the table's order of rows and its totals.
+// scripts/pictures/draw.cjs makes pictures of the same, in the colours of COSTSPAN_SCHEME.
 globalThis.navigator = { language: 'en-US', languages: ['en-US'] };
 const data = require('@grafana/data');
 const { lastValueFrom } = require('rxjs');
@@ -8,7 +9,7 @@ const { lastValueFrom } = require('rxjs');
 globalThis.window = globalThis; // asked for the links of a field; set before, other packages would look for a browser
 
 const { FieldType } = data;
-const theme = data.createTheme({ colors: { mode: 'light' } });
+const theme = data.createTheme({ colors: { mode: process.env.COSTSPAN_SCHEME ?? 'light' } });
 const COLOURS = ['green', 'yellow', 'orange', 'red', 'blue', 'purple', 'text', 'transparent'];
 const NAMES = Object.fromEntries(COLOURS.map((name) => [hex(theme.visualization.getColorByName(name)), name]));
 
@@ -113,13 +114,20 @@ function text(field, value) {
   return data.formattedValueToString(field.display(value));
 }
 
+function calculated(of, field, calc) {
+  return text(field, data.reduceField({ field: of, reducers: [calc] })[calc]);
+}
+
 function colour(display) {
   return NAMES[hex(display.color)] ?? display.color;
 }
 
+function part({ min, max }, value) {
+  return Math.max(0, Math.min(1, (value - min) / (max - min)));
+}
+
 function bar(config, value) {
-  const part = (value - config.min) / (config.max - config.min);
-  return `[bar ${(100 * Math.max(0, Math.min(1, part))).toFixed(1)}%]`;
+  return `[bar ${(100 * part(config, value)).toFixed(1)}%]`;
 }
 
 // How a number is written at every magnitude: by its unit, its decimals, its words.
@@ -143,16 +151,19 @@ function colours(panel) {
   return `colours (${panel.fieldConfig.defaults.color.mode}, ${mode}): ${steps.map(({ color, value }) => (value === null ? color : `${color} from ${value}`)).join(', ')}`;
 }
 
-function figures(panel, frames) {
-  const shown = data.getFieldDisplayValues({
+function figuresOf(panel, frames) {
+  return data.getFieldDisplayValues({
     data: frames, fieldConfig: panel.fieldConfig, reduceOptions: panel.options.reduceOptions, replaceVariables: (one) => one, theme,
     timeZone: 'utc',
   });
+}
+
+function figures(panel, frames) {
   const isGauge = panel.type === 'bargauge';
   const numeric = frames.flatMap((frame) => frame.fields.filter((field) => field.type === FieldType.number).map(
     (field) => ({ title: data.getFieldDisplayName(field, frame, frames), field }),
   ));
-  return [...shown.map(({ display, field }) => [
+  return [...figuresOf(panel, frames).map(({ display, field }) => [
     panel.options.textMode === 'value_and_name' || isGauge ? `${display.title}: ` : '', data.formattedValueToString(display),
     isGauge && Number.isFinite(display.numeric) ? ` ${bar(field, display.numeric)}` : '',
     panel.options.colorMode === 'none' ? '' : ` (${colour(display)}${panel.options.colorMode ? ` ${panel.options.colorMode}` : ''})`,
@@ -182,6 +193,10 @@ function sortedBy(frame, at, desc) {
   return { ...frame, fields: frame.fields.map((field) => ({ ...field, values: rows.map((row) => field.values[row]) })) };
 }
 
+function totalsOf(field) {
+  return (field.config.custom?.footer?.reducers ?? []).map((reducer) => [reducer, calculated({ ...field, state: undefined }, field, reducer)]);
+}
+
 function table(panel, frames) {
   const frame = frames[panel.options.frameIndex];
   if (!frame || !frame.length) return [panel.fieldConfig.defaults.noValue ?? 'No data'];
@@ -189,9 +204,7 @@ function table(panel, frames) {
   const [{ displayName, desc }] = panel.options.sortBy;
   const sorted = sortedBy(frame, header.indexOf(displayName), desc);
   const rows = Array.from({ length: frame.length }, (_, row) => sorted.fields.map((field) => cell(field, field.values[row])));
-  const total = sorted.fields.map((field) => (field.config.custom?.footer?.reducers ?? []).map((reducer) => `${reducer} ${text(
-    field, data.reduceField({ field: { ...field, state: undefined }, reducers: [reducer] })[reducer],
-  )}`).join(' '));
+  const total = sorted.fields.map((field) => totalsOf(field).map(([reducer, sum]) => `${reducer} ${sum}`).join(' '));
   const aligned = sorted.fields.map((field, at) => header[at] + ({ right: ' >', left: ' <' }[field.config.custom?.align] ?? ''));
   const links = sorted.fields.flatMap((field, at) => (field.config.links ?? []).map(
     (link) => `click on ${header[at]}, ${link.title}${link.targetBlank ? ' in a new tab' : ''}: ${link.url}`,
@@ -214,7 +227,7 @@ function graph(panel, frames) {
   const fixed = panel.fieldConfig.overrides.map(({ matcher, properties }) => `${matcher.options} ${JSON.stringify(properties)}`);
   return [said, ...(fixed.length ? [`series: ${fixed.join(', ')}`] : []), `nothing: ${panel.fieldConfig.defaults.noValue}`, ...fields.map(({ frame, field }) => {
     const points = field.values.map((value, at) => `${new Date(frame.fields[0].values[at]).toISOString().slice(0, 16)} ${text(field, value)}`);
-    const sums = panel.options.legend.calcs.map((calc) => `${calc} ${text(field, data.reduceField({ field, reducers: [calc] })[calc])}`);
+    const sums = panel.options.legend.calcs.map((calc) => `${calc} ${calculated(field, field, calc)}`);
     const colour = field.config.color?.mode === 'fixed' ? field.config.color.fixedColor : field.config.color?.mode;
     return `${data.getFieldDisplayName(field, frame, frames)} (${colour}): ${[...sums, ...points].join(', ')}`;
   }), ...measures(numeric.slice(0, 1))];
@@ -230,10 +243,13 @@ async function shown({ panel, answers }) {
   }
 }
 
-let input = '';
-process.stdin.on('data', (part) => { input += part; });
-process.stdin.on('end', async () => {
-  const texts = [];
-  for (const one of JSON.parse(input)) texts.push(await shown(one));
-  process.stdout.write(JSON.stringify(texts));
-});
+async function main(answer) {
+  let input = '';
+  for await (const some of process.stdin) input += some;
+  const answers = [];
+  for (const one of JSON.parse(input)) answers.push(await answer(one));
+  process.stdout.write(JSON.stringify(answers));
+}
+
+module.exports = { calculated, data, figuresOf, FieldType, framesFor, hex, main, part, sortedBy, text, theme, totalsOf };
+if (require.main === module) main(shown);

@@ -16,6 +16,7 @@ import pytest
 
 import few_calls
 from dashboard_page import Answers, Json, answers, grafanas_code, settings, shown
+from pictures import dashboards
 from promtools import ROOT, Server, prometheus
 
 GOLDEN = ROOT / "tests" / "golden" / "dashboards"
@@ -59,6 +60,37 @@ def test_a_page_shows_what_the_calls_were(
         golden.parent.mkdir(exist_ok=True)
         golden.write_text(told)
     assert told == golden.read_text()
+
+
+def written(content: Any) -> Iterator[str]:
+    """Every word and every bar that is drawn of a panel; the marks of an axis aside, which the page does not tell."""
+    if isinstance(content, dict):
+        said = cast("dict[str, Any]", content)
+        yield from (said[word] for word in ("name", "text") if word in said)
+        yield from said.get("calcs", []) + said.get("totals", [])
+        yield from [f"[bar {100 * said['part']:.1f}%]"] if said.get("part") is not None else []
+        for word in said.keys() - {"calcs", "totals", "ticks"}:
+            yield from written(said[word])
+    elif isinstance(content, list):
+        for each in cast("list[Any]", content):
+            yield from written(each)
+
+
+def test_a_picture_shows_what_the_page_shows(code: Path, answered: dict[str, list[tuple[Json, Answers]]]) -> None:
+    """What scripts/pictures draws of each panel is what is told of it here, and no row or series is left out."""
+    panels = [each for of_board in answered.values() for each in of_board]
+    drawn = dashboards.contents(code, panels, "light")
+    count = 0
+    for (panel, given), content, told in zip(panels, drawn, shown(code, panels), strict=True):
+        words = [*written(content)]
+        assert [word for word in words if word not in told] == [], panel["title"]
+        count += len(words)
+        if panel["type"] == "timeseries":
+            assert len(content["series"]) == sum(map(len, given.values())), panel["title"]
+        if panel["type"] == "table":
+            lines = 1 + len(content["rows"]) + any(content["totals"])
+            assert sum(" | " in line for line in told.splitlines()) == lines, panel["title"]
+    assert count > 300
 
 
 # -- what would not be seen is not proved ----------------------------------------------------------------------

@@ -9,31 +9,41 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import pytest
+from stack import MissingProgramError
 
 from panel_queries import ask, filled
 from promtools import ROOT
 
 Json: TypeAlias = dict[str, Any]
 Answers: TypeAlias = dict[str, list[Json]]
-_STEPS_S: Final = {"1d": 86_400, "5m": 300, "": 900}
+DAY_S: Final = 86_400
+_STEPS_S: Final = {"1d": DAY_S, "5m": 300, "": 900}
 #: For how long a graph of short steps is looked at.
 _GRAPH_S: Final = 1_800
 
 
 def grafanas_code() -> Path:
-    """A folder with Grafana's types, its code and a TypeScript compiler, kept in .cache. Skips, aloud, where npm cannot."""
+    """A folder with Grafana's types, its code and a TypeScript compiler. Skips, aloud, where it cannot be had."""
+    try:
+        return installed()
+    except MissingProgramError as fault:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI has to check the dashboards by Grafana's own code: {fault}")
+        pytest.skip(f"the dashboards are not checked by Grafana's own code on this machine: {fault}")
+
+
+def installed() -> Path:
+    """The same folder, kept in .cache. Raises MissingProgramError where npm is missing or could not install it."""
     source, kept = ROOT / "tests" / "grafana", ROOT / ".cache" / "grafana-schema"
     npm = shutil.which("npm")
     is_there = (kept / "node_modules" / ".bin" / "tsc").exists()
     if not is_there and npm is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI has to check the dashboards by Grafana's own code, and npm is missing")
-        pytest.skip("npm is missing: the dashboards are not checked by Grafana's own code on this machine")
+        raise MissingProgramError("npm is missing")
     kept.mkdir(parents=True, exist_ok=True)
     is_there = is_there and (kept / "package-lock.json").read_text() == (source / "package-lock.json").read_text()
     for file in source.iterdir():
@@ -42,28 +52,34 @@ def grafanas_code() -> Path:
         done = subprocess.run(
             [str(npm), "ci", "--ignore-scripts"], cwd=kept, capture_output=True, text=True, timeout=300, check=False
         )
-        if done.returncode and not os.environ.get("CI"):
-            pytest.skip(f"npm could not install Grafana's code, the dashboards are not checked: {done.stderr[-300:]}")
-        assert done.returncode == 0, done.stderr
+        if done.returncode:
+            raise MissingProgramError(f"npm could not install Grafana's code: {done.stderr[-300:]}")
     return kept
 
 
-def answers(address: str, panel: Json, end_s: int, range_s: int, chosen: Mapping[str, str] = {}) -> Answers:
+def step_s(panel: Json) -> int:
+    """How far the points of a panel over time are apart."""
+    return _STEPS_S[panel.get("interval", "")]
+
+
+def answers(address: str, panel: Json, end_s: int, range_s: int, graph_s: int = _GRAPH_S) -> Answers:
     """What Prometheus answers the targets of a panel, by their letters."""
-    return {target["refId"]: _asked(address, panel, target, end_s, range_s, chosen) for target in panel["targets"]}
+    return {target["refId"]: _asked(address, panel, target, end_s, range_s, graph_s) for target in panel["targets"]}
 
 
-def _asked(
-    address: str, panel: Json, target: Json, end_s: int, range_s: int, chosen: Mapping[str, str]
-) -> list[Json]:  # fmt: skip
-    step_s = _STEPS_S[panel.get("interval", "")]
-    text = filled(target["expr"], range_s, chosen, step_s, end_s)
+def _asked(address: str, panel: Json, target: Json, end_s: int, range_s: int, graph_s: int) -> list[Json]:
+    every_s = step_s(panel)
+    text = filled(target["expr"], range_s, {}, every_s, end_s)
     if target["instant"]:
         rows, remarks = ask(address, "query", query=text, time=str(end_s))
         samples = [(row["metric"], [row["value"]]) for row in rows]
     else:
-        start_s = end_s - (range_s if step_s == _STEPS_S["1d"] else _GRAPH_S)
-        bounds = {"start": str(start_s // step_s * step_s), "end": str(end_s // step_s * step_s), "step": str(step_s)}
+        start_s = end_s - (range_s if every_s == DAY_S else graph_s)
+        bounds = {
+            "start": str(start_s // every_s * every_s),
+            "end": str(end_s // every_s * every_s),
+            "step": str(every_s),
+        }
         rows, remarks = ask(address, "query_range", query=text, **bounds)
         samples = [(row["metric"], row["values"]) for row in rows]
     assert remarks == [], target
