@@ -131,8 +131,7 @@ def test_how_far_off_is_counted_in_steps(monkeypatch: pytest.MonkeyPatch) -> Non
     """By model, of which there are not too many; a step is reached at its edge. A child that is forked begins anew."""
     monkeypatch.setattr(estimates, "_MOST_MODELS", 1)
     reader = InMemoryMetricReader()
-    errors = estimates.EstimateErrors(250)
-    errors.observe(MeterProvider([reader]).get_meter("costspan"))
+    errors = estimates.EstimateErrors(MeterProvider([reader]).get_meter("costspan"), 250)
     calls = [estimated(words, 100) for words in (100, 90, 110, 111, 80, 50, 150, 200, 201)]
     calls += [estimated(100, 901, request_model="own"), call(usage=Usage(input=1)), call(estimate="{}")]
     calls += [estimated(100, 1, outcome="error"), call(usage=None, estimate=calls[0].estimate)]

@@ -17,7 +17,7 @@ import ways
 from caller import KINDS, Caller
 from costspan import assembly, attribution, guard, instrumentor, names, scope
 from costspan.cli.commands import costspan
-from costspan.emit import events, pipeline, recorder, spans
+from costspan.emit import estimates, events, pipeline, recorder, spans
 from costspan.facts.money import FAULT, Cost, Unpriced
 from costspan.ledger import writer
 from costspan.metrics import duration_points, durations, label_points, session_points, sessions, totals
@@ -78,6 +78,7 @@ SET_UP: Final[list[tuple[Any, str, str, set[str]]]] = [
     (pipeline, "Durations", "durations", {"durations"}),
     (pipeline, "Events", "events", {"events"}),
     (pipeline, "Spans", "spans", {"spans"}),
+    (pipeline, "EstimateErrors", "estimates", set()),
     (pipeline, "observe_totals", "metrics", set()),  # the totals leave by themselves
     (pipeline, "observe_health", "health", set()),
     (pipeline, "observe_rate_limits", "rate limits", {"rate limits"}),
@@ -120,6 +121,7 @@ AT_WORK: Final[list[tuple[Any, str, set[str]]]] = [
     (totals.Totals, "add", {"metrics"}),
     (durations.Durations, "take", {"durations"}),
     (events.Events, "take", {"events"}),
+    (estimates.EstimateErrors, "take", set()),
     (spans.Spans, "began", {"spans"}),
     (spans.Spans, "ended", {"spans"}),
     (recorder.scope, "current", {"attribution", "sessions"}),

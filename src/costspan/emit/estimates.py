@@ -29,14 +29,11 @@ _FIGURES: Final = {INPUT: INPUT, OUTPUT: OUTPUT, noted.COST: "cost"}
 class EstimateErrors:
     """Compares the calls that carry an estimate, off the caller's thread."""
 
-    def __init__(self, label_limit: int) -> None:
+    def __init__(self, meter: Meter, label_limit: int) -> None:
         self._models = CardinalityLimit(min(label_limit, _MOST_MODELS))
         #: How many were off by at most so much, and how many bounds held: by model, figure and that.
         self._off: dict[tuple[str, str, str], int] = {}
         self._bounds: dict[tuple[str, str, str], int] = {}
-
-    def observe(self, meter: Meter) -> None:
-        """Have both read at each collection."""
         observe(meter, names.ESTIMATE_COMPARED, lambda: _points(names.ESTIMATE_COMPARED, self._off))
         observe(meter, names.ESTIMATE_BOUNDS, lambda: _points(names.ESTIMATE_BOUNDS, self._bounds))
 

@@ -103,8 +103,7 @@ class Pipeline:
         if self.keeper is not None and self.keeper.watch is not None:
             watch = self.keeper.watch
             guard.part("anomaly metrics", lambda: observe_anomalies(meter, watch, label_limit))
-        self.estimates = EstimateErrors(label_limit)
-        guard.part("estimate metrics", lambda: self.estimates.observe(meter))
+        self.estimates = guard.part("estimates", lambda: EstimateErrors(meter, label_limit))
         guard.part("rate limits", lambda: observe_rate_limits(meter, self.rate_limits))
         self.durations = guard.part("durations", lambda: Durations(meter, self.totals, self.readers.may_ride))
         self.readers.durations = self.durations
@@ -153,7 +152,8 @@ class Pipeline:
         if durations is not None:
             yield Output("metrics.durations", QUEUED, durations.take, after_fork=durations.forget)
         yield Output("emit.overflow", QUEUED, Overflow(self.totals).take)
-        yield Output("emit.estimates", QUEUED, self.estimates.take, after_fork=self.estimates.forget)
+        if self.estimates is not None:
+            yield Output("emit.estimates", QUEUED, self.estimates.take, after_fork=self.estimates.forget)
         if settings.events:
             events = guard.part("events", lambda: Events(logger_provider or get_logger_provider()))
             if events is not None:
