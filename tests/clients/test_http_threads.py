@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -18,12 +19,13 @@ import pytest
 import requests
 
 import costspan
-from answers import completion, whole
+from answers import Reply, completion, whole
 from azure_caller import Asker as AzureAsker
 from caller import flavour
 from comparing import OPENAI_USAGE
 from costspan import names
 from costspan.ledger.store import Store
+from forking import in_child
 from google_caller import Asker as GoogleAsker
 from http_caller import CHAT, STREAM_WITH_USAGE
 from provider import Provider
@@ -95,20 +97,22 @@ def executor() -> Generator[Elsewhere]:
 
 
 @contextmanager
-def worker() -> Generator[Elsewhere]:
-    """A worker of the program's own, with a queue: what is put there is wrapped, as the page says."""
+def worker(wrapped: Callable[[Any], Any] = lambda work: work) -> Generator[Elsewhere]:
+    """A worker of the program's own, with a queue."""
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def put(work: Callable[[], Any]) -> Any:
         done: Future[Any] = Future()
-        waiting.put((done, costspan.carry(work)))
+        waiting.put((done, wrapped(work)))
         return done.result(20)
 
     thread = threading.Thread(target=lambda: [_into(*each) for each in iter(waiting.get, None)])
     thread.start()
-    yield put
-    waiting.put(None)
-    thread.join(20)
+    try:
+        yield put
+    finally:
+        waiting.put(None)
+        thread.join(20)
 
 
 def _into(done: Future[Any], work: Callable[[], Any]) -> None:
@@ -118,14 +122,15 @@ def _into(done: Future[Any], work: Callable[[], Any]) -> None:
         done.set_exception(error)
 
 
-@pytest.fixture(params=["thread", "pool", "executor", "queue"])
+@pytest.fixture(params=["thread", "pool", "executor", "queue", "carried"])
 def elsewhere(request: pytest.FixtureRequest) -> Iterator[Elsewhere]:
     """Each way to have work done by another thread."""
     plain = {"thread": by_thread, "pool": by_pool}
     if request.param in plain:
         yield plain[request.param]
     else:
-        with {"executor": executor, "queue": worker}[request.param]() as way:
+        opened = {"executor": executor, "queue": worker, "carried": partial(worker, costspan.carry)}
+        with opened[request.param]() as way:
             yield way
 
 
@@ -202,6 +207,54 @@ def test_a_thread_that_outlives_the_call_is_counted(provider: Provider, books: W
     is_over.set()
     threads[0].join(20)
     assert [call.client for call in books.calls()] == ["azure_inference", "requests"]
+
+
+@contextmanager
+def under_way(provider: Provider, http: Any) -> Generator[None]:
+    """A call of OpenAI's client is under way, and has its answer afterwards."""
+    is_asked, is_due = threading.Event(), threading.Event()
+
+    def held(_: Any) -> Reply:
+        is_asked.set()
+        return Reply(pieces=[is_due, json.dumps(completion()).encode()])
+
+    provider.replies.append(held)
+    with openai.OpenAI(api_key="local", base_url=f"{provider.url}/v1", http_client=http) as client:
+        create: Any = client.chat.completions.create
+        calling = threading.Thread(target=partial(create, **CHAT))
+        calling.start()
+        assert is_asked.wait(20)
+        try:
+            yield
+        finally:
+            is_due.set()
+            calling.join(20)
+
+
+@pytest.mark.parametrize("is_hidden", [False, True])
+def test_what_is_asked_beside_a_call_is_counted(provider: Provider, books: Watched, *, is_hidden: bool) -> None:
+    """The same, where the call's own request has been seen; anything else, where that is hidden by a queue."""
+    beside = {**CHAT, "messages": [{"role": "user", "content": "Another"}]} if is_hidden else CHAT
+    with (
+        worker() as elsewhere,
+        _HTTP.Client() as http,
+        under_way(provider, sending(http, elsewhere) if is_hidden else http),
+    ):
+        requests.post(provider.url + _PATH, json=beside, timeout=20)
+    assert [call.client for call in books.calls()] == ["requests", "openai"]
+
+
+def test_a_forked_child_asks_for_itself(provider: Provider) -> None:
+    """What its parent has under way is no call of the child's, whatever it asks."""
+
+    def ask() -> None:
+        requests.post(provider.url + _PATH, json=CHAT, timeout=20)
+        assert [call.client for call in watched.calls()] == ["requests"]
+
+    with Watched() as watched:
+        with worker() as elsewhere, _HTTP.Client() as http, under_way(provider, sending(http, elsewhere)):
+            assert in_child(ask) == 0
+        assert watched.call().client == "openai"
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])

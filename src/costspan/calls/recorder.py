@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from costspan.calls.engine import ObservedCall
+    from costspan.calls.engine import ObservedCall, Seller
+
+
+class Sending(Protocol):
+    """What tells the requests of an HTTP library from the calls that they are sent for."""
+
+    def is_within(self) -> bool:
+        """Whether a call that is not over is above this place, in this thread or in the one that had this done here."""
+        ...
+
+    def is_for(self, seller: Seller, body: Mapping[str, Any]) -> bool | None:
+        """Whether a call that is made elsewhere asks just this there."""
+        ...
 
 
 class Recorder(Protocol):
@@ -32,8 +44,8 @@ class Recorder(Protocol):
     def current(self) -> ObservedCall | None:
         """The call that is under way in this thread and task."""
 
-    def is_within(self) -> bool:
-        """Whether a call that is not over is above this place, in this thread or in the one that had this done here."""
+    def told_apart(self) -> Sending:
+        """Asked by who watches what libraries send: whose it is."""
         ...
 
     def adopted(self, observed: ObservedCall) -> None:

@@ -199,12 +199,13 @@ class Pipeline:
 
     def participants(self) -> list[Participant]:
         """What is told of a fork: in the child each begins anew, as calls, queue, sums and file are the parent's."""
-        claims = self.recorder.claims
+        claims, sending = self.recorder.claims, self.recorder.sending
         return [
             Participant("fork.guard", guard.forget),
             Participant("fork.calls", engine.forget_all),
             *forking(self.outputs),
             *([] if claims is None else [Participant("fork.claims", claims.forget)]),
+            *([] if sending is None else [Participant("fork.sending", sending.forget)]),
             Participant("fork.runs", scope.begin_anew, scope.before_fork),
             Participant("fork.pending", self.recorder.pending.clear),
             Participant("fork.prices", self.recorder.prices.forget),

@@ -14,6 +14,7 @@ from costspan import guard, scope
 from costspan.calls.engine import ObservedCall, new_id
 from costspan.calls.items import ObservedItem
 from costspan.emit.outputs import BOOKED, FINISHED, Output, taking
+from costspan.emit.sending import Sending
 from costspan.emit.spans import Spans
 from costspan.facts.attribution import NOBODY, Attribution
 from costspan.facts.call import ERROR, REFUSED, Call
@@ -49,6 +50,7 @@ class CallRecorder:
         self.claims = claims
         self._admission = admission
         self.is_strict = admission is not None
+        self.sending: Sending | None = None
         self.prices = prices
         self.periods = periods
         self.spans = spans
@@ -100,6 +102,8 @@ class CallRecorder:
             inner = Context({**outer, CALL: observed, _SPAN_KEY: observed.span})
         else:
             inner = Context({**outer, CALL: observed})
+        if self.sending is not None:
+            self.sending.began(observed)
         observed.token = otel_context.attach(inner)
 
     def admit(self, observed: ObservedCall) -> None:
@@ -121,6 +125,8 @@ class CallRecorder:
 
     def left(self, observed: ObservedCall) -> None:
         """The caller's own context is back."""
+        if self.sending is not None:
+            self.sending.over(observed.sign)
         token, observed.token = observed.token, None
         var: Any = getattr(token, "var", None)
         if var is not None:
@@ -136,9 +142,10 @@ class CallRecorder:
         observed = otel_context.get_value(CALL)
         return observed if isinstance(observed, ObservedCall) else None
 
-    def is_within(self) -> bool:
-        """Whether a call that is not over is above this place, in this thread or in the one that had this done here."""
-        return scope.is_within(otel_context.get_current())
+    def told_apart(self) -> Sending:
+        """What tells the requests of libraries that are watched as they send from the calls above them."""
+        self.sending = self.sending or Sending()
+        return self.sending
 
     def adopted(self, observed: ObservedCall) -> None:
         """The library's own span is current: it is the span of this call."""

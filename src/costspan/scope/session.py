@@ -204,9 +204,9 @@ def carried_along(*, calls: bool = False) -> Attributed | None:
     return whose if whose.is_more_than(PROCESS.defaults) or (calls and whose.within) else None
 
 
-def is_within(context: Context) -> bool:
-    """Whether a watched call is open above this context: in it, or where it was handed over from another thread."""
-    return bool(_within(context, layer_in(context)))
+def call_above(context: Context) -> Sequence[bool]:
+    """True while a watched call is open above this context: in it, or where it was handed over from another thread."""
+    return _within(context, layer_in(context))
 
 
 def _within(context: Context, layer: Layer | None) -> Sequence[bool]:

@@ -9,18 +9,22 @@ none below a watched call, which counts by itself whatever it sends.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from costspan.calls.description import Endpoint
 from costspan.calls.engine import ObservedCall
 from costspan.calls.messages import fields, parsed, text
-from costspan.calls.points import PatchedClient, Point, Request
+from costspan.calls.points import Options, PatchedClient, Point, Request
 from costspan.calls.servers import Server
 from costspan.clients import compatible
 from costspan.clients.dialects import http_bodies
 from costspan.facts.call import Answer
 from costspan.facts.sellers import UNKNOWN, VENDOR
+
+if TYPE_CHECKING:
+    from costspan.calls.description import Client
+    from costspan.calls.recorder import Recorder
 
 _FIRST_REFUSAL: Final = 300
 
@@ -28,19 +32,25 @@ _FIRST_REFUSAL: Final = 300
 class HttpTap(PatchedClient):
     """An HTTP library, watched on behalf of a recorder."""
 
+    def __init__(self, client: Client, recorder: Recorder, options: Options = Options()) -> None:  # noqa: B008  # a constant
+        super().__init__(client, recorder, options)
+        self.sending = recorder.told_apart()
+
     def asked(self, method: str, url: str, sent: Any) -> Request | None:
         """The request, if it is one of those; `sent` is its body: JSON as text or bytes, an object, or what none is read of."""
         place = urlsplit(url)
         endpoint = self.client.endpoint(place.path, method)
         if endpoint is None:
             return None
-        if self.recorder.is_within():
+        if self.sending.is_within():
             return None
         key = (place.scheme, place.netloc, place.path)
         server = self.servers.known(key, lambda: self._server(place, endpoint))
         if server.provider == UNKNOWN:
             return None
         body = _body(sent)
+        if self.sending.is_for(server, body):
+            return None
         return Request(endpoint, server, body, text(body.get("model")), is_stream=body.get("stream") is True)
 
     def _server(self, place: SplitResult, endpoint: Endpoint) -> Server:
