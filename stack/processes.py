@@ -30,6 +30,9 @@ def answers(url: str, headers: Mapping[str, str] = {}) -> bool:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=dict(headers)), timeout=5) as answer:
             return answer.status == 200  # noqa: PLR2004  HTTP's word for success
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+        return False
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
 

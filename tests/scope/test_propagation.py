@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import multiprocessing.dummy
 import os
@@ -66,6 +67,20 @@ def run(thread: threading.Thread) -> None:
     thread.start()
     thread.join(10)
     assert not thread.is_alive()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="threads are given a context from Python 3.14 on")
+def test_a_thread_that_is_given_a_context_has_what_stands_there() -> None:
+    """Whoever says in which context a thread runs has said whom it is for."""
+    seen: list[str | None] = []
+    with attribution(session="theirs"):
+        theirs = contextvars.copy_context()
+    with attribution(session="s"):
+        given: Any = {"context": theirs}
+        run(threading.Thread(target=lambda: seen.append(session()), **given))
+        given = {"context": contextvars.Context()}
+        run(threading.Thread(target=lambda: seen.append(session()), **given))
+    assert seen == ["theirs", None]
 
 
 class OwnRun(threading.Thread):

@@ -48,6 +48,7 @@ def run(home: Path, endpoint: str, address: str, complaint: str = "", **more: st
     home.mkdir(exist_ok=True)
     (home / "app.py").write_text(PROGRAM)
     sent = {
+        "PYTHONWARNINGS": "ignore::DeprecationWarning",  # of fork in a process with threads, those of the SDK, from Python 3.12 on
         "OTEL_COSTSPAN_SESSION": "tuesday",
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",

@@ -37,7 +37,8 @@ def _start_thread(wrapped: Callable[..., Any], thread: Any, args: tuple[Any, ...
 @guard.guarded("carry")
 def _pack_thread(thread: Any) -> None:
     whose = carried_along(calls=_state.takes_calls)
-    if whose is not None and _state.is_on and not _is_worker(thread):
+    is_told = getattr(thread, "_context", None) is not None  # Thread(context=...), from Python 3.14 on
+    if whose is not None and _state.is_on and not is_told and not _is_worker(thread):
         setattr(thread, _LUGGAGE, whose)
 
 
@@ -45,8 +46,15 @@ def _run_thread(wrapped: Callable[..., Any], thread: Any, args: tuple[Any, ...],
     whose: Attributed | None = thread.__dict__.pop(_LUGGAGE, None)
     if whose is None:
         return wrapped(*args, **kwargs)
-    with whose:
+    context: Any = getattr(thread, "_context", None)
+    if context is None:
+        with whose:
+            return wrapped(*args, **kwargs)
+    context.run(whose.__enter__)  # from Python 3.14 on a thread runs in a context that was made when it was started
+    try:
         return wrapped(*args, **kwargs)
+    finally:
+        context.run(whose.__exit__, None, None, None)
 
 
 def _give_task(wrapped: Callable[..., Any], _pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -641,7 +641,7 @@ def process_without_a_call() -> None:
     import multiprocessing
 
     call()
-    child = multiprocessing.Process(target=int)
+    child = multiprocessing.get_context("fork").Process(target=int)  # the default way until Python 3.14
     child.start()
     child.join()
     assert child.exitcode == 0
@@ -680,7 +680,7 @@ def by_hand_sdk_first() -> None:
     set_up_sdk()
     set_up_costspan()
     call()
-    multiprocessing.Process(target=call).start()
+    multiprocessing.get_context("fork").Process(target=call).start()
     globals()["kept"] = open_stream()
 
 
@@ -690,7 +690,7 @@ def by_hand_sdk_last() -> None:
     import multiprocessing
 
     call()
-    multiprocessing.Process(target=call).start()
+    multiprocessing.get_context("fork").Process(target=call).start()
     globals()["kept"] = open_stream()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -69,6 +70,13 @@ def environment(home: Path, ledger: Path, receiver: Any) -> dict[str, str]:
     }
 
 
+#: What httpx2 itself says, without us as well, of a stream that is open at the end, from Python 3.14 on.
+_OF_THE_CLIENT: Final = re.compile(
+    r"Exception ignored while closing generator <generator object Stream\.__stream__ .*?>:\nTraceback[^\n]*\n(?:  [^\n]*\n)+"
+    r"ImportError: sys\.meta_path is None, Python is likely shutting down\n"
+)
+
+
 def ended(command: list[str], environ: dict[str, str], talk: Talk | None) -> tuple[int, str]:
     """The status and the standard error of a program. One that does not end is asked for its stacks, then killed."""
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -80,7 +88,7 @@ def ended(command: list[str], environ: dict[str, str], talk: Talk | None) -> tup
         _, complaints = program.communicate()
         assert watchdog.is_alive(), f"deadlock: {complaints}"
         watchdog.cancel()
-        return program.returncode, complaints
+        return program.returncode, _OF_THE_CLIENT.sub("", complaints)
 
 
 def end_all_of(session: int) -> None:
