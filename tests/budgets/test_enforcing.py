@@ -100,6 +100,20 @@ def test_a_failed_call_lets_go(client: openai.OpenAI, provider: Provider, tmp_pa
         assert _standing(tmp_path) == (0, 0)
 
 
+def test_a_request_without_a_limit_of_output_is_told_how_to_fit(client: openai.OpenAI, tmp_path: Path) -> None:
+    """What is reserved for it is the longest answer of the model; one that states its limit is not told so."""
+    asked = [{"role": "user", "content": "hi"}]
+    with budgeted(tmp_path, _budget(limit="limit_usd: 0.005")):
+        with pytest.raises(BudgetExceeded) as refused:
+            client.chat.completions.create(model="gpt-4o-mini", messages=asked)  # type: ignore[arg-type]
+        most = bounds.bound("chat", {"messages": asked}, "gpt-4o-mini").get("output")
+        assert f"limit of output tokens, so {most:,} are reserved: set one, such as max_tokens" in str(refused.value)
+        with pytest.raises(BudgetExceeded) as refused:
+            client.chat.completions.create(model="gpt-4o-mini", messages=asked, max_tokens=most)  # type: ignore[arg-type]
+        assert "max_tokens" not in str(refused.value)
+        client.chat.completions.create(model="gpt-4o-mini", messages=asked, max_tokens=50)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("limit", ["limit_tokens: 400", "limit_requests: 2"])
 def test_limits_in_tokens_and_requests(limit: str, client: openai.OpenAI, provider: Provider, tmp_path: Path) -> None:
     """They are reserved and settled as money is."""

@@ -161,6 +161,22 @@ def test_the_month_stands_against_the_budget_of_which_most_is_used(ledger: Path)
     assert "wide" not in card
 
 
+def test_small_budgets_are_readable(ledger: Path) -> None:
+    """USD below a cent have their digits, and tokens are whole."""
+    budgets = ledger.with_name("budgets.yaml")
+    budgets.write_text(
+        "time_zone: UTC\nbudgets:\n"
+        "  - {name: small, period: month, limit_usd: 0.004, owner: us}\n"
+        "  - {name: tokens, period: month, limit_tokens: 5000, owner: us}\n"
+    )
+    path = ledger.with_name("now.db")
+    write(path, call(started_ns=int(time.time() * 1e9), price=Cost(4_470_000, EXACT)))
+    page = ReadPage(client(path, budgets=budgets).get("/").text)
+    assert "0.0045 of the 0.0040 USD of small" in page.texts["card-month"]
+    assert "0.0045 of 0.0040 USD" in page.texts["budgets"]
+    assert re.search(r" of 5,000 tokens(, projected [\d,]+)?\s", page.texts["budgets"] + " ")
+
+
 @pytest.mark.parametrize("query", ["by=call&after=x", "by=call&after=1-x"])
 def test_a_place_that_is_none_is_named(ledger: Path, query: str) -> None:
     """400, with the field."""

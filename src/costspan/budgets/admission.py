@@ -101,12 +101,16 @@ class Admission:
         matches = self._matching(call)
         if not matches:
             return True
-        wanted = self._wanted(call, matches, bounds.bound(call.operation, observed.body, call.request_model))
+        usage = bounds.bound(call.operation, observed.body, call.request_model)
+        wanted = self._wanted(call, matches, usage)
         if isinstance(wanted, BudgetExceeded):
             return wanted
-        return self._hold(call, wanted, transaction)
+        is_open = call.operation != "realtime" and bounds.stated_output(observed.body) is None
+        return self._hold(call, wanted, transaction, usage.get(units.OUTPUT) if is_open else 0)
 
-    def _hold(self, call: Call, wanted: Wanted, transaction: Transaction | None) -> BudgetExceeded | bool:
+    def _hold(
+        self, call: Call, wanted: Wanted, transaction: Transaction | None, unstated: int
+    ) -> BudgetExceeded | bool:
         call.id = key = new_id(call.started_ns)
         parent = None if transaction is None else transaction.key
         label = f"{call.client} {call.request_model or call.operation}"
@@ -116,7 +120,7 @@ class Admission:
         except StoreUnavailableError as fault:
             return self.without_answer([(budget, key) for budget, key, _ in wanted], str(fault)) or True
         if isinstance(found, Refused):
-            return self.refusal(wanted, found)
+            return self.refusal(wanted, found, unstated)
         budgets = [budget for budget, _, _ in wanted]
         pairs = list(zip(budgets, holds, strict=True))
         call.held = Held(key, pairs)
@@ -181,8 +185,8 @@ class Admission:
         price = self.prices.price(call.provider, call.address, call.request_model, answer, started_s)
         return price.nano_usd if isinstance(price, Cost) and price.quality != INCOMPLETE else None
 
-    def refusal(self, wanted: Wanted, refused: Refused) -> BudgetExceeded:
-        """What a caller is told where the store has refused."""
+    def refusal(self, wanted: Wanted, refused: Refused, unstated: int = 0) -> BudgetExceeded:
+        """What a caller is told where the store has refused; `unstated` output tokens are reserved as the request limits none."""
         at = next(index for index, (_, key, _) in enumerate(wanted) if key == refused.hold.budget)
         budget, key, amount = wanted[at]
         name, value, resets_at = budget.budget.name, budget.value(key), budget.resets_at(refused.hold.slot)
@@ -193,6 +197,8 @@ class Admission:
             f" {budget.text(refused.reserved)} reserved; this may come to {budget.text(amount)},"
             f" {budget.text(refused.would_fit)} would fit{when}"
         )
+        if unstated:
+            message += f"; the request sets no limit of output tokens, so {unstated:,} are reserved: set one, such as max_tokens"
         shown = budget.shown
         return BudgetExceeded(
             message, budget=name, unit=budget.budget.unit, value=value, limit=shown(refused.hold.limit),

@@ -17,6 +17,7 @@ from costspan.report.values import UsageTotals
 _THOUSAND: Final = 1_000
 _SIZES: Final = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 _LONGEST: Final = 80
+_CENT: Final = 10_000_000  # nano-USD
 #: In the place of an amount that nobody knows.
 NO_PRICE: Final = "no price"
 
@@ -57,8 +58,13 @@ def exact(amount: Decimal) -> str:
     return f"{amount:f}"
 
 
-def plain(amount: Decimal) -> str:
-    """An amount of a budget, which may be USD, tokens or requests."""
+def of_budget(amount: Decimal, unit: str) -> str:
+    """An amount of a budget, which may be USD, tokens or requests; USD below a cent have their digits."""
+    if unit != "usd":
+        return f"{amount.quantize(Decimal(1)):,f}"
+    nano_usd = amounts.nano(amount)
+    if 0 < nano_usd < _CENT:
+        return amounts.average_usd(nano_usd, 1)
     return f"{amount.quantize(Decimal('0.01')):,f}".removesuffix(".00")
 
 
