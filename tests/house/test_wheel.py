@@ -241,6 +241,26 @@ def test_the_files_of_the_stack_replace_nothing_unless_they_are_told_to(tmp_path
     assert lost.exists()
 
 
+def test_rules_of_the_users_own_budgets_are_never_the_examples_again(tmp_path: Path) -> None:
+    """What is compiled from files that the user has edited stays, and it is said; where they are ours, it is renewed."""
+    asked = CliRunner()
+    assert asked.invoke(costspan, ["stack", "init", str(tmp_path)]).exit_code == 0
+    rules, budgets = tmp_path / "prometheus/rules/budgets.yml", tmp_path / "budgets.yaml"
+    shipped = rules.read_text()
+    rules.write_text("groups: []\n")
+    renewed = asked.invoke(costspan, ["stack", "init", str(tmp_path), "--overwrite"])
+    assert (renewed.exit_code, rules.read_text(), "were kept" in renewed.output) == (0, shipped, False)
+    budgets.write_text("budgets: [{name: mine, period: day, limit_usd: 20}]\n")
+    words = ["--out", str(tmp_path / "prometheus"), "--receivers", str(tmp_path / "prometheus/receivers.yml")]
+    assert asked.invoke(costspan, ["budgets", "compile", str(budgets), *words]).exit_code == 0
+    mine = {path: path.read_text() for path in (rules, tmp_path / "prometheus/alertmanager.yml", budgets)}
+    assert mine[rules] != shipped
+    for more in ([], ["--overwrite"]):
+        kept = asked.invoke(costspan, ["stack", "init", str(tmp_path), *more])
+        assert (kept.exit_code, "were kept" in kept.output) == (0, True)
+        assert {path: path.read_text() for path in mine} == mine
+
+
 @pytest.mark.parametrize("folder", ["file", "file/below"])
 def test_a_place_where_no_file_can_be_written_is_told(tmp_path: Path, folder: str) -> None:
     """With the reason, and without a traceback."""

@@ -22,6 +22,12 @@ _PARTS: Final = (
 _BUDGETS: Final = "examples/budgets/budgets.yaml"
 #: What a user edits.
 _OWN: Final = ("budgets.yaml", "prometheus/receivers.yml", "prometheus/targets/")
+#: What the user's limits and addresses are said in, and what is compiled from them.
+_SOURCES: Final = ("budgets.yaml", "prometheus/receivers.yml")
+_COMPILED: Final = (
+    "prometheus/rules/budgets.yml", "prometheus/rules-tests/budgets.yml", "prometheus/alertmanager.yml",
+    "prometheus/alertmanager-routes.yml",
+)  # fmt: skip
 _UNWANTED: Final = {"__pycache__", ".pint.hcl"}
 _MOST_NAMED: Final = 5
 _FOLDER_MODE: Final = 0o755
@@ -40,10 +46,13 @@ def init(directory: Path, *, overwrite: bool) -> None:
     """Write the files of the stack into DIRECTORY: compose file, configurations, rules, dashboards, routes, budgets.
 
     Nothing is written where one of the files is there already and differs, unless --overwrite says so. budgets.yaml,
-    prometheus/receivers.yml and prometheus/targets are yours from then on: no later call replaces them.
+    prometheus/receivers.yml and prometheus/targets are yours from then on: no later call replaces them, nor what is
+    compiled from yours.
     """
-    files = {name: content for name, content in _files(shipped.root()) if not _is_kept(directory, name)}
     try:
+        every = dict(_files(shipped.root()))
+        is_own = any(_differs(directory / name, every[name]) for name in _SOURCES)
+        files = {name: content for name, content in every.items() if not _is_kept(directory, name, is_own=is_own)}
         differing = [name for name, content in files.items() if _differs(directory / name, content)]
         if differing and not overwrite:
             raise click.ClickException(_refusal(directory, differing))
@@ -52,6 +61,10 @@ def init(directory: Path, *, overwrite: bool) -> None:
     except OSError as fault:
         raise click.ClickException(f"the files of the stack cannot be written: {fault}") from fault
     click.echo(f"Wrote {number(len(files), 'file')} to {directory}.\n")
+    if is_own:
+        click.echo(
+            "Rules and routes of your own budgets and receivers were kept. Compile them with this version, as below.\n"
+        )
     click.echo("\n".join(_next_steps(directory)))
 
 
@@ -67,8 +80,8 @@ def _files(root: Path) -> Iterator[tuple[str, bytes]]:
     yield ".env", f"COSTSPAN=costspan=={version('costspan')}\n".encode()
 
 
-def _is_kept(directory: Path, name: str) -> bool:
-    return name.startswith(_OWN) and (directory / name).exists()
+def _is_kept(directory: Path, name: str, *, is_own: bool) -> bool:
+    return (name.startswith(_OWN) or (is_own and name in _COMPILED)) and (directory / name).exists()
 
 
 def _differs(path: Path, content: bytes) -> bool:
