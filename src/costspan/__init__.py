@@ -69,3 +69,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"costspan.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, for those who complete them: they are not loaded yet."""
+    return __all__

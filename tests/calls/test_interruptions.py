@@ -211,13 +211,17 @@ def test_a_coroutine_may_be_closed_from_another_context(provider: Provider, capl
         coroutine = c.methods.create(**c.arguments)
         await asyncio.sleep(0)
         waited_for = contextvars.copy_context().run(coroutine.send, None)
-        contextvars.copy_context().run(coroutine.close)
+        try:
+            contextvars.copy_context().run(coroutine.close)
+        except RuntimeError:  # of httpx2, which goes on waiting, on Python 3.14; without us as well
+            expected.append(ERROR)
         answering.set()
         assert waited_for is not None
 
+    expected = [ABANDONED]
     with Watched() as watched:
         Caller(KINDS["chat"], provider.url, "async").run(way)
-        assert watched.call().outcome == ABANDONED
+        assert watched.call().outcome == expected[-1]
     assert not [record for record in caplog.records if "context" in record.getMessage()]
 
 

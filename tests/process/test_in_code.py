@@ -256,7 +256,7 @@ def test_a_name_of_the_package_costs_nothing_until_it_is_used() -> None:
     code = (
         "import sys; before = set(sys.modules); import costspan; names = dir(costspan);"
         "print([name for name in set(sys.modules) - before if name.startswith(('costspan.', 'wrapt', 'opentelemetry'))]);"
-        "print(callable(costspan.instrument), costspan.CostspanInstrumentor.__module__, costspan.flush())"
+        "print(names == sorted(costspan.__all__), callable(costspan.instrument), costspan.CostspanInstrumentor.__module__, costspan.flush())"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert printed.splitlines() == ["[]", "True costspan.instrumentor None"]
+    assert printed.splitlines() == ["[]", "True True costspan.instrumentor None"]

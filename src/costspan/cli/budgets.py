@@ -30,6 +30,7 @@ from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.intake import read
 from costspan.report import Page
 from costspan.report.amounts import number, short_usd
+from costspan.report.as_text import of_ledger
 from costspan.report.naming import harmless, shortened
 from costspan.report.period import parse
 from costspan.report.table import Column, Table
@@ -47,11 +48,9 @@ _COLUMNS: Final = (
 _LAST_NS: Final = 2**63 - 1
 _CENTS: Final = 2
 _PARTS_OF_CENTS: Final = 6
-#: So many budgets whose spend is a lower bound have a sentence of their own.
-_MOST_NAMED: Final = 5
+_MOST_NAMED: Final = 5  # budgets whose spend is a lower bound have a sentence of their own
 _LONGEST_IN_A_SENTENCE: Final = 60
-#: So many values of a word have a row, those with the highest spend.
-_MOST_ROWS: Final = 1_000
+_MOST_ROWS: Final = 1_000  # values of a word, those with the highest spend
 _FILE = click.argument("file", type=click.Path(path_type=Path))
 
 
@@ -115,11 +114,12 @@ def compile_file(file: Path, out: Path, receivers_file: Path | None, *, is_check
 def status(file: Path, ledger: Path | None, moment: str | None, *, is_json: bool) -> None:
     """Show what is spent of each budget in FILE, from the ledger."""
     policy = _read(file)
-    found = _standings(file, policy, options.ledger_path(ledger), _now_ns(moment, policy))
+    path = options.ledger_path(ledger)
+    found = _standings(file, policy, path, _now_ns(moment, policy))
     if is_json:
         click.echo(json.dumps([_record(each) for each in found], indent=2))
     else:
-        _show(found, policy)
+        _show(found, policy, path)
 
 
 @budgets.command()
@@ -239,7 +239,7 @@ def _record(standing: Standing) -> dict[str, object]:
     }
 
 
-def _show(found: list[Standing], policy: Policy) -> None:
+def _show(found: list[Standing], policy: Policy, ledger: Path) -> None:
     page = Page()
     page.title(f"Budgets, days and months of {policy.time_zone}")
     shown, left_out = _highest(found)
@@ -251,7 +251,7 @@ def _show(found: list[Standing], policy: Policy) -> None:
         name = shortened(harmless(_name(standing)), _LONGEST_IN_A_SENTENCE)
         page.sentence(
             f"A lower bound: {name} has {number(standing.unpriced, 'call')} without a price. "
-            "The models: `costspan usage --unpriced`."
+            f"The models: `costspan usage --unpriced{of_ledger(str(ledger))}`."
         )
     if more := unpriced[_MOST_NAMED:]:
         page.sentence(f"Lower bounds, too: {number(len(more), 'row')} more, with >= before the amount.")

@@ -207,12 +207,16 @@ def _portion(nano_usd: int, report: Report) -> str:
 def _all_of_them(report: Report) -> str:
     if _UNPRICED in report.question.filters:
         return ""
+    return f"All of them: `costspan usage --unpriced{of_ledger(report.path)}`. "
+
+
+def of_ledger(path: str) -> str:
+    """The option with which a command asks this ledger; empty for the one that is asked without."""
     try:
-        is_default = report.path == str(default_path(os.environ))
+        is_default = path == str(default_path(os.environ))
     except NoHome:
         is_default = False
-    where = "" if is_default else f" --ledger {shlex.quote(report.path)}"
-    return f"All of them: `costspan usage --unpriced{where}`. "
+    return "" if is_default else f" --ledger {shlex.quote(path)}"
 
 
 def _unpriced(report: Report) -> str:

@@ -250,7 +250,7 @@ def _tell_uncounted() -> None:
         tell_once(
             "uncounted",
             "costspan: a call is attributed, and nothing is counted in this process: start the program by `costspan run`, "
-            "or have it call CostspanInstrumentor().instrument() first (`costspan docs getting-started`)",
+            "or have it call costspan.instrument() first (`costspan docs in-code`)",
         )
 
 
