@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -106,6 +106,12 @@ class RedisHere:
         self.process.send_signal(signal.SIGCONT)
 
 
+def _tell(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process of the server; one that has ended by itself, as a worker of autovacuum does, needs none."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
 class PostgresHere:
     """Debian's PostgreSQL. Root may not run it: it runs as its own user, in a folder of its own."""
 
@@ -192,7 +198,7 @@ class PostgresHere:
     def kill(self) -> None:
         self.pause()
         for pid in reversed(self._all()):
-            os.kill(pid, signal.SIGKILL)
+            _tell(pid, signal.SIGKILL)
         self.process.wait()
 
     def end(self) -> None:
@@ -202,11 +208,11 @@ class PostgresHere:
     def pause(self) -> None:
         os.kill(self.process.pid, signal.SIGSTOP)  # before its children are counted
         for pid in self._all():
-            os.kill(pid, signal.SIGSTOP)
+            _tell(pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
         for pid in self._all():
-            os.kill(pid, signal.SIGCONT)
+            _tell(pid, signal.SIGCONT)
 
 
 Server = RedisHere | PostgresHere
