@@ -94,8 +94,8 @@ def test_the_table_tells_state_and_lower_bounds(tmp_path: Path, ledger: Path) ->
     assert "day 2026-11-15 >= 4.00 5.00 USD 80.0% 8.00 over 80 %" in lines
     assert "team: ads 2026-11 >= 4.00 2.00 USD 200.0% 8.28 over 100 %" in lines
     assert "tokens 2026-11 908 10,000 tokens 9.1% 1,879 over 9.08 %" in lines
-    asks = f"`costspan usage --unpriced --ledger {ledger}`"
-    assert f"A lower bound: day has 1 call without a price. The models: {asks}." in " ".join(lines)
+    assert "A lower bound: day has 1 call without a price." in lines
+    assert f"The models: `costspan usage --unpriced --ledger {ledger}`." in " ".join(lines)
 
 
 def test_many_lower_bounds_are_a_few_sentences(tmp_path: Path) -> None:

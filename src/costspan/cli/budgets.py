@@ -249,12 +249,11 @@ def _show(found: list[Standing], policy: Policy, ledger: Path) -> None:
     unpriced = [standing for standing in found if _is_lower_bound(standing)]
     for standing in unpriced[:_MOST_NAMED]:
         name = shortened(harmless(_name(standing)), _LONGEST_IN_A_SENTENCE)
-        page.sentence(
-            f"A lower bound: {name} has {number(standing.unpriced, 'call')} without a price. "
-            f"The models: `costspan usage --unpriced{of_ledger(str(ledger))}`."
-        )
+        page.sentence(f"A lower bound: {name} has {number(standing.unpriced, 'call')} without a price.")
     if more := unpriced[_MOST_NAMED:]:
         page.sentence(f"Lower bounds, too: {number(len(more), 'row')} more, with >= before the amount.")
+    if unpriced:
+        page.sentence(f"The models: `costspan usage --unpriced{of_ledger(str(ledger))}`.")
 
 
 def _highest(found: list[Standing]) -> tuple[list[Standing], Counter[str]]:
