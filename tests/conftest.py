@@ -23,6 +23,7 @@ os.environ.setdefault("OTEL_COSTSPAN_HOSTS", "127.0.0.1=vendor")
 from costspan import guard
 from costspan.calls import patching
 from costspan.ledger import notes, place
+from costspan.scope.run import RUNS
 from provider import Provider
 from watching import Watched
 
@@ -51,6 +52,7 @@ def faults_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "_told", set[str]())
     monkeypatch.setattr(patching, "degraded", dict[str, str]())
     monkeypatch.setattr(patching, "unwatched", dict[str, str]())
+    RUNS.clear()  # one that another test left, in a traceback or a cycle, would be asked about by every call
 
 
 @pytest.fixture(autouse=True)
