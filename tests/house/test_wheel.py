@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner
 from stack.binaries import program
 
+from costspan.alerting import compiled
 from costspan.cli.commands import costspan
 from places import ROOT
 from provider import Provider
@@ -250,11 +251,14 @@ def test_rules_of_the_users_own_budgets_are_never_the_examples_again(tmp_path: P
     rules.write_text("groups: []\n")
     renewed = asked.invoke(costspan, ["stack", "init", str(tmp_path), "--overwrite"])
     assert (renewed.exit_code, rules.read_text(), "were kept" in renewed.output) == (0, shipped, False)
-    budgets.write_text("budgets: [{name: mine, period: day, limit_usd: 20}]\n")
+    own = "time_zone: Asia/Tokyo\nanomaly: {do: log}\nbudgets: [{name: mine, period: day, limit_usd: 20}]\n"
+    budgets.write_text(own)
     words = ["--out", str(tmp_path / "prometheus"), "--receivers", str(tmp_path / "prometheus/receivers.yml")]
     assert asked.invoke(costspan, ["budgets", "compile", str(budgets), *words]).exit_code == 0
-    mine = {path: path.read_text() for path in (rules, tmp_path / "prometheus/alertmanager.yml", budgets)}
-    assert mine[rules] != shipped
+    mine = {path: path.read_text() for path in (budgets, *(tmp_path / "prometheus" / name for name in compiled.NAMES))}
+    assert all(
+        text != (ROOT / path.relative_to(tmp_path)).read_text() for path, text in mine.items() if path != budgets
+    )
     for more in ([], ["--overwrite"]):
         kept = asked.invoke(costspan, ["stack", "init", str(tmp_path), *more])
         assert (kept.exit_code, "were kept" in kept.output) == (0, True)

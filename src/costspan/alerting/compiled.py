@@ -25,6 +25,8 @@ METER_RULES: Final = "rules/meter.yml"
 BUDGET_TESTS: Final = "rules-tests/budgets.yml"
 ROUTES: Final = "alertmanager-routes.yml"
 ALERTMANAGER: Final = "alertmanager.yml"
+#: Every file that is written, the last one where there are receivers.
+NAMES: Final = (BUDGET_RULES, METER_RULES, BUDGET_TESTS, ROUTES, ALERTMANAGER)
 
 
 def compiled(policy: Policy, source: str) -> dict[str, str]:

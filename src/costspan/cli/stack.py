@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from costspan.alerting import compiled
 from costspan.cli import shipped
 from costspan.report.amounts import number
 
@@ -20,14 +21,11 @@ _PARTS: Final = (
 )  # fmt: skip
 #: The budgets that prometheus/rules is compiled from: a file of the user's own, to be edited.
 _BUDGETS: Final = "examples/budgets/budgets.yaml"
-#: What a user edits.
-_OWN: Final = ("budgets.yaml", "prometheus/receivers.yml", "prometheus/targets/")
-#: What the user's limits and addresses are said in, and what is compiled from them.
+#: What the user's limits and addresses are said in, and all that is compiled from them.
 _SOURCES: Final = ("budgets.yaml", "prometheus/receivers.yml")
-_COMPILED: Final = (
-    "prometheus/rules/budgets.yml", "prometheus/rules-tests/budgets.yml", "prometheus/alertmanager.yml",
-    "prometheus/alertmanager-routes.yml",
-)  # fmt: skip
+_COMPILED: Final = frozenset(f"prometheus/{name}" for name in compiled.NAMES)
+#: What a user edits.
+_OWN: Final = (*_SOURCES, "prometheus/targets/")
 _UNWANTED: Final = {"__pycache__", ".pint.hcl"}
 _MOST_NAMED: Final = 5
 _FOLDER_MODE: Final = 0o755
