@@ -161,14 +161,17 @@ def test_yaml_on_a_page_is_accepted(block: Block, tmp_path: Path) -> None:
 # --- commands -------------------------------------------------------------------------------------------------
 
 
+#: A command within a sentence.
+SPOKEN: Final = re.compile(r"`((?:OTEL_\w+=\S+ )*costspan [^`]+)`")
+
+
 def commands(page: Path) -> Iterator[list[str]]:
     """The words of each `costspan ...` on a page, in a block or within a sentence."""
     text = page.read_text()
     shell = [
         line for block in blocks("sh") if block.page == page for line in block.text.replace("\\\n", " ").splitlines()
     ]
-    spoken = re.findall(r"`((?:OTEL_\w+=\S+ )*costspan [^`]+)`", text)
-    for line in shell + spoken:
+    for line in shell + SPOKEN.findall(text):
         words = shlex.split(line, comments=True)
         while words and re.match(r"\w+=", words[0]):
             words.pop(0)
@@ -176,17 +179,23 @@ def commands(page: Path) -> Iterator[list[str]]:
             yield words[1:]
 
 
-def refusal(words: list[str]) -> str:
-    """Why the command line refuses these words; only names are looked at, files need not exist."""
+def chosen(words: list[str]) -> tuple[click.Command, click.Context, list[str]]:
+    """The command that the first of these words name, and the words after it; a group where they name no more."""
     command: click.Command = costspan
     context = click.Context(costspan, **costspan.context_settings)
-    while isinstance(command, click.Group):
-        if not words or words[0] not in command.list_commands(context):
-            return "" if words[:1] in ([], ["--help"], ["--version"], ["..."]) else f"no command {words[0]}"
+    while isinstance(command, click.Group) and words and words[0] in command.list_commands(context):
         found = command.get_command(context, words[0])
         assert found is not None
         command, words = found, words[1:]
         context = click.Context(command, parent=context, **command.context_settings)
+    return command, context, words
+
+
+def refusal(words: list[str]) -> str:
+    """Why the command line refuses these words; only names are looked at, files need not exist."""
+    command, context, words = chosen(words)
+    if isinstance(command, click.Group):
+        return "" if words[:1] in ([], ["--help"], ["--version"], ["..."]) else f"no command {words[0]}"
     try:
         command.make_parser(context).parse_args([word for word in words if word not in {"...", ">"}])
     except click.UsageError as mistake:

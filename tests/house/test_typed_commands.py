@@ -15,7 +15,7 @@ from typing import Final
 import click
 import pytest
 from click.testing import CliRunner
-from test_docs import PAGES, blocks, named
+from test_docs import PAGES, SPOKEN, blocks, chosen, named
 from test_setup import PROJECT
 
 from costspan import names
@@ -47,13 +47,12 @@ TOOLS: Final = ("curl", "jq", "openssl", "sqlite3")
 
 
 def lines(text: str) -> Iterator[str]:
-    """The commands of a block, each whole; in a `console` block they stand behind a dollar."""
+    """The commands of a block, each whole and with its comment; in a `console` block they stand behind a dollar."""
     text = text.replace("\\\n", " ")
     typed = re.findall(r"^\$ (.*)$", text, re.MULTILINE) or text.splitlines()
     for line in typed:
-        if words := shlex.split(line, comments=True):
-            without_comment = re.sub(r"(?<!\S)#.*$", "", line) if "#" not in " ".join(words) else line
-            yield without_comment.strip()
+        if shlex.split(line, comments=True):
+            yield line.strip()
 
 
 def typed(page: Path) -> list[tuple[str, str]]:
@@ -178,7 +177,8 @@ def spoken() -> list[str]:
     found = {
         " ".join(command.split())
         for page in PAGES
-        for command in re.findall(r"`((?:OTEL_\w+=\S+ )*costspan \w[^`]+)`", page.read_text())
+        for command in SPOKEN.findall(page.read_text())
+        if re.search(r"costspan\s\w", command)
     }
     return sorted({_filled(command) for command in found if not THEIRS.match(command)})
 
@@ -190,13 +190,7 @@ def _filled(command: str) -> str:
 
 def _is_whole(words: list[str]) -> bool:
     """Whether the command line takes the words as they are; what lacks its arguments is a name of the command."""
-    command: click.Command = costspan
-    context = click.Context(costspan, **costspan.context_settings)
-    while isinstance(command, click.Group) and words:
-        found = command.get_command(context, words[0])
-        assert found is not None, words
-        command, words = found, words[1:]
-        context = click.Context(command, parent=context, **command.context_settings)
+    command, context, words = chosen(words)
     try:
         command.parse_args(context, list(words))
     except click.MissingParameter:

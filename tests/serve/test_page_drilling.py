@@ -143,35 +143,38 @@ def test_budgets_stand_on_the_page(ledger: Path) -> None:
     assert "budgets" not in ReadPage(client(ledger).get("/").text).texts
 
 
-def test_the_month_stands_against_the_budget_of_which_most_is_used(ledger: Path) -> None:
+def _with_budgets(folder: Path, nano_usd: int, *budgets: str) -> ReadPage:
+    """The page over one call of just now that cost so much, with these budgets."""
+    file, path = folder / "budgets.yaml", folder / "now.db"
+    file.write_text("time_zone: UTC\nbudgets:\n" + "".join(f"  - {{{each}, owner: us}}\n" for each in budgets))
+    write(path, call(started_ns=int(time.time() * 1e9), price=Cost(nano_usd, EXACT)))
+    return ReadPage(client(path, budgets=file).get("/").text)
+
+
+def test_the_month_stands_against_the_budget_of_which_most_is_used(tmp_path: Path) -> None:
     """Of those in USD, by the month."""
-    budgets = ledger.with_name("budgets.yaml")
-    budgets.write_text(
-        "time_zone: UTC\nbudgets:\n"
-        "  - {name: wide, period: month, limit_usd: 50, owner: us}\n"
-        "  - {name: tight, period: month, limit_usd: 0.5, scope: {team: search}, owner: us}\n"
-        "  - {name: tokens, period: month, limit_tokens: 1, owner: us}\n"
-        "  - {name: today, period: day, limit_usd: 0.001, owner: us}\n"
+    page = _with_budgets(
+        tmp_path,
+        250_000_000,
+        "name: wide, period: month, limit_usd: 50",
+        "name: tight, period: month, limit_usd: 0.5, scope: {team: search}",
+        "name: tokens, period: month, limit_tokens: 1",
+        "name: today, period: day, limit_usd: 0.001",
     )
-    path = ledger.with_name("now.db")
-    write(path, call(started_ns=int(time.time() * 1e9), price=Cost(250_000_000, EXACT)))
-    card = ReadPage(client(path, budgets=budgets).get("/").text).texts["card-month"]
+    card = page.texts["card-month"]
     assert "0.25 of the 0.50 USD of tight" in card
     assert "projected" in card
     assert "wide" not in card
 
 
-def test_small_budgets_are_readable(ledger: Path) -> None:
+def test_small_budgets_are_readable(tmp_path: Path) -> None:
     """USD below a cent have their digits, and tokens are whole."""
-    budgets = ledger.with_name("budgets.yaml")
-    budgets.write_text(
-        "time_zone: UTC\nbudgets:\n"
-        "  - {name: small, period: month, limit_usd: 0.004, owner: us}\n"
-        "  - {name: tokens, period: month, limit_tokens: 5000, owner: us}\n"
+    page = _with_budgets(
+        tmp_path,
+        4_470_000,
+        "name: small, period: month, limit_usd: 0.004",
+        "name: tokens, period: month, limit_tokens: 5000",
     )
-    path = ledger.with_name("now.db")
-    write(path, call(started_ns=int(time.time() * 1e9), price=Cost(4_470_000, EXACT)))
-    page = ReadPage(client(path, budgets=budgets).get("/").text)
     assert "0.0045 of the 0.0040 USD of small" in page.texts["card-month"]
     assert "0.0045 of 0.0040 USD" in page.texts["budgets"]
     assert re.search(r" of 5,000 tokens(, projected [\d,]+)?\s", page.texts["budgets"] + " ")
