@@ -1,4 +1,4 @@
-"""What `costspan serve` bears: intake, readers beside writers, exports. `python -m benchmarks.serving` (docs/serve.md).
+"""What `costspan serve` bears: intake, readers beside writers, exports. `python -m benchmarks.serving`.
 
 Intake: four clients send usage events by OTLP/HTTP, 500 in a message, each message in ten again. Readers: fifty ask for sums, records
 and the page while eight processes write to the same ledger. Export: the most memory that the server takes for all calls of two

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module, metadata
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from packaging.specifiers import SpecifierSet
 
@@ -183,8 +183,8 @@ def _fault(client: Client) -> str:
     """Put the watch in, as costspan does in a program; why that failed."""
     if not any(map(_import, client.modules)):
         return f"its module {client.module} cannot be imported"
-    nobody = SimpleNamespace(told_apart=lambda: None)  # listens: no LLM is called here
-    patching.install(dialects.patched(client, cast("Any", nobody)))
+    recorder: Any = SimpleNamespace(told_apart=lambda: None)  # of no call: no LLM is called here
+    patching.install(dialects.patched(client, recorder))
     if client.name in patching.patched:
         return ""
     return patching.degraded.get(client.name, "its methods are not where they were expected")

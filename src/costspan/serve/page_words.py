@@ -9,6 +9,8 @@ from decimal import Decimal
 from shlex import quote
 from typing import Final, TypeAlias
 
+from costspan.budgets.policy import USD
+from costspan.facts.money import NANO_PER_USD
 from costspan.report import amounts
 from costspan.report.as_data import no_formula
 from costspan.report.naming import EMPTY, NOT_SET, harmless
@@ -17,7 +19,7 @@ from costspan.report.values import UsageTotals
 _THOUSAND: Final = 1_000
 _SIZES: Final = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 _LONGEST: Final = 80
-_CENT: Final = 10_000_000  # nano-USD
+_CENT: Final = NANO_PER_USD // 100
 #: In the place of an amount that nobody knows.
 NO_PRICE: Final = "no price"
 
@@ -60,7 +62,7 @@ def exact(amount: Decimal) -> str:
 
 def of_budget(amount: Decimal, unit: str) -> str:
     """An amount of a budget, which may be USD, tokens or requests; USD below a cent have their digits."""
-    if unit != "usd":
+    if unit != USD:
         return f"{amount.quantize(Decimal(1)):,f}"
     nano_usd = amounts.nano(amount)
     if 0 < nano_usd < _CENT:
