@@ -180,6 +180,23 @@ def test_a_transport_of_the_programs_own(elsewhere: Elsewhere, provider: Provide
     assert [call.client for call in books.calls()[2:]] == ["openai", "openai"]
 
 
+def test_whatever_is_sent_below_a_call_is_its_own(provider: Provider) -> None:
+    """Also another request than the call's, in this thread and in others, where nobody said whom the call is for."""
+    other = {**CHAT, "messages": [{"role": "user", "content": "Another"}]}
+
+    def first_another(work: Callable[[], Any]) -> Any:
+        ask = partial(requests.post, provider.url + _PATH, json=other, timeout=20)
+        with executor() as by_executor:
+            assert {way(ask).status_code for way in (by_itself, by_thread, by_pool, by_executor)} == {200}
+        return work()
+
+    transport = sending(_TRANSPORTS.RequestsTransport(), first_another)
+    with Watched() as watched:
+        AzureAsker(provider.url, "sync", transport=transport).run(_whole)
+        assert watched.call().client == "azure_inference"
+    assert len(provider.asked) == 5
+
+
 # --- what is no part of the call -------------------------------------------------------------------------------
 
 

@@ -880,6 +880,7 @@ def test_a_request_that_a_hard_budget_refuses_is_not_sent(mode: str, tmp_path: P
             with pytest.raises(BudgetExceeded) as refused:
                 await t.get(connection.send(ASKED))
             assert refused.value.reason == "limit"
+            assert "max_tokens" not in str(refused.value)  # what is reserved is what a session holds
 
     with SocketServer(*TURN, greeting=[session()]) as server, budgeted(tmp_path, NOTHING_LEFT) as watched:
         assert Talker(server.url, mode).run(way) == []

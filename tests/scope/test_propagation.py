@@ -71,7 +71,7 @@ def run(thread: threading.Thread) -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="threads are given a context from Python 3.14 on")
 def test_a_thread_that_is_given_a_context_has_what_stands_there() -> None:
-    """Whoever says in which context a thread runs has said whom it is for."""
+    """Whoever says in which context a thread runs has said whom it is for; in one that it is not given, a scope ends with it."""
     seen: list[str | None] = []
     with attribution(session="theirs"):
         theirs = contextvars.copy_context()
@@ -80,7 +80,11 @@ def test_a_thread_that_is_given_a_context_has_what_stands_there() -> None:
         run(threading.Thread(target=lambda: seen.append(session()), **given))
         given = {"context": contextvars.Context()}
         run(threading.Thread(target=lambda: seen.append(session()), **given))
-    assert seen == ["theirs", None]
+        ended = threading.Thread(target=lambda: seen.append(session()))
+        run(ended)
+    assert seen == ["theirs", None, "s"]
+    context: Any = vars(ended)["_context"]
+    assert context.run(session) is None  # whoever keeps the thread keeps no scope with it
 
 
 class OwnRun(threading.Thread):
