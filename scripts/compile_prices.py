@@ -215,12 +215,25 @@ def added_rows(provider: str) -> list[list[Any]]:
     ]
 
 
+def video_rows(provider: str) -> list[list[Any]]:
+    """Models that are charged by the second of video."""
+    rows: list[list[Any]] = []
+    for of_provider, model, match, usd_by_size in facts.VIDEOS:
+        if of_provider == provider:
+            rates_by_size = {size: {"output_video_ms": rate(Decimal(usd), 1_000)} for size, usd in usd_by_size.items()}
+            one = next(iter(rates_by_size.values())) if len(set(usd_by_size.values())) == 1 else {}
+            variants = [["processing", size, None, found] for size, found in rates_by_size.items()]
+            rows.append([model, match, [[None, one]], variants, {}])
+    return rows
+
+
 def compiled(date: str) -> list[str]:
     """The lines of the table."""
     lines: list[str] = []
     providers: dict[str, Any] = {}
     for provider in known_providers:
-        rows = [model_row(provider.id, model) for model in provider.models] + added_rows(provider.id)
+        rows = [model_row(provider.id, model) for model in provider.models]
+        rows += added_rows(provider.id) + video_rows(provider.id)
         providers[provider.id] = {
             "first": len(lines) + 1,
             "count": len(rows),

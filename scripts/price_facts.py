@@ -105,6 +105,19 @@ MORE_MODELS: Final[list[tuple[str, str, list[str], dict[str, Any]]]] = [
     ("openai", "ft:o4-mini", ["^ft:o4-mini-2025-"], {"input": "4", "cache_read": "1", "output": "16"}),
 ]
 
+#: What a second of video costs by its size, in USD, of models that the data lacks. A model with one price for all sizes has it
+#: for a size that is not known, too.
+VIDEOS: Final[list[tuple[str, str, list[str], dict[str, str]]]] = [
+    # https://developers.openai.com/api/docs/pricing (video); LiteLLM's map has the same.
+    ("openai", "sora-2", ["=sora-2", "^sora-2-2025-"], {"720x1280": "0.10", "1280x720": "0.10"}),
+    (
+        "openai",
+        "sora-2-pro",
+        ["=sora-2-pro", "^sora-2-pro-2025-"],
+        {"720x1280": "0.30", "1280x720": "0.30", "1024x1792": "0.50", "1792x1024": "0.50"},
+    ),
+]
+
 #: Factors on every token rate, by the place of inference (what the answer says, or the host that was called).
 #: The model pattern is searched in the id of the table's model; the patterns of geo and host are full-matched, and
 #: one of them is enough.

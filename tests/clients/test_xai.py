@@ -13,7 +13,7 @@ from budgeted import NOTHING_LEFT, budgeted, reserved_in
 from costspan import BudgetExceeded, attribution, names
 from costspan.clients import xai_body
 from costspan.facts.call import ABANDONED, ERROR, OK, REFUSED, Call
-from costspan.facts.money import Cost
+from costspan.facts.money import Cost, Unpriced
 from watching import Watched
 from xai_caller import Asker, grpc, proto, serving
 
@@ -32,6 +32,8 @@ _MODES = pytest.mark.parametrize("mode", ["sync", "async"])
 Way = Callable[[Asker], Coroutine[Any, Any, None]]
 Methods = dict[str, Callable[[Any], Any]]
 _chat, _image, _video = proto.chat_pb2, proto.image_pb2, proto.video_pb2
+_GROK = "grok-imagine-video"
+_TELLS_COST = "cost_in_usd_ticks" in proto.usage_pb2.SamplingUsage.DESCRIPTOR.fields_by_name
 _USER: Any = importlib.import_module("xai_sdk.chat").user
 
 
@@ -313,17 +315,38 @@ def test_pictures_are_counted(mode: str) -> None:
 
 
 @_MODES
-def test_a_video_is_booked_and_its_seconds_are_named(mode: str) -> None:
-    """They are charged, and no unit counts them."""
+def test_the_seconds_of_a_video_are_counted(mode: str) -> None:
+    """Once, when it is there. What one costs depends on its size, which the answer does not tell, so that a cost is as reported or unknown."""
+    spent = proto.usage_pb2.SamplingUsage(**({"cost_in_usd_ticks": 2_500_000_000} if _TELLS_COST else {}))
+    made = [
+        _video.VideoResponse(video=_video.GeneratedVideo(url="u", duration=5), model=_GROK, **more)
+        for more in ({}, {"usage": spent})
+    ]
+    stands: dict[str, Any] = {
+        "a": iter([{"status": "PENDING"}, *[{"status": "DONE", "response": made[0]}] * 2]),
+        "b": iter([{"status": "DONE", "response": made[1]}]),
+        "c": iter([{"status": "FAILED"}]),
+    }
 
     async def way(a: Asker) -> None:
-        found = a.open().video.get("video-1")
-        a.look(type(await found if a.is_async else found))
+        client = a.open()
+        for name in "aaabc":
+            found = client.video.get(name)
+            a.look(type(await found if a.is_async else found))
 
-    made = _video.VideoResponse(video=_video.GeneratedVideo(url="u", duration=5), model="grok-imagine-video")
-    done = _video.GetDeferredVideoResponse(status="DONE", response=made)
-    (call,) = asked(way, {"Video.GetDeferredVideo": lambda _: done}, mode)
-    assert (call.operation, call.answer.id, call.answer.unread) == ("video_generation", "video-1", ("video.duration",))
+    def stand(request: Any) -> Any:
+        return _video.GetDeferredVideoResponse(**next(stands[request.request_id]))
+
+    with serving({"Video.GetDeferredVideo": stand}) as place, Watched(hosts=f"{place}=x_ai") as watched:
+        Asker(place, mode).run(way)
+        calls = list(watched.calls())
+    assert [(call.answer.id, call.operation, call.outcome) for call in calls] == [
+        ("a", "video_generation", OK), ("b", "video_generation", OK), ("c", "video_generation", ERROR),
+    ]  # fmt: skip
+    assert [call.usage and call.usage.get("output_video_ms") for call in calls] == [5_000, 5_000, None]
+    assert isinstance(calls[0].price, Unpriced)
+    assert not _TELLS_COST or (isinstance(calls[1].price, Cost) and calls[1].price.nano_usd == 250_000_000)
+    assert calls[2].price is None
 
 
 def test_other_services_over_grpc_are_left_alone() -> None:

@@ -488,15 +488,15 @@ def test_requests_that_cost_and_are_not_counted_are_named(provider: Provider, ca
     openai: Any = pytest.importorskip("openai")
     with openai.OpenAI(api_key="local", base_url=provider.url, max_retries=0) as client:
         provider.replies.append(whole({"id": "x"}))
-        client.get("/videos", cast_to=object)
+        client.get("/containers", cast_to=object)
         assert _told(caplog) == [], "a list costs nothing"
-        for path in ("/videos", "/videos", "/evals/eval_1/runs", "/embeddings/of/no/endpoint", "/files"):
+        for path in ("/containers", "/containers", "/evals/eval_1/runs", "/embeddings/of/no/endpoint", "/files"):
             provider.replies.append(whole({"id": "x"}))
             client.post(path, cast_to=object, body={})
-    assert _told(caplog) == ["openai videos", "openai evals.runs"]
+    assert _told(caplog) == ["openai containers", "openai evals.runs"]
     assert list(patching.unwatched) == _told(caplog)
     assert {note["route"] for note in notes.found(os.environ) if note.get("library") == "openai"} >= {
-        "videos",
+        "containers",
         "evals.runs",
     }
 

@@ -164,9 +164,10 @@ def test_usage_of_a_programs_own_is_priced_and_booked_once(tmp_path: Path) -> No
         },
         {"id": "t3", "provider": "openai", "model": "whisper-1", "type": "audio_stt", "seconds": 90.5, **at},
         {"id": "t4", "provider": "acme", "model": "own", "units": {"images": 2}, **at},
+        {"id": "t5", "provider": "openai", "model": "sora-2", "type": "video", "seconds": 8, **at},
     ]
     told = asked.post("/v1/usage/records", json={"records": records}).json()
-    assert (told["booked"], told["duplicates"]) == (4, 0)
+    assert (told["booked"], told["duplicates"]) == (5, 0)
     cost = asked.post(
         "/v1/cost",
         json={"provider": "openai", "model": "gpt-5", "units": {"input": 1000, "output": 200}, "at": "2026-11-20"},
@@ -174,10 +175,12 @@ def test_usage_of_a_programs_own_is_priced_and_booked_once(tmp_path: Path) -> No
     assert told["records"][0]["cost_usd"] == cost.json()["cost_usd"]
     assert Decimal(told["records"][2]["cost_usd"]) == Decimal("0.00905")
     assert (told["records"][3]["cost_usd"], bool(told["records"][3]["unpriced_reason"])) == (None, True)
+    assert Decimal(told["records"][4]["cost_usd"]) == Decimal("0.8")
     again = asked.post("/v1/usage/records", json={"records": records}).json()
-    assert (again["booked"], again["duplicates"]) == (0, 4)
+    assert (again["booked"], again["duplicates"]) == (0, 5)
     assert booked(path, "id", "account", "operation", "input_tokens") == [
         ("t1", "acme", "chat", 1000), ("t2", None, "embeddings", 9), ("t3", None, "transcription", None), ("t4", None, "chat", None),
+        ("t5", None, "video_generation", None),
     ]  # fmt: skip
 
 
@@ -187,7 +190,7 @@ GOOD: Final[dict[str, Any]] = {"id": "x", "provider": "openai", "model": "gpt-5"
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
-        ({"id": ""}, "records[1].id"), ({"id": None}, "records[1].id"), ({"type": "video"}, "records[1].type"),
+        ({"id": ""}, "records[1].id"), ({"id": None}, "records[1].id"), ({"type": "film"}, "records[1].type"),
         ({"seconds": 5}, "records[1].seconds"), ({"type": "audio_stt", "seconds": -1}, "records[1].seconds"),
         ({"input_tokens": None}, "records[1]"), ({"input_tokens": -1}, "units.input"), ({"input_tokens": 1.5}, "records[1].input_tokens"),
         ({"started_at": "soon"}, "records[1].started_at"), ({"started_at": "2999-01-01"}, "records[1].started_at"),

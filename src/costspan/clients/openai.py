@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from costspan.calls.description import Client, Endpoint, Socket
-from costspan.clients import batches, estimates, openai_body, openai_runs, openai_socket, server_tools
+from costspan.clients import batches, estimates, openai_body, openai_runs, openai_socket, openai_videos, server_tools
 from costspan.facts.usage import CHARACTERS, Usage
 
 
@@ -37,6 +37,7 @@ CLIENT = Client(
         Endpoint("/images/variations", "image_generation", openai_body.images),
         Endpoint("/decisions", "classification", openai_body.decisions),
         Endpoint("/moderations", "moderation", openai_body.moderations),
+        *openai_videos.OF_OPENAI,
         *batches.ENDPOINTS,
         *openai_runs.ENDPOINTS,
     ),
@@ -52,10 +53,6 @@ CLIENT = Client(
         Socket("beta.responses.connect", "openai.resources.beta.responses.responses", **openai_socket.RESPONSES),
     ),
     uncounted=(
-        "/videos",
-        "/videos/edits",
-        "/videos/extensions",
-        "/videos/{}/remix",
         "/agents/sessions",
         "/evals/{}/runs",
         "/fine_tuning/jobs",

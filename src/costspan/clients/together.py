@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from costspan.calls.description import Client, Endpoint
-from costspan.clients import batches, estimates, openai, openai_body
+from costspan.clients import batches, estimates, openai, openai_body, openai_videos
 
 CLIENT = Client(
     name="together",
@@ -20,8 +20,9 @@ CLIENT = Client(
         Endpoint("/audio/transcriptions", "transcription", openai_body.sound),
         Endpoint("/audio/translations", "translation", openai_body.sound),
         Endpoint("/audio/speech", "speech", openai_body.sound, request_usage=openai.speech),
+        *openai_videos.ENDPOINTS,
         *batches.ENDPOINTS,
     ),
-    uncounted=("/videos", "/fine-tunes"),
+    uncounted=("/fine-tunes",),
     asks_usage_of=("api.together.xyz", "api.together.ai"),
 )

@@ -7,14 +7,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from costspan.calls.description import Reader
 from costspan.calls.estimating import Prompt
 from costspan.clients import openai_body
 from costspan.clients.usage_fields import note_unknown
 from costspan.facts import usage as units
 from costspan.facts.call import Answer
-from costspan.facts.usage import Usage, bounded_names
+from costspan.facts.foreign import code
+from costspan.facts.usage import Usage, bounded_names, milliseconds
 
 _DONE: Final = "DONE"
+_FAILED: Final = "FAILED"
 _TICKS: Final = "cost_in_usd_ticks"
 _SOURCES: Final = "num_sources_used"
 _USED: Final = "server_side_tools_used"
@@ -61,14 +64,17 @@ def answers(response: Any, request: Any) -> Iterator[Later]:
                 yield Later(message, getattr(message, "id", "") or key, "batch")
             elif result.HasField("error"):
                 yield Later(None, key, "batch", str(result.error.code))
-    elif _name(response, "status") == _DONE:
+    elif (status := _name(response, "status")) == _DONE:
         yield Later(response.response, getattr(response.response, "id", "") or request.request_id)
+    elif status == _FAILED:
+        told = getattr(getattr(response.response, "error", None), "code", None)
+        yield Later(None, request.request_id, error=code(told) or "failed")
 
 
 def chat(message: Any) -> Answer | None:
     """An answer, one chunk of its stream, or one that was fetched."""
     if type(message) is Later:
-        return _fetched(message, chat(message.message))
+        return _fetched(message, chat)
     answer = _answer(message)
     outputs = list(getattr(message, "outputs", ()))[:_MOST_REASONS]
     reasons = [_name(output, "finish_reason").removeprefix("REASON_").lower() for output in outputs]
@@ -81,7 +87,7 @@ def chat(message: Any) -> Answer | None:
 def images(message: Any) -> Answer | None:
     """Pictures: how many, and what else they used."""
     if type(message) is Later:
-        return _fetched(message, images(message.message))
+        return _fetched(message, images)
     answer = _answer(message)
     if message.images:
         answer.usage = answer.usage or Usage()
@@ -90,20 +96,21 @@ def images(message: Any) -> Answer | None:
 
 
 def video(message: Any) -> Answer | None:
-    """A video: its seconds are charged, and no unit counts them."""
+    """A video: its seconds, and what else it used."""
     if type(message) is Later:
-        return _fetched(message, video(message.message))
+        return _fetched(message, video)
     answer = _answer(message)
-    if message.video.duration:
-        answer.usage = answer.usage or Usage()
+    ms = milliseconds(message.video.duration)
+    if ms is None:
         answer.unread = bounded_names((*answer.unread, "video.duration"))
+    elif ms:
+        answer.usage = answer.usage or Usage()
+        answer.usage.counts[units.OUTPUT_VIDEO_MS] = ms
     return answer
 
 
 def batch(message: Any) -> Answer | None:
     """A result of a batch, of whatever kind."""
-    if message.error is not None:
-        return Answer(id=message.id, processing=message.processing, error=message.error)
     body = message.message
     read = images if hasattr(body, "images") else video if hasattr(body, "video") else chat
     return read(message)
@@ -125,7 +132,8 @@ def prompt(body: Mapping[str, Any]) -> Prompt:
     return Prompt(texts, [schema for schema in schemas if schema], 4 * (1 + len(messages)))
 
 
-def _fetched(later: Later, answer: Answer | None) -> Answer | None:
+def _fetched(later: Later, read: Reader) -> Answer | None:
+    answer = read(later.message) if later.error is None else Answer(error=later.error)
     if answer is not None:
         answer.id, answer.processing = answer.id or later.id, later.processing
     return answer

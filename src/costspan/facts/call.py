@@ -21,7 +21,8 @@ class Answer:
     """What one response (or one event of a stream) says about itself. None and () mean: said nothing.
 
     `tier` is the service tier the provider used, `geo` its place of inference where that changes the price,
-    `speed` its speed class (Anthropic), `processing` is "batch" for answers of a batch job.
+    `speed` its speed class (Anthropic), `processing` is what else its rates depend on: "batch" for answers of a batch
+    job, "decisions", the size of a video.
     `reported_nano_usd` is the cost in the provider's own words, `reported_in_part` is True where that is at most a part
     of it, `from_cache` where a gateway's cache answered, so that no model was asked and nothing is billed. `parts` are portions of the same answer made by
     other models; where they are given, they replace `usage` for pricing. `pending` is True for an answer that is

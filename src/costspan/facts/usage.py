@@ -35,7 +35,7 @@ OUTPUT_IMAGE: Final = "output_image"
 OUTPUT_CITATION: Final = "output_citation"
 OUTPUT_REJECTED: Final = "output_rejected"
 
-# Not tokens: requests to a tool, pieces, and thousandths of a second of sound.
+# Not tokens: requests to a tool, pieces, and thousandths of a second of sound and of video.
 WEB_SEARCHES: Final = "web_searches"
 WEB_SEARCHES_PREVIEW: Final = "web_searches_preview"  # by OpenAI's older tool, which has a price of its own
 WEB_FETCHES: Final = "web_fetches"
@@ -48,6 +48,7 @@ ANNOTATED_PAGES: Final = "annotated_pages"  # beside the others: they have a pri
 CHARACTERS: Final = "characters"
 INPUT_AUDIO_MS: Final = "input_audio_ms"
 OUTPUT_AUDIO_MS: Final = "output_audio_ms"
+OUTPUT_VIDEO_MS: Final = "output_video_ms"
 
 INPUT_PARTS: Final = frozenset({
     CACHE_READ, CACHE_WRITE, CACHE_WRITE_5M, CACHE_WRITE_30M, CACHE_WRITE_1H, CACHE_WRITE_12H,
@@ -56,7 +57,7 @@ INPUT_PARTS: Final = frozenset({
 OUTPUT_PARTS: Final = frozenset({REASONING, OUTPUT_AUDIO, OUTPUT_IMAGE, OUTPUT_CITATION, OUTPUT_REJECTED})
 PIECES: Final = frozenset({
     WEB_SEARCHES, WEB_SEARCHES_PREVIEW, WEB_FETCHES, FILE_SEARCHES, CODE_EXECUTIONS, SEARCH_UNITS,
-    IMAGES, PAGES, ANNOTATED_PAGES, CHARACTERS, INPUT_AUDIO_MS, OUTPUT_AUDIO_MS,
+    IMAGES, PAGES, ANNOTATED_PAGES, CHARACTERS, INPUT_AUDIO_MS, OUTPUT_AUDIO_MS, OUTPUT_VIDEO_MS,
 })  # fmt: skip
 UNITS: Final = frozenset({INPUT, OUTPUT}) | INPUT_PARTS | OUTPUT_PARTS | PIECES
 

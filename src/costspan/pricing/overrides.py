@@ -33,19 +33,14 @@ from costspan.pricing.lookup import table_name
 from costspan.pricing.plan import CACHED_OF, INSIDE, REQUESTS, TOKENS
 from costspan.pricing.rule import WORDS, OverrideError, Overrides, Pattern, Rule
 
-_RULE_KEYS: Final = (
-    "match",
-    "alias_of",
-    "usd_per_million",
-    "usd_per_unit",
-    "multiplier",
-    "valid_from",
-    "valid_to",
-    "note",
-)
-_UNITS_PIECES: Final = sorted(PIECES | {REQUESTS})
-_UNITS_TOKENS: Final = sorted(UNITS - PIECES | {"characters"})
 MILLION: Final = 1_000_000
+#: The keys that say rates, each with the units that it is for and how many of them an amount is for.
+_RATES: Final = {
+    "usd_per_million": (sorted(UNITS - PIECES | {"characters"}), MILLION),
+    "usd_per_unit": (sorted(PIECES | {REQUESTS}), 1),
+    "usd_per_second": (sorted(unit for unit in PIECES if unit.endswith("_ms")), 1_000),
+}
+_RULE_KEYS: Final = ("match", "alias_of", *_RATES, "multiplier", "valid_from", "valid_to", "note")
 _DAY_S: Final = 86_400
 #: No amount in USD and no multiplier is as large, nor, but for 0, as small as one over this.
 _MOST: Final = 10**12
@@ -183,7 +178,7 @@ class _Reading:
         if rates is not None and "alias_of" in entries:
             self.wrong(entries["alias_of"], '"alias_of" stands beside rates', "expected one of the two")
         if rates is None and not {"alias_of", "multiplier"} & entries.keys():
-            self.wrong(node, "the rule says no price", "expected alias_of, usd_per_million, usd_per_unit or multiplier")
+            self.wrong(node, "the rule says no price", f"expected alias_of, {_listed(_RATES)} or multiplier")
         times = self.number(entries["multiplier"], '"multiplier"') if "multiplier" in entries else Fraction(1)
         since_s = self.day(entries["valid_from"], 0) if "valid_from" in entries else -EVER
         until_s = self.day(entries["valid_to"], 1) if "valid_to" in entries else EVER
@@ -233,15 +228,17 @@ class _Reading:
         return name, model.lower()
 
     def rates(self, rule: Any, entries: dict[str, Any]) -> Rates | None:
-        if not {"usd_per_million", "usd_per_unit"} & entries.keys():
+        if not _RATES.keys() & entries.keys():
             return None
         found: Rates = {}
-        for key, units, per in (("usd_per_million", _UNITS_TOKENS, MILLION), ("usd_per_unit", _UNITS_PIECES, 1)):
+        for key, (units, per) in _RATES.items():
             if key not in entries:
                 continue
             for unit, node in (self.mapping(entries[key], units, f'"{key}"') or {}).items():
                 usd = self.number(node, f'"{unit}"')
-                if usd is not None:
+                if unit in found:
+                    self.wrong(node, f'"{unit}" has two rates', "expected one")
+                elif usd is not None:
                     found[unit] = ((0, _pico(usd, per)),)
         self.whole(rule, found)
         return found

@@ -53,7 +53,9 @@ CACHED_OF: Final = {
     u.CACHE_READ_VIDEO: u.INPUT_VIDEO,
 }
 #: Another measure of what the tokens measure already, unless the model is priced by it.
-MEASURES: Final = frozenset({u.IMAGES, u.PAGES, u.ANNOTATED_PAGES, u.CHARACTERS, u.INPUT_AUDIO_MS, u.OUTPUT_AUDIO_MS})
+MEASURES: Final = frozenset({
+    u.IMAGES, u.PAGES, u.ANNOTATED_PAGES, u.CHARACTERS, u.INPUT_AUDIO_MS, u.OUTPUT_AUDIO_MS, u.OUTPUT_VIDEO_MS,
+})  # fmt: skip
 
 
 class Bucket(NamedTuple):

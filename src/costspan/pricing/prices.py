@@ -241,15 +241,18 @@ def quantity_of(unit: str) -> str:
         return "million tokens"
     if unit == "characters":
         return "million characters"
+    if unit == "output_video_ms":
+        return "second"
     return "hour" if unit.endswith("_ms") else "1"
 
 
-_PICO_PER: Final = {"million tokens": 10**6, "million characters": 10**6, "hour": 3_600_000, "1": 1}
+#: How many units the quantities have.
+UNITS_PER: Final = {"million tokens": 10**6, "million characters": 10**6, "hour": 3_600_000, "second": 1_000, "1": 1}
 
 
 def _usd(rates: Rates, start: int) -> dict[str, Decimal]:
     return {
-        unit: _decimal(Fraction([rate for tokens, rate in steps if tokens <= start][-1]) * _PICO_PER[quantity_of(unit)])
+        unit: _decimal(Fraction([rate for tokens, rate in steps if tokens <= start][-1]) * UNITS_PER[quantity_of(unit)])
         for unit, steps in rates.items()
     }
 

@@ -6,16 +6,13 @@ import fnmatch
 from collections.abc import Collection, Iterator
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any
 
 from costspan.facts.money import PICO_PER_USD, Cost
 from costspan.pricing import Explanation, Listed
-from costspan.pricing.prices import quantity_of
+from costspan.pricing.prices import UNITS_PER, quantity_of
 from costspan.report.amounts import usd
 from costspan.report.table import Column, Table
-
-# How many units a rate is told for.
-_PER: Final = {"million tokens": 1_000_000, "million characters": 1_000_000, "hour": 3_600_000, "1": 1}
 
 
 def is_meant(one: Listed, patterns: Collection[str], provider: str | None = None) -> bool:
@@ -56,7 +53,7 @@ def table(explanation: Explanation) -> Table:
         (
             step.unit,
             f"{step.count:,}",
-            _decimal(Fraction(step.pico_usd) * _PER[quantity_of(step.unit)]),
+            _decimal(Fraction(step.pico_usd) * UNITS_PER[quantity_of(step.unit)]),
             quantity_of(step.unit),
             _decimal(Fraction(step.amount_pico_usd)),
         )

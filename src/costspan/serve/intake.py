@@ -14,7 +14,7 @@ from costspan.facts import foreign
 from costspan.facts.call import OK, Answer, Call
 from costspan.facts.cost_items import CLIENT, PIECE, PROVIDER, STORAGE, UNIT_OF, UPTIME, counted
 from costspan.facts.money import Cost, Unpriced, usd
-from costspan.facts.usage import INPUT, INPUT_AUDIO_MS, OUTPUT, OUTPUT_AUDIO_MS, Usage, milliseconds
+from costspan.facts.usage import INPUT, INPUT_AUDIO_MS, OUTPUT, OUTPUT_AUDIO_MS, OUTPUT_VIDEO_MS, Usage, milliseconds
 from costspan.ledger import rolled, usage_events
 from costspan.ledger.kept_calls import of_price
 from costspan.ledger.otlp_json import Arrival
@@ -31,7 +31,7 @@ _REASONS_TOLD: Final = 5
 #: What a type of usage does, and the unit of its seconds.
 TYPES: Final = {
     "text": ("chat", None), "embedding": ("embeddings", None), "audio_stt": ("transcription", INPUT_AUDIO_MS),
-    "audio_tts": ("speech", OUTPUT_AUDIO_MS),
+    "audio_tts": ("speech", OUTPUT_AUDIO_MS), "video": ("video_generation", OUTPUT_VIDEO_MS),
 }  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def _understood(arrival: Arrival | str, asked: Asked, until_ns: int) -> Call | s
 @dataclass(frozen=True, slots=True)
 class BookedUsage:
     """Usage that a program writes down itself. `id` is that of its transaction: the same one is booked once. `type` is text,
-    embedding, audio_stt or audio_tts; `units` are counts by unit beside tokens and seconds of sound. Without an account
+    embedding, audio_stt, audio_tts or video; `units` are counts by unit beside tokens and seconds. Without an account
     it is the usage of the system. What is no call has the type uptime (with `seconds`), storage (`byte_hours`) or piece
     (`pieces`), and in the place of provider and model an `instance` and a `rate` of the server's prices.
     """
@@ -192,16 +192,16 @@ def _quantity(one: BookedUsage, place: str) -> int:
 
 def _counted(one: BookedUsage, place: str) -> dict[str, int]:
     """The counts of a record by unit. Raises RequestError where it has none."""
-    _, sound = TYPES[one.type]
+    _, of_time = TYPES[one.type]
     found = dict(one.units)
     found |= {
         unit: count for unit, count in ((INPUT, one.input_tokens), (OUTPUT, one.output_tokens)) if count is not None
     }
     if one.seconds is not None:
         ms = milliseconds(one.seconds)
-        if sound is None or ms is None:
-            raise mistaken(f"{place}.seconds", str(one.seconds), "seconds from 0 on, of audio_stt or audio_tts")
-        found[sound] = ms
+        if of_time is None or ms is None:
+            raise mistaken(f"{place}.seconds", str(one.seconds), "seconds from 0 on, of audio_stt, audio_tts or video")
+        found[of_time] = ms
     if not found:
         expected = "input_tokens, output_tokens, seconds or units"
         raise RequestError(400, f"{place} has no usage: expected {expected}", field=place, expected=expected)
