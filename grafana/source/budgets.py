@@ -65,7 +65,7 @@ def _budgets() -> Json:
     """A row for each budget, or for each value that it stands for, coloured by its thresholds."""
     columns = (
         signals.USED, signals.STATE_OF_BUDGET, signals.CROSSED, signals.SPENT_USD, signals.OF_USD, signals.SPENT_TOKENS,
-        signals.OF_TOKENS, signals.PROJECTED, signals.BURN,
+        signals.OF_TOKENS, signals.SPENT_CALLS, signals.OF_CALLS, signals.PROJECTED, signals.BURN,
     )  # fmt: skip
     full = ((None, BLUE), (1, RED))
     return table(

@@ -30,9 +30,11 @@ from costspan.alerting.series import (
     BUDGET_BURN,
     BUDGET_CROSSED,
     BUDGET_LABEL,
+    BUDGET_LIMIT_REQUESTS,
     BUDGET_LIMIT_TOKENS,
     BUDGET_LIMIT_USD,
     BUDGET_PROJECTED,
+    BUDGET_SPEND_REQUESTS,
     BUDGET_SPEND_TOKENS,
     BUDGET_SPEND_USD,
     BUDGET_THRESHOLD,
@@ -43,6 +45,7 @@ from costspan.alerting.series import (
     ELAPSED,
     EVERY_LABEL,
     FOREIGN_COUNTERS,
+    LIMIT_OF,
     OWNER_LABEL,
     SPEND_DAY,
     SPEND_MONTH,
@@ -253,7 +256,7 @@ def _spender(series: str) -> str:
 
 #: The budgets that are chosen: the variable has the name of the word.
 CHOSEN: Final = "budget"
-_LIMIT_NAMES: Final = (BUDGET_LIMIT_USD.name, BUDGET_LIMIT_TOKENS.name)
+_LIMIT_NAMES: Final = [limit.name for limit in LIMIT_OF.values()]
 BUDGET_NAMES: Final = f'label_values({{__name__=~"{"|".join(_LIMIT_NAMES)}"}}, {BUDGET_LABEL})'
 #: Whose a budget is that stands for each value of a word: the value, whatever the word; a label of the panels' own.
 EACH_LABEL: Final = "llm_budget_each"
@@ -302,6 +305,10 @@ SPENT_USD: Final = Signal("Spent, USD", USD, "In the period so far.", _each(_cho
 OF_USD: Final = Signal("Limit, USD", USD, "By budgets.yaml.", _limit(BUDGET_LIMIT_USD, BUDGET_SPEND_USD))
 SPENT_TOKENS: Final = Signal("Spent, tokens", COUNT, "In the period so far.", _each(_chosen(BUDGET_SPEND_TOKENS)))
 OF_TOKENS: Final = Signal("Limit, tokens", COUNT, "By budgets.yaml.", _limit(BUDGET_LIMIT_TOKENS, BUDGET_SPEND_TOKENS))
+SPENT_CALLS: Final = Signal("Spent, calls", COUNT, "In the period so far.", _each(_chosen(BUDGET_SPEND_REQUESTS)))
+OF_CALLS: Final = Signal(
+    "Limit, calls", COUNT, "By budgets.yaml.", _limit(BUDGET_LIMIT_REQUESTS, BUDGET_SPEND_REQUESTS)
+)
 PROJECTED: Final = Signal("At the end", SHARE, "At the pace so far.", _each(_chosen(BUDGET_PROJECTED)))
 BURN: Final = Signal("Pace", PLAIN, "Of the last hour; 1 is evenly.", _each(_chosen(BUDGET_BURN, _LAST_HOUR)))
 USED_OVER_TIME: Final = USED._replace(legend=_OVER_TIME)

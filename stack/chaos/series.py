@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from costspan.names import DAY_COST_USD, DAY_TOKENS, DURATION_BUCKETS_S, METRICS, SESSION_COST_USD, SESSION_TOKENS
+from costspan.names import (
+    DAY_COST_USD,
+    DAY_REQUESTS,
+    DAY_TOKENS,
+    DURATION_BUCKETS_S,
+    METRICS,
+    SESSION_COST_USD,
+    SESSION_TOKENS,
+)
 
 #: Input and output tokens, cost, requests: what every kind of work has in every month. Cached and reasoning tokens,
 #: further qualities, outcomes and modalities add one each where they occur.
@@ -12,8 +20,8 @@ A_MONTH: Final = 4
 #: A histogram: its buckets, the last without a bound, sum and count.
 A_HISTOGRAM: Final = len(DURATION_BUCKETS_S) + 3
 _DIRECTIONS: Final = 2
-#: Cost, and tokens by direction.
-A_WEEKDAY: Final = len((DAY_COST_USD, *[DAY_TOKENS] * _DIRECTIONS))
+#: Cost, calls, and tokens by direction.
+A_WEEKDAY: Final = len((DAY_COST_USD, DAY_REQUESTS, *[DAY_TOKENS] * _DIRECTIONS))
 A_SESSION: Final = len((SESSION_COST_USD, *[SESSION_TOKENS] * _DIRECTIONS))
 _OF_PROCESS: Final = [metric.name for metric in METRICS if not metric.labels]
 A_LEDGER: Final = sum(name.startswith("costspan.ledger.") for name in _OF_PROCESS)

@@ -14,7 +14,6 @@ from costspan.alerting.periods import PERIOD_RULES
 from costspan.alerting.rules import budget_rules
 from costspan.budgets import periods, policy
 from costspan.budgets.periods import PERIODS, Period
-from costspan.budgets.policy import TOKENS, USD
 from costspan.budgets.reading import load
 from costspan.budgets.status import standings
 from costspan.facts.periods import NS_PER_S
@@ -27,9 +26,11 @@ budgets:
 
 
 def test_every_period_has_its_rules() -> None:
-    """Both tables name the same periods, and each has the spend of both units."""
+    """Both tables name the same periods, and each has the spend of every unit."""
     assert PERIOD_RULES.keys() <= PERIODS.keys()
-    assert all(rules.spent.keys() == rules.example.counters.keys() == {USD, TOKENS} for rules in PERIOD_RULES.values())
+    assert all(
+        rules.spent.keys() == rules.example.counters.keys() == {*policy.UNITS} for rules in PERIOD_RULES.values()
+    )
 
 
 def _comparisons() -> Iterator[str]:

@@ -82,6 +82,15 @@ def test_a_day_is_told_for_three_days_after_it() -> None:
     assert life.told() == {"6": 1.0}
 
 
+def test_a_refused_call_is_no_request_of_its_day() -> None:
+    """It was not made; one that failed was."""
+    life = Life()
+    for outcome in ("ok", "error", "abandoned", "refused"):
+        life.spends(outcome=outcome)
+    (counter,) = (each for each in OF_DAYS if each.metric is names.DAY_REQUESTS)
+    assert [count for count, _ in day_points(life.totals, counter, life.today())] == [3]
+
+
 def test_no_two_days_that_are_told_together_have_the_same_weekday() -> None:
     """A series is one day's at any time, in a process that spends every day, however long it lives."""
     life = Life()

@@ -1,4 +1,4 @@
-"""Thirteen calls and five budgets that a reader can add up by heart: what tests/golden/dashboards is shown of."""
+"""Thirteen calls and six budgets that a reader can add up by heart: what tests/golden/dashboards is shown of."""
 
 from __future__ import annotations
 
@@ -58,6 +58,11 @@ llm:budget_limit:usd{llm_budget="all",llm_budget_period="month",owner="platform"
 llm:budget_limit:usd{llm_budget="teams",llm_budget_period="day"} 50
 llm:budget_limit:usd{llm_budget="unspent",llm_budget_period="day",owner="nobody"} 7
 llm:budget_limit:tokens{llm_budget="beats",llm_budget_period="month",owner="platform"} 10000
+llm:budget_limit:requests{llm_budget="calls",llm_budget_period="day"} 20
+llm:budget_threshold:ratio{llm_budget="calls",llm_budget_period="day",threshold="100"} 1
+llm:budget_spend:requests{llm_budget="calls",llm_budget_period="day",llm_period="20261121"} 7
+llm:budget_used:ratio{llm_budget="calls",llm_budget_period="day",llm_period="20261121"} 0.35
+llm:budget_crossed:ratio{llm_budget="calls",llm_budget_period="day",llm_period="20261121"} 0
 llm:budget_threshold:ratio{llm_budget="all",llm_budget_period="month",threshold="50"} 0.5
 llm:budget_threshold:ratio{llm_budget="all",llm_budget_period="month",threshold="100"} 1
 llm:budget_threshold:ratio{llm_budget="teams",llm_budget_period="day",threshold="100"} 1

@@ -92,7 +92,7 @@ def _any_call(chance: random.Random) -> Call:
         model=chance.choice(["gpt-5.4-mini", "gpt-4o", "o3"]),
         usage=chance.choice([units, None]),
         price=chance.choice([COST, UNPRICED, None]),
-        outcome=chance.choice(["ok", "error"]),
+        outcome=chance.choice(["ok", "error", "refused"]),
         started_ns=at_ns("2026-11-19 23:30") + chance.randrange(30 * 3600) * 10**9,
     )
 
@@ -113,6 +113,24 @@ def test_what_is_told_late_is_what_would_have_been_told(seed: int, begins_anew: 
     for message in _restored(process.kept()).messages():
         found |= _values(message)
     assert found == process.told()
+
+
+def test_sums_of_version_2_have_no_requests_of_a_day() -> None:
+    """Their process told none: cost and tokens of its days are all there, and what it calls after that counts."""
+    process = Process()
+    process.finish(call(started_ns=at_ns("2026-11-20 12:00")))
+    sums = restored.sums(process.totals, process.sessions, _KEPT_NS)
+    assert sums["days"] == [(*sums["days"][0][:-1], 1)]
+    old = sums | {"days": [day[:-1] for day in sums["days"]]}
+    process.finish(call(started_ns=at_ns("2026-11-20 13:00")))
+    process.lines[:1] = [outbox_lines.mark(outbox_lines.SUMS, old)]
+    found: _Told = {}
+    for message in _restored(process.kept()).messages():
+        found |= _values(message)
+    told = process.told()
+    assert {key: value - found[key] for key, value in told.items() if value != found[key]} == {
+        key: 1 for key in told if key[0] == names.DAY_REQUESTS.name
+    }
 
 
 def test_every_point_has_the_time_of_its_last_call() -> None:

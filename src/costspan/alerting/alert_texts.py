@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from costspan.alerting import literals
 from costspan.alerting.periods import PERIOD_RULES
-from costspan.alerting.series import BUDGET_LABEL, BUDGET_PROJECTED, BUDGET_SPEND_TOKENS, BUDGET_SPEND_USD
+from costspan.alerting.series import BUDGET_LABEL, BUDGET_PROJECTED, SPENT_OF
 from costspan.budgets.policy import COUNTED_DIMENSIONS, REQUESTS, TOKENS, USD
 from costspan.names import REQUEST_MODEL, SOURCE, TASK_TYPE, TEAM, prometheus_label
 
@@ -64,8 +64,7 @@ def scope(budget: Budget) -> str:
 
 def spent(budget: Budget) -> str:
     """What is spent of the limit, and where the pace leads."""
-    series = BUDGET_SPEND_USD if budget.unit == USD else BUDGET_SPEND_TOKENS
-    said = f"Spent: {_amount(budget, _of(budget, series))} of {number(budget.limit)} {unit(budget)}."
+    said = f"Spent: {_amount(budget, _of(budget, SPENT_OF[budget.unit]))} of {number(budget.limit)} {unit(budget)}."
     if not budget.limit:
         return said
     leads = _amount(budget, f"{_of(budget, BUDGET_PROJECTED)} * {number(budget.limit)}")

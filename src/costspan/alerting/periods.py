@@ -13,6 +13,9 @@ from costspan.alerting.series import (
     CURRENT_WEEK,
     LOCAL_TIME,
     PERIOD_LABEL,
+    REQUESTS_DAY,
+    REQUESTS_MONTH,
+    REQUESTS_WEEK,
     SPEND_DAY,
     SPEND_MONTH,
     SPEND_WEEK,
@@ -23,17 +26,21 @@ from costspan.alerting.series import (
     Series,
 )
 from costspan.budgets import periods
-from costspan.budgets.policy import TOKENS, USD
+from costspan.budgets.policy import REQUESTS, TOKENS, USD
+from costspan.facts.call import OK, REFUSED
 from costspan.names import (
     COST_USD,
     DAY_COST_USD,
+    DAY_REQUESTS,
     DAY_TOKENS,
     DIRECTION,
     INPUT_TOKENS,
+    OUTCOME,
     OUTPUT_TOKENS,
     Metric,
     prometheus_label,
 )
+from costspan.names import REQUESTS as CALLS
 
 
 class Pace(NamedTuple):
@@ -53,7 +60,8 @@ class Pace(NamedTuple):
 class Example(NamedTuple):
     """What the rule tests write of a period, on Saturday 1970-01-03: the counters of a unit with labels that they carry,
     the label by which the counters know the period, its value then and in the period before, and the period's own label.
-    `earlier` are the values of what else is in the period: the days of the week before Saturday.
+    `earlier` are the values of what else is in the period: the days of the week before Saturday. `uncounted` are labels by unit
+    with which the first of its counters counts nothing of a budget.
     """
 
     counters: Mapping[str, tuple[tuple[Metric, Mapping[str, str]], ...]]
@@ -62,6 +70,7 @@ class Example(NamedTuple):
     before: str
     period: str
     earlier: tuple[str, ...] = ()
+    uncounted: Mapping[str, tuple[Mapping[str, str], ...]] = {}
 
 
 class PeriodRules(NamedTuple):
@@ -86,6 +95,7 @@ class PeriodRules(NamedTuple):
     is_on_panels: bool = True
 
 
+_OUTCOME: Final = prometheus_label(OUTCOME)
 # After the Google SRE workbook, chapter "Alerting on SLOs": 2 % of a month's limit in an hour, 5 % in six hours,
 # 10 % in a day. Of a day's limit: a quarter in an hour; of a week's, a fifth in six hours.
 _MONTH: Final = PeriodRules(
@@ -93,7 +103,11 @@ _MONTH: Final = PeriodRules(
     CURRENT_MONTH,
     calendar.month,
     calendar.month_elapsed,
-    {USD: (SPEND_MONTH, spend.this_month(COST_USD)), TOKENS: (TOKENS_MONTH, spend.tokens_this_month())},
+    {
+        USD: (SPEND_MONTH, spend.this_month(COST_USD)),
+        TOKENS: (TOKENS_MONTH, spend.tokens_this_month()),
+        REQUESTS: (REQUESTS_MONTH, spend.calls_this_month()),
+    },
     f"\n* on () group_left () days_in_month({LOCAL_TIME.name}) * 24",
     (
         Pace("14.4", "1h", "5m", CRITICAL, "30m"),
@@ -102,24 +116,33 @@ _MONTH: Final = PeriodRules(
     ),
     ("0.1", "1h"),
     Example(
-        {USD: ((COST_USD, {}),), TOKENS: ((INPUT_TOKENS, {}), (OUTPUT_TOKENS, {}))},
+        {
+            USD: ((COST_USD, {}),),
+            TOKENS: ((INPUT_TOKENS, {}), (OUTPUT_TOKENS, {})),
+            REQUESTS: ((CALLS, {_OUTCOME: OK}),),
+        },
         PERIOD_LABEL,
         "197001",
         "196912",
         "197001",
+        uncounted={REQUESTS: ({_OUTCOME: REFUSED},)},
     ),
 )
 #: The counters that tell days apart.
 _OF_DAYS: Final[Mapping[str, tuple[tuple[Metric, Mapping[str, str]], ...]]] = {
     USD: ((DAY_COST_USD, {}),),
     TOKENS: ((DAY_TOKENS, {prometheus_label(DIRECTION): "input"}),),
+    REQUESTS: ((DAY_REQUESTS, {}),),
 }
 _DAY: Final = PeriodRules(
     periods.DAY.name,
     CURRENT_DAY,
     calendar.day,
     calendar.day_elapsed,
-    {USD: (SPEND_DAY, spend.today(DAY_COST_USD)), TOKENS: (TOKENS_DAY, spend.today(DAY_TOKENS))},
+    {
+        USD: (SPEND_DAY, spend.today(DAY_COST_USD)), TOKENS: (TOKENS_DAY, spend.today(DAY_TOKENS)),
+        REQUESTS: (REQUESTS_DAY, spend.today(DAY_REQUESTS)),
+    },
     " * 24",
     (Pace("6", "1h", "5m", WARNING, "30m"),),
     ("0.25", "15m"),
@@ -132,7 +155,10 @@ _WEEK: Final = PeriodRules(
     CURRENT_WEEK,
     calendar.week,
     calendar.week_elapsed,
-    {USD: (SPEND_WEEK, spend.this_week(DAY_COST_USD)), TOKENS: (TOKENS_WEEK, spend.this_week(DAY_TOKENS))},
+    {
+        USD: (SPEND_WEEK, spend.this_week(DAY_COST_USD)), TOKENS: (TOKENS_WEEK, spend.this_week(DAY_TOKENS)),
+        REQUESTS: (REQUESTS_WEEK, spend.this_week(DAY_REQUESTS)),
+    },
     " * 168",
     (Pace("6", "6h", "30m", WARNING, "2h"),),
     ("0.2", "1h"),

@@ -18,8 +18,8 @@ from costspan.alerting.alert_texts import each_label, number
 from costspan.alerting.calendar import TABLE_START, offset_s
 from costspan.alerting.periods import PERIOD_RULES
 from costspan.alerting.rules import GROUPS, THRESHOLD_ALERT, THRESHOLD_LABEL
-from costspan.alerting.series import BUDGET_LABEL, BUDGET_SPEND_TOKENS, BUDGET_SPEND_USD, PERIOD_LABEL
-from costspan.budgets.policy import COUNTED_DIMENSIONS, TOKENS
+from costspan.alerting.series import BUDGET_LABEL, PERIOD_LABEL, SPENT_OF
+from costspan.budgets.policy import COUNTED_DIMENSIONS
 from costspan.facts.attribution_words import MAIN_AGENT
 from costspan.facts.periods import zone
 from costspan.names import (
@@ -147,9 +147,8 @@ def _fired(budget: Budget, time: str, percents: list[Decimal]) -> Content:
 
 
 def _spent(budget: Budget, time: str, amount: Decimal) -> Content:
-    series = BUDGET_SPEND_TOKENS if budget.unit == TOKENS else BUDGET_SPEND_USD
     period = PERIOD_RULES[budget.period].example.period
-    chosen = literals.selector(series.name, **{BUDGET_LABEL: budget.name})
+    chosen = literals.selector(SPENT_OF[budget.unit].name, **{BUDGET_LABEL: budget.name})
     return {
         "expr": f"round(sum by ({PERIOD_LABEL}) ({chosen}), 1e-6)",
         "eval_time": time,
@@ -167,17 +166,19 @@ def _inside(budget: Budget, start: int, amounts: list[Decimal]) -> Iterator[_Spe
 
 
 def _outside(budget: Budget, steps: int) -> Iterator[_Spend]:
-    """Spend far above the limit that is none of this budget's: of another period, of others, of nobody."""
+    """Spend far above the limit that is none of this budget's: of another period, of others, of nobody, of no call."""
     example = PERIOD_RULES[budget.period].example
-    word, (metric, _) = example.label, example.counters[budget.unit][0]
+    word, (metric, more) = example.label, example.counters[budget.unit][0]
     values = [f"_x{steps // 2}", f"{number(budget.limit * 10 + 10)}x{steps - steps // 2}"]
-    yield _Spend(metric, _labels(budget, **{word: example.before}), values)
+    yield _Spend(metric, _labels(budget, **more, **{word: example.before}), values)
+    for uncounted in example.uncounted.get(budget.unit, ()):
+        yield _Spend(metric, _labels(budget, **uncounted, **{word: example.now}), values)
     for dimension in budget.scope:
         others = {prometheus_label(COUNTED_DIMENSIONS[dimension]): _another(budget.scope[dimension]), word: example.now}
-        yield _Spend(metric, _labels(budget, **others), values)
+        yield _Spend(metric, _labels(budget, **more, **others), values)
     if budget.each:
         for nobody in ("", UNKNOWN):
-            yield _Spend(metric, _labels(budget, **{each_label(budget): nobody, word: example.now}), values)
+            yield _Spend(metric, _labels(budget, **more, **{each_label(budget): nobody, word: example.now}), values)
 
 
 def _another(values: tuple[str, ...]) -> str:

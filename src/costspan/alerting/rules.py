@@ -14,27 +14,24 @@ from costspan.alerting.series import (
     BUDGET_BURN,
     BUDGET_CROSSED,
     BUDGET_LABEL,
-    BUDGET_LIMIT_TOKENS,
-    BUDGET_LIMIT_USD,
     BUDGET_PROJECTED,
-    BUDGET_SPEND_TOKENS,
-    BUDGET_SPEND_USD,
     BUDGET_THRESHOLD,
     BUDGET_USED,
     CURRENT_WEEKDAY,
     ELAPSED,
     EVERY_LABEL,
+    LIMIT_OF,
     LOCAL_TIME,
     OWNER_LABEL,
     PERIOD_LABEL,
-    SPEND_WINDOW,
+    SPENT_OF,
     THRESHOLD_LABEL,
-    TOKENS_WINDOW,
     WINDOW_LABEL,
+    WINDOW_OF,
     Series,
 )
-from costspan.budgets.policy import TOKENS, USD
-from costspan.names import COST_USD, UNKNOWN
+from costspan.budgets.policy import UNITS, USD
+from costspan.names import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,11 +50,6 @@ BURN_ALERT: Final = "LlmBudgetBurnRate"
 _EXACT_TO: Final = "1e-10"
 _WARNING_PERCENT: Final = 80
 _FULL_PERCENT: Final = 100
-
-_SPENT: Final = {USD: BUDGET_SPEND_USD, TOKENS: BUDGET_SPEND_TOKENS}
-_LIMIT: Final = {USD: BUDGET_LIMIT_USD, TOKENS: BUDGET_LIMIT_TOKENS}
-_WINDOW: Final = {USD: SPEND_WINDOW, TOKENS: TOKENS_WINDOW}
-
 
 _HOURS: Final = {"5m": "1 / 12", "30m": "0.5", "1h": "1", "2h": "2", "6h": "6", "1d": "24"}
 
@@ -85,28 +77,31 @@ def _calendar(time_zone: str, asked: list[PeriodRules]) -> Iterator[Content]:
 
 
 def _spend(units: list[str], asked: list[PeriodRules]) -> Iterator[Content]:
-    for unit in (USD, TOKENS):
-        for rules in asked if unit in units else ():
+    for unit in _in_order(units):
+        for rules in asked:
             yield recording(*rules.spent[unit])
 
 
 def _windows(units: list[str]) -> Iterator[Content]:
     for window in spend.WINDOWS:
-        yield recording(SPEND_WINDOW, spend.window(COST_USD, window), {WINDOW_LABEL: window})
-        if TOKENS in units:
-            yield recording(TOKENS_WINDOW, spend.tokens_window(window), {WINDOW_LABEL: window})
+        for unit in _in_order(units):
+            yield recording(WINDOW_OF[unit], spend.OF_WINDOW[unit](window), {WINDOW_LABEL: window})
+
+
+def _in_order(units: list[str]) -> list[str]:
+    return [unit for unit in UNITS if unit in units]
 
 
 def _recorded(policy: Policy, units: list[str]) -> Iterator[Content]:
     for budget in policy.budgets:
-        yield recording(_LIMIT[budget.unit], f"vector({number(budget.limit)})", _owned(budget))
+        yield recording(LIMIT_OF[budget.unit], f"vector({number(budget.limit)})", _owned(budget))
         for percent in budget.percents:
             labels = {**_identity(budget), THRESHOLD_LABEL: number(percent)}
             yield recording(BUDGET_THRESHOLD, f"vector({number(percent / 100)})", labels)
         spent = _sum(budget, PERIOD_RULES[budget.period].spent[budget.unit][0], PERIOD_LABEL)
-        yield recording(_SPENT[budget.unit], spent, _identity(budget))
+        yield recording(SPENT_OF[budget.unit], spent, _identity(budget))
     used = "\nor\n".join(
-        f"{_SPENT[unit].name} / on ({BUDGET_LABEL}) group_left () {_LIMIT[unit].name}" for unit in reversed(units)
+        f"{SPENT_OF[unit].name} / on ({BUDGET_LABEL}) group_left () {LIMIT_OF[unit].name}" for unit in reversed(units)
     )
     yield recording(BUDGET_USED, f"round(\n{spend.indented(used)},\n  {_EXACT_TO}\n)")
     for budget in policy.budgets:
@@ -140,7 +135,7 @@ def _burn(policy: Policy) -> Iterator[Content]:
 
 
 def _burnt(budget: Budget, window: str) -> str:
-    spent = _sum(budget, _WINDOW[budget.unit], **{WINDOW_LABEL: window})
+    spent = _sum(budget, WINDOW_OF[budget.unit], **{WINDOW_LABEL: window})
     evenly = f"({number(budget.limit)} * {_HOURS[window]})"
     return f"{spent}{PERIOD_RULES[budget.period].an_hour} / {evenly}"
 
@@ -195,7 +190,7 @@ def _too_fast(budget: Budget, pace: Pace) -> Alert:
         f'spending {{{{ $value | printf "%.1f" }}}} times too fast for {told(budget)}',
         f'In the last {pace.long}, and still in the last {pace.short}, spending ran {{{{ $value | printf "%.1f" }}}} times '
         f"faster than {told(budget)} allows if spent evenly. {texts.spent(budget)}\nIn the last {pace.long}: "
-        f"{texts.dearest(budget, _WINDOW[budget.unit], **window)}",
+        f"{texts.dearest(budget, WINDOW_OF[budget.unit], **window)}",
         kept=pace.kept,
         labels=window,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from costspan.budgets.policy import COUNTED_DIMENSIONS
+from costspan.budgets.policy import COUNTED_DIMENSIONS, REQUESTS, TOKENS, USD
 from costspan.names import PERIOD, POINTS_REFUSED, REFUSED_REASON, TEAM, WEEKDAY, prometheus_label
 
 #: The name of a budget.
@@ -50,13 +50,25 @@ SPEND_DAY: Final = Series("llm:spend_usd:day", "Spend of the current day.", (*_S
 TOKENS_MONTH: Final = Series("llm:tokens:month", "Input and output tokens of the month.", (*_SPEND, PERIOD_LABEL))
 TOKENS_WEEK: Final = Series("llm:tokens:week", "Input and output tokens of the week.", (*_SPEND, PERIOD_LABEL))
 TOKENS_DAY: Final = Series("llm:tokens:day", "Input and output tokens of the current day.", (*_SPEND, PERIOD_LABEL))
+REQUESTS_MONTH: Final = Series(
+    "llm:requests:month", "Calls of the month, without refused ones.", (*_SPEND, PERIOD_LABEL)
+)
+REQUESTS_WEEK: Final = Series("llm:requests:week", "Calls of the week, without refused ones.", (*_SPEND, PERIOD_LABEL))
+REQUESTS_DAY: Final = Series("llm:requests:day", "Calls of the day, without refused ones.", (*_SPEND, PERIOD_LABEL))
 SPEND_WINDOW: Final = Series("llm:spend_usd:window", "Spend of a window of time up to now.", (*_SPEND, WINDOW_LABEL))
 TOKENS_WINDOW: Final = Series("llm:tokens:window", "Tokens of a window of time up to now.", (*_SPEND, WINDOW_LABEL))
+REQUESTS_WINDOW: Final = Series("llm:requests:window", "Calls of a window of time up to now.", (*_SPEND, WINDOW_LABEL))
 
 BUDGET_SPEND_USD: Final = Series("llm:budget_spend:usd", "Spend of a budget's scope in its period.", _BUDGET)
 BUDGET_SPEND_TOKENS: Final = Series("llm:budget_spend:tokens", "Tokens of a budget's scope in its period.", _BUDGET)
+BUDGET_SPEND_REQUESTS: Final = Series("llm:budget_spend:requests", "Calls of a budget's scope in its period.", _BUDGET)
 BUDGET_LIMIT_USD: Final = Series("llm:budget_limit:usd", "The limit of a budget.", _LIMIT)
 BUDGET_LIMIT_TOKENS: Final = Series("llm:budget_limit:tokens", "The limit of a budget.", _LIMIT)
+BUDGET_LIMIT_REQUESTS: Final = Series("llm:budget_limit:requests", "The limit of a budget.", _LIMIT)
+#: What is spent of a limit, and the limit, by its unit; and what is spent in a window of time.
+SPENT_OF: Final = {USD: BUDGET_SPEND_USD, TOKENS: BUDGET_SPEND_TOKENS, REQUESTS: BUDGET_SPEND_REQUESTS}
+LIMIT_OF: Final = {USD: BUDGET_LIMIT_USD, TOKENS: BUDGET_LIMIT_TOKENS, REQUESTS: BUDGET_LIMIT_REQUESTS}
+WINDOW_OF: Final = {USD: SPEND_WINDOW, TOKENS: TOKENS_WINDOW, REQUESTS: REQUESTS_WINDOW}
 BUDGET_THRESHOLD: Final = Series(
     "llm:budget_threshold:ratio",
     "A threshold of a budget, as a part of its limit.",
@@ -84,8 +96,8 @@ USUAL_SPEND: Final = Series(
 
 RECORDED: Final = (
     LOCAL_TIME, CURRENT_MONTH, CURRENT_DAY, CURRENT_WEEK, CURRENT_WEEKDAY, ELAPSED,
-    SPEND_MONTH, SPEND_DAY, SPEND_WEEK, TOKENS_MONTH, TOKENS_DAY, TOKENS_WEEK, SPEND_WINDOW, TOKENS_WINDOW,
-    BUDGET_SPEND_USD, BUDGET_SPEND_TOKENS, BUDGET_LIMIT_USD, BUDGET_LIMIT_TOKENS, BUDGET_THRESHOLD,
+    SPEND_MONTH, SPEND_DAY, SPEND_WEEK, TOKENS_MONTH, TOKENS_DAY, TOKENS_WEEK,
+    REQUESTS_MONTH, REQUESTS_DAY, REQUESTS_WEEK, *WINDOW_OF.values(), *SPENT_OF.values(), *LIMIT_OF.values(), BUDGET_THRESHOLD,
     BUDGET_USED, BUDGET_CROSSED, BUDGET_PROJECTED, BUDGET_BURN, USUAL_SPEND,
 )  # fmt: skip
 

@@ -9,10 +9,11 @@ What holds for which counter, and why, stands in docs/decisions/0022-days-and-mo
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from costspan.alerting import calendar
-from costspan.alerting.literals import quoted
+from costspan.alerting.literals import differs, quoted, selector
 from costspan.alerting.series import (
     CURRENT_DAY,
     CURRENT_MONTH,
@@ -23,7 +24,10 @@ from costspan.alerting.series import (
     PERIOD_LABEL,
     WEEKDAY_LABEL,
 )
-from costspan.names import DIRECTION, INPUT_TOKENS, OUTPUT_TOKENS, Metric, prometheus_label
+from costspan.budgets.policy import REQUESTS, TOKENS, USD
+from costspan.facts.call import REFUSED
+from costspan.names import COST_USD, DIRECTION, INPUT_TOKENS, OUTCOME, OUTPUT_TOKENS, Metric, prometheus_label
+from costspan.names import REQUESTS as CALLS
 
 #: The windows in which the pace of spending is measured.
 WINDOWS: Final = ("5m", "30m", "1h", "2h", "6h", "1d")
@@ -54,12 +58,12 @@ def total(expression: str, *more: str) -> str:
     return f"sum by ({', '.join([*DIMENSION_LABELS, *more])}) (\n{indented(expression)}\n)"
 
 
-def growth(selector: str, window: str, before: str = _LONGEST_GAP) -> str:
+def growth(series: str, window: str, before: str = _LONGEST_GAP) -> str:
     """PromQL: by how much each series grew in the window. A series that began in it grew from zero.
 
     Never below zero: where a clock stepped back, the higher value may have the earlier time.
     """
-    return difference(f"max_over_time({selector}[{window}])", f"max_over_time({selector}[{before}] offset {window})")
+    return difference(f"max_over_time({series}[{window}])", f"max_over_time({series}[{before}] offset {window})")
 
 
 def difference(end: str, start: str) -> str:
@@ -67,20 +71,20 @@ def difference(end: str, start: str) -> str:
     return f"clamp_min(\n  {end}\n  - (\n    {start}\n    or {end} * 0\n  ),\n  0\n)"
 
 
-def scraped_growth(selector: str, window: str) -> str:
+def scraped_growth(series: str, window: str) -> str:
     """PromQL: by how much each counter of a service grew in the window, roughly: it is for alerts, not for money.
 
     Such a counter begins at zero whenever the service is restarted, and many are not there before they count one.
     """
     return (
-        f"last_over_time({selector}[{window}]) unless last_over_time({selector}[{_LONGEST_GAP}] offset {window})\n"
-        f"or increase({selector}[{window}])"
+        f"last_over_time({series}[{window}]) unless last_over_time({series}[{_LONGEST_GAP}] offset {window})\n"
+        f"or increase({series}[{window}])"
     )
 
 
-def this_month(metric: Metric) -> str:
+def this_month(metric: Metric, *matchers: str) -> str:
     """PromQL: the spend of the current month: what the series that carry its label have reached."""
-    spent = f"max_over_time({metric.prometheus}[{_MONTH}])\nand on ({PERIOD_LABEL}) {CURRENT_MONTH.name}"
+    spent = f"max_over_time({selector(metric.prometheus, *matchers)}[{_MONTH}])\nand on ({PERIOD_LABEL}) {CURRENT_MONTH.name}"
     return total(spent, PERIOD_LABEL)
 
 
@@ -110,9 +114,9 @@ def this_week(metric: Metric) -> str:
     return f"{spent}\n* on () group_left ({PERIOD_LABEL}) {CURRENT_WEEK.name}"
 
 
-def window(metric: Metric, length: str) -> str:
+def window(metric: Metric, length: str, *matchers: str) -> str:
     """PromQL: the spend of the window of time up to now."""
-    return total(growth(metric.prometheus, length))
+    return total(growth(selector(metric.prometheus, *matchers), length))
 
 
 def _input_and_output(of_input: str, of_output: str, *more: str) -> str:
@@ -132,3 +136,29 @@ def tokens_this_month() -> str:
 def tokens_window(length: str) -> str:
     """PromQL: input and output tokens of the window of time up to now."""
     return _input_and_output(window(INPUT_TOKENS, length), window(OUTPUT_TOKENS, length))
+
+
+# A call that a budget refused was not made.
+_MADE: Final = differs(prometheus_label(OUTCOME), REFUSED)
+
+
+def calls_this_month() -> str:
+    """PromQL: the calls of the current month."""
+    return this_month(CALLS, _MADE)
+
+
+def calls_window(length: str) -> str:
+    """PromQL: the calls of the window of time up to now."""
+    return window(CALLS, length, _MADE)
+
+
+def _cost_window(length: str) -> str:
+    return window(COST_USD, length)
+
+
+#: PromQL of a window of time up to now, by what is counted.
+OF_WINDOW: Final[Mapping[str, Callable[[str], str]]] = {
+    USD: _cost_window,
+    TOKENS: tokens_window,
+    REQUESTS: calls_window,
+}

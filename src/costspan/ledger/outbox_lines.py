@@ -12,7 +12,7 @@ from costspan.facts.call import Call
 from costspan.ledger import kept_calls
 from costspan.ledger.faults import NewerError, UnreadableError
 
-VERSION: Final = 2
+VERSION: Final = 3
 #: Keys of a line that is no call.
 SUMS: Final = "sums"
 TOTALS: Final = "totals"

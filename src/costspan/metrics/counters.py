@@ -74,6 +74,10 @@ def _tokens_of_day(day: Day) -> Mapping[str, int]:
     return {"input": day.input, "output": day.output}
 
 
+def _requests_of_day(day: Day) -> Mapping[str, int]:
+    return {"": day.requests}
+
+
 def _outcomes(entry: LabelTotals) -> Mapping[str, int]:
     return entry.outcomes
 
@@ -94,4 +98,5 @@ OF_LABELS: Final = (
 OF_DAYS: Final = (
     Counter(names.DAY_COST_USD, None, _of_day),
     Counter(names.DAY_TOKENS, names.DIRECTION, _tokens_of_day),
+    Counter(names.DAY_REQUESTS, None, _requests_of_day),
 )

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from costspan import names
 from costspan.facts import usage as units
-from costspan.facts.call import Call
+from costspan.facts.call import REFUSED, Call
 from costspan.facts.money import Cost
 from costspan.names import OTHER
 
@@ -30,18 +30,20 @@ DayKey: TypeAlias = tuple[str, ...]
 
 
 class Day:
-    """What one set of labels spent on one day, told under its weekday. Money in nano-USD."""
+    """What one set of labels spent on one day, told under its weekday. Money in nano-USD; a refused call is no request."""
 
-    __slots__ = ("began_s", "input", "key", "nano_usd", "output", "started_ns")
+    __slots__ = ("began_s", "input", "key", "nano_usd", "output", "requests", "started_ns")
 
     def __init__(self, key: DayKey, began_s: float, started_ns: int) -> None:
         self.key = key
         self.began_s = began_s
         self.started_ns = started_ns
-        self.nano_usd = self.input = self.output = 0
+        self.nano_usd = self.input = self.output = self.requests = 0
 
     def add(self, call: Call) -> None:
         """Add one call."""
+        if call.outcome != REFUSED:
+            self.requests += 1
         if isinstance(call.price, Cost):
             self.nano_usd += call.price.nano_usd
         usage = call.answer.usage

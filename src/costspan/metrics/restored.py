@@ -23,7 +23,8 @@ from costspan.metrics.sessions import Sessions, Spent
 from costspan.metrics.totals import LabelTotals, Totals
 
 _SUMS_OF_LABELS: Final = ("outcomes", "cost", "split", "whole", "unpriced")
-_SUMS_OF_DAYS: Final = ("nano_usd", "input", "output")
+# Files of version 2 have no requests of a day: their process told none.
+_SUMS_OF_DAYS: Final = ("nano_usd", "input", "output", "requests")
 # A process that exported in the very millisecond in which its last call was kept said the same a moment later.
 _A_MOMENT_NS: Final = 2_000_000
 # Within the days for which a day is told after its end, wherever it began.
@@ -88,7 +89,7 @@ class Restored:
             self._last_ns[entry.month] = self._now_ns
         for key, started_ns, *values in sums["days"]:
             day = self._totals.days.restore(tuple(key), int(started_ns))
-            for name, value in zip(_SUMS_OF_DAYS, values, strict=True):
+            for name, value in zip(_SUMS_OF_DAYS, values, strict=False):
                 setattr(day, name, int(value))
             self._last_ns[day.date] = self._now_ns
         for key, *values in sums["sessions"] if self._sessions is not None else ():
