@@ -208,14 +208,16 @@ budgets:
     period: day
     limit_usd: 0.000001
     thresholds: [{at: 80, do: [log]}, {at: 100, do: [log, callback]}]
+  - {name: theirs, period: month, each: provider, limit_usd: 0.000001, thresholds: [{at: 50, do: [log]}]}
 """
     for _ in range(2):
         with budgeted(tmp_path, text) as watched, caplog.at_level(logging.WARNING, "costspan"):
             ask(client)
             watched.calls()
     lines = [record.getMessage() for record in caplog.records if "budget" in record.getMessage()]
-    assert len(lines) == 2
-    assert lines[1].startswith("Daily budget exceeded: daily spent 0.0000")
+    assert len(lines) == 3
+    assert lines[1].startswith("Daily budget exceeded: budget daily has spent 0.0000")
+    assert lines[2].startswith("Monthly budget at 50 %: budget theirs of provider openai has spent 0.0000")
     assert " of 0.000001 USD (20" in lines[1]
     assert [(each.budget, each.threshold, each.is_exceeded) for each in told] == [("daily", 100, True)]
 

@@ -198,7 +198,8 @@ def test_people_are_told_crossings_and_how_much_is_refused(tmp_path: Path, ledge
     lines = [" ".join(line.split()) for line in simulated(tmp_path, ledger).output.splitlines()]
     assert "2026-11-20 10:00:00 five 2026-11-20 80 % 4.000000 USD log, alert" in lines
     assert "2026-11-20 11:00:00 five 2026-11-20 2 4.000000 USD" in lines
-    assert lines[-1] == "2 crossings, 2 calls refused. --json and --csv name each call."
+    assert "2 crossings, 2 calls refused. --json and --csv name each call." in lines
+    assert "A program refuses earlier than this: of five, a call of" in lines[-2] + lines[-1]
 
 
 def test_a_call_without_a_price_is_no_zero_where_nothing_is_left(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import re
 import statistics
 from collections.abc import Iterator
@@ -54,6 +56,51 @@ def test_sentences_are_short() -> None:
 def test_sentences_are_counted(text: str) -> None:
     """By their words, with code as one of them."""
     assert set(sentences(text)) == {3}
+
+
+#: What is counted in sentences that users read.
+NOUNS: Final = re.compile(
+    r" (?:more )?(?:budget|call|request|record|model|file|sum|session|row|day|rule|item|value|program|crossing)s\b"
+)
+
+
+def plurals(module: ast.Module) -> list[int]:
+    """The lines of texts in which a number that may be 1 stands before a plural. Constants are written in capitals."""
+    return [
+        text.lineno
+        for text in ast.walk(module)
+        if isinstance(text, ast.JoinedStr)
+        for value, after in itertools.pairwise(text.values)
+        if isinstance(value, ast.FormattedValue)
+        and re.fullmatch(r"len\(.*\)|[\w.]*[a-z]\w*(?:\[.*\])?", ast.unparse(value.value))
+        and isinstance(after, ast.Constant)
+        and NOUNS.match(str(after.value))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "is_mistaken"),
+    [
+        ("f'{count} budgets, {zone}'", True),
+        ("f'{len(rows):,} more rows'", True),
+        ("f'{found.calls:,} calls'", True),
+        ("f'{_MOST:,} calls'", False),
+        ("f'{number(count, \"call\")} of {name}'", False),
+    ],
+)
+def test_a_plural_of_one_is_seen(code: str, is_mistaken: bool) -> None:  # noqa: FBT001  # a column of the table
+    """`1 budgets` in a text that is made."""
+    assert bool(plurals(ast.parse(code))) is is_mistaken
+
+
+def test_one_is_no_plural() -> None:
+    """`number(count, "budget")` writes a count with its noun."""
+    found = {
+        path.relative_to(ROOT).as_posix(): plurals(ast.parse(path.read_text()))
+        for path in SPOKEN
+        if path.suffix == ".py"
+    }
+    assert {path: lines for path, lines in found.items() if lines} == {}
 
 
 def test_no_phrase_is_a_riddle() -> None:

@@ -59,7 +59,7 @@ def test_wrong_sums_are_named_and_made_anew(path: Path) -> None:
     assert said.exit_code == 1
     assert said.stderr.splitlines() == [
         "from 2026-11-20T12:00+00:00: 8 calls of 0.005563200 USD by the records, 8 of 0.005563201 USD by the sums",
-        "1 sums are not those of the records: `costspan ledger check --rebuild` makes them anew",
+        "1 sum is not that of the records: `costspan ledger check --rebuild` makes them anew",
     ]
     assert told(path) == [
         "1 sum of days or hours differs from the records, so that `costspan usage` may show wrong figures: `costspan ledger check --rebuild` makes them anew"

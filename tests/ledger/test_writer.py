@@ -388,7 +388,7 @@ def test_a_fault_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert len(caplog.records) == 1
     writer.close()
     assert "no side file beside the ledger" in caplog.text
-    assert "5 calls could not be kept in the ledger" in caplog.text
+    assert f"calls that could not be kept in the ledger {tmp_path}/place/ledger.db and are lost: 5" in caplog.text
     assert f"the ledger {tmp_path}/place/ledger.db cannot be written" in caplog.text
 
 

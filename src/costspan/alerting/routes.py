@@ -11,6 +11,7 @@ from costspan.alerting.periods import PERIOD_RULES
 from costspan.alerting.rule import BUDGET_COMPONENT
 from costspan.alerting.rules import BURN_ALERT, FORECAST_ALERT, OWNER_LABEL, THRESHOLD_ALERT, THRESHOLD_LABEL
 from costspan.alerting.series import BUDGET_LABEL, DIMENSION_LABELS, PERIOD_LABEL, WINDOW_LABEL
+from costspan.alerting.unruled import ruled
 from costspan.budgets.policy import ALERT
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ _FULL_PERCENT: Final = 100
 def alertmanager(policy: Policy, receivers: Sequence[str] = ()) -> dict[str, Content]:
     """The route and the inhibition. Owners that have a receiver of their name are told by it."""
     return {"route": _route(policy, receivers), "inhibit_rules": _inhibition(policy)}
+
+
+def owned(policy: Policy) -> dict[str, list[str]]:
+    """The owners, each with those of his budgets that have alerts."""
+    found: dict[str, list[str]] = {}
+    for budget in ruled(policy).budgets:
+        if budget.owner and budget.alerting:
+            found.setdefault(budget.owner, []).append(budget.name)
+    return found
 
 
 def _route(policy: Policy, receivers: Sequence[str]) -> Content:

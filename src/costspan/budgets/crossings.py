@@ -97,9 +97,9 @@ def _tell(budget: Counted, crossing: BudgetCrossing, spent: int) -> None:
     span = budget.budget.span
     what = _ADJECTIVES.get(span.name, _MONTHLY if span.noun == MONTH.noun else f"{span.name} window")
     state = "exceeded" if crossing.is_exceeded else f"at {crossing.threshold:f} %"
-    whose = f" of {crossing.value}" if crossing.value else ""
+    whose = f" of {budget.budget.each} {crossing.value}" if crossing.value else ""
     limit = budget.text(int(budget.budget.counted(budget.budget.limit)))
     _log.warning(
-        "%s budget %s: %s%s spent %s of %s (%s)",
+        "%s budget %s: budget %s%s has spent %s of %s (%s)",
         what, state, crossing.budget, whose, budget.text(spent), limit, span.shown(crossing.period),
     )  # fmt: skip

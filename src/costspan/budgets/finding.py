@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from costspan.budgets.counted import in_words
 from costspan.budgets.policy import USD
 from costspan.facts.attribution_words import SESSION, TASK_TYPE
+from costspan.facts.counting import number
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import NS_PER_S
 
@@ -64,11 +65,11 @@ class Finding(NamedTuple):
         if self.kind == HOUR:
             return f"{self.subject} spent {spent} in the hour from {local(self.start_ns, zone):%Y-%m-%d %H:%M}, {self._usual()}"
         if self.kind == BURN:
-            return f"{self.subject} has cost {spent} by {_counted(self.calls, 'call')}, {self._usual()}"
+            return f"{self.subject} has cost {spent} by {number(self.calls, 'call')}, {self._usual()}"
         first, last = self.prompts or (0, 0)
         minutes = max(1, round((self.end_ns - self.start_ns) / NS_PER_S / _MINUTE_S))
         return (
-            f"{self.subject} is in a loop: {self.amount:,} calls in {minutes:,} min, prompts growing from {first:,} to"
+            f"{self.subject} is in a loop: {number(self.amount, 'call')} in {minutes:,} min, prompts growing from {first:,} to"
             f" {last:,} tokens, for {spent}, {self._usual()}"
         )
 
@@ -79,7 +80,7 @@ class Finding(NamedTuple):
         times = self.times
         if times is None:
             return f"where nothing is usual {by}"
-        what = f"{self.usual:,} calls a session" if self.kind == LOOP else _short(self.usual)
+        what = f"{number(self.usual, 'call')} a session" if self.kind == LOOP else _short(self.usual)
         return f"{times:,.{0 if times >= _ROUND else 1}f} times the usual {what} {by}"
 
     def look(self, zone: tzinfo) -> str:
@@ -106,8 +107,8 @@ class Unjudged(NamedTuple):
         """The same in one sentence."""
         ((word, value),) = self.who
         whose = f"without a {word}" if value is None else f"of {word.replace('_', ' ')} {value}"
-        few = f"{_counted(self.number, self.kind)} {whose}"
-        known = f"{_counted(self.known, 'day')} before" if self.kind == HOUR else _counted(self.known, "other session")
+        few = f"{number(self.number, self.kind)} {whose}"
+        known = f"{number(self.known, 'day')} before" if self.kind == HOUR else number(self.known, "other session")
         return f"Not judged: {few}, as the ledger has {known}, and {self.needed} are needed."
 
 
@@ -124,7 +125,3 @@ def _short(nano_usd: int | None) -> str:
     """An amount in a sentence: cents, and all of what is less."""
     amount = Decimal(nano_usd or 0) / NANO_PER_USD
     return f"{amount:,.2f} USD" if amount >= _SHORTEST_USD or not amount else in_words(nano_usd or 0, USD)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -9,10 +9,11 @@ from typing import Final
 import click
 
 from costspan.facts import usage as units
+from costspan.facts.counting import number
 from costspan.forecast.accuracy import Accuracy, Compared
 from costspan.forecast.noted import COST
 from costspan.report import Page
-from costspan.report.amounts import number, percent
+from costspan.report.amounts import percent
 from costspan.report.table import Column, Table
 
 _COLUMNS: Final = (

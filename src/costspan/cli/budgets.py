@@ -1,4 +1,4 @@
-"""`costspan budgets`: check a budgets.yaml, compile it for Prometheus, show how the budgets stand."""
+"""`costspan budgets`: show how the budgets of a budgets.yaml stand, and what they would have done."""
 
 from __future__ import annotations
 
@@ -12,33 +12,27 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from costspan.alerting import compiled as files
-from costspan.alerting.alert_texts import number as digits
-from costspan.alerting.alert_texts import told, unit
-from costspan.alerting.unruled import unruled
-from costspan.budgets import doubts
-from costspan.budgets.policy import USD, Policy, PolicyError
-from costspan.budgets.reading import load
-from costspan.budgets.receivers import receivers
+from costspan.alerting.alert_texts import unit
+from costspan.budgets import doubts, unstated
+from costspan.budgets.policy import USD, Policy
 from costspan.budgets.simulation import simulate as simulated
 from costspan.budgets.status import Standing, standings
-from costspan.cli import options, simulation
+from costspan.cli import budget_file, options, simulation
+from costspan.cli.compiling import check, compile_file, reserved
 from costspan.cli.reservations import reservations
+from costspan.facts.counting import number
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import NS_PER_S, zone
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.intake import read
 from costspan.report import Page
-from costspan.report.amounts import number, short_usd
+from costspan.report.amounts import short_usd
 from costspan.report.as_text import of_ledger
 from costspan.report.naming import harmless, shortened
 from costspan.report.period import parse
 from costspan.report.table import Column, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from costspan.budgets.doubts import Doubt
     from costspan.budgets.policy import Budget
 
 _COLUMNS: Final = (
@@ -51,7 +45,6 @@ _PARTS_OF_CENTS: Final = 6
 _MOST_NAMED: Final = 5  # budgets whose spend is a lower bound have a sentence of their own
 _LONGEST_IN_A_SENTENCE: Final = 60
 _MOST_ROWS: Final = 1_000  # values of a word, those with the highest spend
-_FILE = click.argument("file", type=click.Path(path_type=Path))
 
 
 @click.group()
@@ -59,61 +52,18 @@ def budgets() -> None:
     """Budgets: declared in one file, watched by Prometheus, obeyed by programs."""
 
 
-budgets.add_command(reservations)
+for _command in (check, compile_file, reservations):
+    budgets.add_command(_command)
 
 
 @budgets.command()
-@_FILE
-def check(file: Path) -> None:
-    """Say every mistake in FILE, each with its line."""
-    policy = _read(file)
-    count = len({budget.declared for budget in policy.budgets})
-    click.echo(f"{file}: {count} budgets, days and months of {policy.time_zone}")
-    for budget in policy.budgets:
-        each = f" for each {budget.each}" if budget.each else ""
-        refuses = (
-            f", refuses from {digits(budget.refuses_from)} {unit(budget)}" if budget.refuses_from is not None else ""
-        )
-        click.echo(f"  {budget.name}: {told(budget)}{each}{refuses}")
-    _tell_unruled(policy)
-    _tell(file, doubts.of_words(policy))
-
-
-@budgets.command("compile")
-@_FILE
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the files.")
-@click.option(
-    "--receivers", "receivers_file", type=click.Path(path_type=Path, dir_okay=False),
-    help="Alertmanager's receivers: a whole alertmanager.yml is written with them.",
-)  # fmt: skip
-@click.option("--check", "is_check", is_flag=True, help="Write nothing; fail if a file is not up to date.")
-def compile_file(file: Path, out: Path, receivers_file: Path | None, *, is_check: bool) -> None:
-    """Make Prometheus rules and their tests, and Alertmanager routes, from FILE."""
-    policy = _read(file)
-    made = files.compiled(policy, file.name)
-    if receivers_file:
-        made[files.ALERTMANAGER] = _alertmanager(policy, file.name, receivers_file)
-    if is_check:
-        _refuse([f"{out / path}: is not what {file} compiles to: compile again" for path in files.stale(made, out)])
-        click.echo(f"{len(made)} files under {out} are up to date")
-        return
-    try:
-        files.write(made, out)
-    except OSError as fault:
-        _refuse([f"{fault.filename or out}: cannot be written: {fault.strerror}; nothing was replaced"])
-    for path in made:
-        click.echo(str(out / path))
-    _tell_unruled(policy)
-
-
-@budgets.command()
-@_FILE
+@budget_file.argument
 @options.ledger
 @click.option("--at", "moment", help="A moment in ISO 8601 instead of now, e.g. 2026-11-22T12:00.")
 @options.as_json
 def status(file: Path, ledger: Path | None, moment: str | None, *, is_json: bool) -> None:
     """Show what is spent of each budget in FILE, from the ledger."""
-    policy = _read(file)
+    policy = budget_file.read(file)
     path = options.ledger_path(ledger)
     found = _standings(file, policy, path, _now_ns(moment, policy))
     if is_json:
@@ -123,23 +73,26 @@ def status(file: Path, ledger: Path | None, moment: str | None, *, is_json: bool
 
 
 @budgets.command()
-@_FILE
+@budget_file.argument
 @options.ledger
 @click.option(
     "--period", "asked", default="this-month", show_default=True, metavar="PERIOD",
     help="What is looked at, by the calendar of FILE: e.g. last-month, 2026-11, 7d, 2026-11-03..2026-11-10, all.",
 )  # fmt: skip
+@options.prices
 @options.as_json
 @click.option("--csv", "is_csv", is_flag=True, help="Answer in CSV, one line for each crossing and refused call.")
-def simulate(file: Path, ledger: Path | None, asked: str, *, is_json: bool, is_csv: bool) -> None:
+def simulate(
+    file: Path, ledger: Path | None, asked: str, overrides: Path | None, *, is_json: bool, is_csv: bool
+) -> None:  # fmt: skip
     """Show what the budgets in FILE would have done to the calls in the ledger: thresholds crossed, calls refused.
 
     Calls count with their real cost, in the order of their start; a program reserves an upper bound before the call, and so
-    refuses somewhat earlier.
+    refuses earlier: much earlier where requests set no limit of output tokens.
     """
     if is_json and is_csv:
         raise click.UsageError("--json and --csv are two forms of one answer: expected one of them")
-    policy = _read(file)
+    policy = budget_file.read(file)
     time_zone = zone(policy.time_zone)
     try:
         period = parse(asked, time_zone, time.time())
@@ -153,46 +106,10 @@ def simulate(file: Path, ledger: Path | None, asked: str, *, is_json: bool, is_c
             if is_json or is_csv:
                 (simulation.as_json if is_json else simulation.as_csv)(events, sys.stdout)
             else:
-                simulation.show(events, time_zone, period.text)
+                called = unstated.most_called(store, start_ns, end_ns)
+                simulation.show(events, time_zone, period.text, reserved(policy, overrides, called))
         except LedgerError as fault:
-            _refuse([str(fault)])
-
-
-def _read(file: Path) -> Policy:
-    try:
-        return load(file)
-    except PolicyError as fault:
-        _refuse(str(fault).splitlines())
-        raise
-
-
-def _alertmanager(policy: Policy, source: str, file: Path) -> str:
-    try:
-        content = file.read_text(encoding="utf-8")
-        return files.with_receivers(policy, source, receivers(content, str(file)), content)
-    except (OSError, UnicodeDecodeError, PolicyError) as fault:
-        _refuse([str(fault)])
-        raise
-
-
-def _tell(file: Path, found: Iterable[Doubt]) -> None:
-    """What may be meant otherwise, each with its line; nothing is refused for it."""
-    for doubt in found:
-        click.echo(f"{file}:{doubt.line}: {doubt.key}: {doubt.said}", err=True)
-
-
-def _tell_unruled(policy: Policy) -> None:
-    """Name the budgets that Prometheus does not watch, with the reason."""
-    for budget, reason in unruled(policy):
-        click.echo(f"no rule for {budget.name}: {reason}; `costspan budgets status` tells how it stands", err=True)
-
-
-def _refuse(mistakes: Sequence[str]) -> None:
-    """Say the mistakes and leave with 1; go on where there are none."""
-    for mistake in mistakes:
-        click.echo(mistake, err=True)
-    if mistakes:
-        sys.exit(1)
+            budget_file.refuse([str(fault)])
 
 
 def _now_ns(moment: str | None, policy: Policy) -> int:
@@ -210,13 +127,13 @@ def _now_ns(moment: str | None, policy: Policy) -> int:
 def _standings(file: Path, policy: Policy, path: Path, now_ns: int) -> list[Standing]:
     try:
         with read(path) as store:
-            _tell(file, doubts.of_ledger(policy, store))
+            budget_file.tell(file, doubts.of_ledger(policy, store))
             return standings(policy, store, now_ns)
     except NoLedger as fault:
         click.echo(str(fault), err=True)
         return standings(policy, None, now_ns)
     except LedgerError as fault:
-        _refuse([str(fault)])
+        budget_file.refuse([str(fault)])
         raise
 
 

@@ -10,9 +10,10 @@ from typing import Final
 
 import click
 
+from costspan.facts.counting import number
 from costspan.ledger import outbox
 from costspan.ledger.place import NoHome, outbox_of
-from costspan.report.amounts import number, short_usd
+from costspan.report.amounts import short_usd
 from costspan.settings import Settings
 
 #: How often a sidecar looks, in seconds.

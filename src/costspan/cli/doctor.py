@@ -19,6 +19,7 @@ from costspan import guard
 from costspan.cli import budget_store, destinations, left, options, watching
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
 from costspan.cli.masking import masked
+from costspan.facts.counting import number
 from costspan.ledger.checking import differences
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.inspection import Inspection, examine, has_room
@@ -27,7 +28,7 @@ from costspan.ledger.store import Store
 from costspan.pricing import Prices
 from costspan.pricing.overrides import OverrideError
 from costspan.report import Page, Question, ask, notices
-from costspan.report.amounts import number, short_usd
+from costspan.report.amounts import short_usd
 from costspan.report.period import Period
 from costspan.sdk import private_names
 from costspan.settings import AUTO, OFF, SETTINGS, Settings, has_otlp_endpoint

@@ -13,6 +13,7 @@ import click
 from costspan.budgets.bounds import MOST_OUTPUT, PROMPTS
 from costspan.cli import accuracy, options
 from costspan.facts import usage as units
+from costspan.facts.counting import number
 from costspan.forecast import estimate as told
 from costspan.forecast.accuracy import compared
 from costspan.forecast.estimate import Basis, Estimate, made
@@ -21,7 +22,6 @@ from costspan.forecast.request import EstimateError, read
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.place import NoHome, default_path
 from costspan.report import Page
-from costspan.report.amounts import number
 from costspan.report.table import Column, Table
 
 _COLUMNS = (

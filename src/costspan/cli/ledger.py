@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from costspan.cli import moving, options
+from costspan.facts.counting import number
 from costspan.facts.periods import NS_PER_S
 from costspan.ledger import compacting, intake, rolled
 from costspan.ledger.backup import back_up
@@ -20,7 +21,7 @@ from costspan.ledger.checking import rebuild as rebuild_sums
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.inspection import examine
 from costspan.ledger.store import Store
-from costspan.report.amounts import number, usd
+from costspan.report.amounts import usd
 from costspan.report.period import EXPECTED, parse
 
 _SHOWN: Final = 10
@@ -48,7 +49,7 @@ def check(ledger: Path | None, *, rebuild: bool) -> None:
         raise click.ClickException(f"no ledger yet at {path}")
     if found.fault:
         raise click.ClickException(found.fault)
-    click.echo(f"{path} is sound: {found.records:,} records, {found.size_bytes / 1e6:,.1f} MB")
+    click.echo(f"{path} is sound: {number(found.records, 'record')}, {found.size_bytes / 1e6:,.1f} MB")
     for waiting in found.waiting:
         click.echo(f"{waiting} waits beside it, and could not be booked now")
     try:
@@ -62,17 +63,19 @@ def check(ledger: Path | None, *, rebuild: bool) -> None:
         click.echo(_sentence(one), err=True)
     if wrong:
         click.echo(
-            f"{len(wrong):,} sums are not those of the records: `costspan ledger check --rebuild` makes them anew",
+            f"{number(len(wrong), 'sum')} {'is not that' if len(wrong) == 1 else 'are not those'} of the records: `costspan ledger check --rebuild` makes them anew",
             err=True,
         )
         sys.exit(1)
-    click.echo(f"its sums are those of its records; {beyond:,} records are in no sum yet")
+    click.echo(
+        f"its sums are those of its records; {number(beyond, 'record')} {'is' if beyond == 1 else 'are'} in no sum yet"
+    )
 
 
 def _sentence(found: Difference) -> str:
     begins = datetime.fromtimestamp(found.start_ns // 10**9, timezone.utc).isoformat(timespec="minutes")
     return (
-        f"from {begins}: {found.calls:,} calls of {usd(found.nano_usd)} USD by the records,"
+        f"from {begins}: {number(found.calls, 'call')} of {usd(found.nano_usd)} USD by the records,"
         f" {found.calls_by_sums:,} of {usd(found.nano_usd_by_sums)} USD by the sums"
     )
 
@@ -86,7 +89,7 @@ def backup(file: Path, ledger: Path | None) -> None:
         records = back_up(options.ledger_path(ledger), file)
     except LedgerError as fault:
         raise click.ClickException(str(fault)) from fault
-    click.echo(f"{file}: {records:,} records")
+    click.echo(f"{file}: {number(records, 'record')}")
 
 
 @ledger.command("export")

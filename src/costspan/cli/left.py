@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from costspan.cli.findings import NOTE, OK, WRONG, Finding
+from costspan.facts.counting import number
 from costspan.ledger import locks, outbox
 from costspan.ledger.place import NoHome, outbox_of
-from costspan.report.amounts import number, short_usd
+from costspan.report.amounts import short_usd
 from costspan.settings import AUTO, OFF, Settings
 
 _TOPIC: Final = "outbox"

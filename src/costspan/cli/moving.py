@@ -12,13 +12,13 @@ from typing import IO, Final
 
 import click
 
+from costspan.facts.counting import number
 from costspan.facts.periods import Periods
 from costspan.ledger import private, row_calls
 from costspan.ledger.booking import Booking
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.importing import Imported, import_file
 from costspan.ledger.store import Store
-from costspan.report.amounts import number
 from costspan.report.period import Period
 
 #: Standard input or output.

@@ -13,13 +13,13 @@ import click
 
 from costspan.cli import options, renewing
 from costspan.facts.call import Answer
+from costspan.facts.counting import number
 from costspan.facts.money import Cost
 from costspan.facts.usage import UNITS, Usage
 from costspan.pricing import Explanation, Listed, Prices
 from costspan.pricing.overrides import OverrideError
 from costspan.pricing.prices import quantity_of
 from costspan.report import Page, bill
-from costspan.report.amounts import number
 from costspan.report.bill import is_meant
 from costspan.report.table import Column, Table
 from costspan.settings import OTEL_COSTSPAN_PRICES, Settings

@@ -17,6 +17,7 @@ import click
 from costspan.alerting.compiled import draft
 from costspan.cli import options
 from costspan.facts.call import Answer
+from costspan.facts.counting import number
 from costspan.facts.money import Cost
 from costspan.facts.usage import Usage
 from costspan.ledger.faults import LedgerError, NoLedger
@@ -25,7 +26,7 @@ from costspan.pricing import Prices, renewed
 from costspan.pricing.catalog import Catalog
 from costspan.pricing.overrides import OverrideError, read_overrides
 from costspan.report import Page, Question, ask
-from costspan.report.amounts import number, short_usd
+from costspan.report.amounts import short_usd
 from costspan.report.table import Column, Table
 
 #: The bundled table is some 400 kB.

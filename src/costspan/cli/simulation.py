@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Final
@@ -12,10 +12,11 @@ from typing import IO, TYPE_CHECKING, Final
 from costspan.alerting.alert_texts import unit
 from costspan.budgets.policy import USD
 from costspan.budgets.simulation import Crossed, Refused
+from costspan.facts.counting import number
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import NS_PER_S
 from costspan.report import Page
-from costspan.report.amounts import number, usd
+from costspan.report.amounts import usd
 from costspan.report.table import Column, Table
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _REFUSED: Final = (
     Column("First", is_left=True), Column("Budget", is_name=True), Column("Period", is_left=True), Column("Calls"),
     Column("Amount"), Column("Unit", is_left=True),
 )  # fmt: skip
+_MOST_NAMED: Final = 5  # hard budgets of which it is said what they reserve
 
 
 def as_json(events: Iterable[Crossed | Refused], out: IO[str]) -> None:
@@ -89,8 +91,8 @@ class _Group:
         self.calls = self.amount = 0
 
 
-def show(events: Iterable[Crossed | Refused], zone: tzinfo, period: str) -> None:
-    """For people: every crossing, and how many calls each budget refuses in each of its periods."""
+def show(events: Iterable[Crossed | Refused], zone: tzinfo, period: str, reserved: Mapping[str, str]) -> None:
+    """For people: every crossing, how many calls each budget refuses in each of its periods, and what hard ones reserve."""
     crossed: list[Crossed] = []
     refused: dict[tuple[str, str | None, str], _Group] = {}
     for event in events:
@@ -113,6 +115,8 @@ def show(events: Iterable[Crossed | Refused], zone: tzinfo, period: str) -> None
     page.sentence(
         f"{number(len(crossed), 'crossing')}, {number(total, 'call')} refused. --json and --csv name each call."
     )
+    for name, said in list(reserved.items())[:_MOST_NAMED]:
+        page.sentence(f"A program refuses earlier than this: of {name}, {said}.")
 
 
 def _crossing(event: Crossed, zone: tzinfo) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import click
 
 from costspan.alerting import compiled
 from costspan.cli import shipped
-from costspan.report.amounts import number
+from costspan.facts.counting import number
 
 #: What `docker compose` needs, with the example that it can run, and the manifests for Kubernetes, which use the same files.
 _PARTS: Final = (

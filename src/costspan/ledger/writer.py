@@ -145,8 +145,8 @@ class LedgerWriter:
         with self.lock:
             if self._waiting and not self._put_down():
                 self._lose(self._waiting, "the program ended")
-                sentence = "costspan: %d calls could not be kept in the ledger %s and are lost (%s)"
-                guard.tell_once(f"lost:{self.path}", sentence, len(self._waiting), self.path, self.fault)
+                sentence = "costspan: calls that could not be kept in the ledger %s and are lost: %d (%s)"
+                guard.tell_once(f"lost:{self.path}", sentence, self.path, len(self._waiting), self.fault)
             self._let_go()
             self.unwritten.end()
             self.release()

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from costspan.facts.counting import number
 from costspan.pricing.catalog import Catalog
 
 #: The least share of the models of the table in force that a newer one has: a cut file is no table.
@@ -45,7 +46,9 @@ def refuse_a_step_back(newer: Catalog, in_force: Catalog) -> None:
         raise TableError(f"it is of {newer.date}, and the one in force of {in_force.date}: an older table is not taken")
     models, before = _models(newer), _models(in_force)
     if models < before * _LEAST_KEPT:
-        raise TableError(f"it has {models:,} models, and the one in force {before:,}: something is missing in it")
+        raise TableError(
+            f"it has {number(models, 'model')}, and the one in force {before:,}: something is missing in it"
+        )
 
 
 def _models(catalog: Catalog) -> int:

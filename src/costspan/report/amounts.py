@@ -81,8 +81,3 @@ def percent(part: int, whole: int) -> str:
         return ""
     rounded = (Decimal(part) * 100 / Decimal(whole)).quantize(Decimal("0.1"), ROUND_HALF_EVEN)
     return "<0.1 %" if part > 0 and rounded == 0 else f"{rounded:f} %"
-
-
-def number(count: int, noun: str) -> str:
-    """A count with its noun: `1 call`, `1,204 tokens`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

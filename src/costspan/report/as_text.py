@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
+from costspan.facts.counting import number
 from costspan.ledger.place import NoHome, default_path
 from costspan.report import savings, table, usage
-from costspan.report.amounts import average, average_usd, decimals_for, number, percent, short_usd
+from costspan.report.amounts import average, average_usd, decimals_for, percent, short_usd
 from costspan.report.naming import NOT_SET, harmless, shortened
 from costspan.report.page import Page
 from costspan.report.table import Column, Table

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from costspan.facts.call import Answer
+from costspan.facts.counting import number
 from costspan.facts.money import Cost, usd
 from costspan.facts.usage import (
     CACHE_READ,
@@ -20,7 +21,7 @@ from costspan.facts.usage import (
 )
 from costspan.ledger.store import Store
 from costspan.pricing import OverrideError, Prices
-from costspan.report.amounts import average_usd, nano, number
+from costspan.report.amounts import average_usd, nano
 from costspan.report.usage import Question, Totals, ask
 from costspan.report.values import CacheSavings, UsageTotals
 

@@ -7,7 +7,8 @@ from datetime import date
 from typing import Any, Final
 
 from costspan.facts.attribution_words import SOURCES
-from costspan.report.amounts import nano, number
+from costspan.facts.counting import number
+from costspan.report.amounts import nano
 from costspan.report.values import UsageTotals
 from costspan.serve import page_words
 from costspan.serve.chart import Chart, Column, stacked

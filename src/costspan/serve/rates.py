@@ -30,7 +30,7 @@ class RateLimit:
         if len(self._room) > _MOST_CALLERS:
             self._room.popitem(last=False)
         if room < 1:
-            expected = f"at most {self._per_s:g} requests a second"
+            expected = f"at most {self._per_s:g} a second"
             raise RequestError(
                 429, f"too many requests: expected {expected}", expected=expected, headers={"Retry-After": "1"}
             )
