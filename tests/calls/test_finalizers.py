@@ -20,7 +20,8 @@ import ways
 from answers import chat_chunks, events
 from caller import KINDS, Caller
 from costspan import guard, instrumentor, names
-from costspan.calls import engine
+from costspan.calls import finishing
+from costspan.calls.observed_stream import ObservedStream
 from costspan.facts.call import ABANDONED
 from costspan.facts.money import Cost
 from costspan.pricing.opener import LazyPrices
@@ -84,33 +85,32 @@ def test_hundreds_of_streams_may_be_collected_at_once(provider: Provider, mode: 
     assert not guard.faults
 
 
+@pytest.mark.parametrize(("kind", "step"), [(ObservedStream, "answer_so_far"), (LazyPrices, "price")])
 def test_a_flush_waits_for_the_thread_that_finishes_late_calls(
-    provider: Provider, monkeypatch: pytest.MonkeyPatch
+    kind: type, step: str, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What another thread has taken over is passed on when flush returns."""
+    """What another thread has taken over is passed on when flush returns, wherever that thread is in it."""
     is_begun, may_go_on = threading.Event(), threading.Event()
     with Watched() as watched:
         found = _holders(provider, "sync", 1)
-        assert instrumentor.pipeline is not None
-        prices = instrumentor.pipeline.recorder.prices
-        price = prices.price
+        function: Any = vars(kind)[step]
 
         def slow(*args: Any) -> Any:
             is_begun.set()
             assert may_go_on.wait(20)
-            return price(*args)
+            return function(*args)
 
-        monkeypatch.setattr(prices, "price", slow)
+        monkeypatch.setattr(kind, step, slow)
         found.clear()
         gc.collect()
-        finishing = threading.Thread(target=engine.finish_late)
-        finishing.start()
+        finisher = threading.Thread(target=finishing.finish_late)
+        finisher.start()
         assert is_begun.wait(20)
         threading.Timer(0.2, may_go_on.set).start()
         instrumentor.flush()
         assert may_go_on.is_set()
         assert watched.total(names.REQUESTS) == 1
-        finishing.join()
+        finisher.join()
 
 
 @_MODES
@@ -130,7 +130,7 @@ def test_a_late_call_is_finished_outside_of_the_context_of_who_comes_by(provider
         gc.collect()
         token = otel_context.attach(otel_context.set_value(key, "yes"))
         try:
-            engine.finish_late()
+            finishing.finish_late()
         finally:
             otel_context.detach(token)
     assert found_there == [(True, None)]
@@ -208,13 +208,13 @@ def test_a_stream_closed_by_a_finalizer_within_the_end_of_a_call_comes_after_it(
 @pytest.mark.parametrize("thread", ["this", "one that has ended"])
 def test_a_mark_left_behind_keeps_no_call_from_being_finished(provider: Provider, mode: str, thread: str) -> None:
     """An exception that comes at any moment, as a signal's, may leave the mark of a thread that finishes a call."""
-    engine._finishing.add(threading.get_ident() if thread == "this" else -1)
+    finishing.threads.add(threading.get_ident() if thread == "this" else -1)
     with Watched() as watched:
         Caller(KINDS["chat"], provider.url, mode).run(ways.kept)
         began_s = time.monotonic()
         assert watched.call().outcome == ABANDONED
-        assert time.monotonic() - began_s < engine._PATIENCE_S
-    assert not engine._finishing
+        assert time.monotonic() - began_s < finishing._PATIENCE_S
+    assert not finishing.threads
 
 
 def test_a_mark_is_left_by_nothing_that_fails(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,4 +228,4 @@ def test_a_mark_is_left_by_nothing_that_fails(provider: Provider, monkeypatch: p
         monkeypatch.setattr(instrumentor.pipeline.recorder, "finished", interrupted)
         with pytest.raises(KeyboardInterrupt):
             Caller(KINDS["chat"], provider.url, "sync").run(ways.whole)
-    assert not engine._finishing
+    assert not finishing.threads

@@ -19,7 +19,7 @@ import pytest
 from answers import AWS_EVENTS, CUT, Reply, aws_frame, whole
 from bedrock_caller import GIVEN, Asker, Replies, asked, sync_client
 from costspan import attribution
-from costspan.calls import engine
+from costspan.calls import observed_stream
 from costspan.clients import bedrock_body, bedrock_estimates
 from costspan.facts.call import ABANDONED, ERROR, OK, Answer
 from costspan.facts.money import Cost, Unpriced
@@ -151,7 +151,7 @@ def test_a_stream_is_booked_by_its_last_event(provider: Provider, mode: str) -> 
 
 def nothing_is_under_way() -> None:
     """Every call that began has been finished, whatever the caller still holds."""
-    assert not getattr(engine, "_live")  # noqa: B009  # private: the streams under way
+    assert not getattr(observed_stream, "_live")  # noqa: B009  # private: the streams under way
 
 
 async def closed_early(a: Asker) -> None:

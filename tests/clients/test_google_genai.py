@@ -14,7 +14,7 @@ import asker
 from answers import CUT, Reply, events, whole
 from asker import Replies
 from costspan import attribution
-from costspan.calls import engine
+from costspan.calls import finishing
 from costspan.clients import google_body
 from costspan.facts.call import ABANDONED, ERROR, OK, Answer, Call
 from costspan.facts.money import Cost, Unpriced
@@ -476,7 +476,7 @@ def test_totals_that_come_early_are_not_lost(provider: Provider) -> None:
     (call,) = asked(to_the_end, lambda: [events([*bodies, content("c", usage=None)])], provider, "sync")
     assert call.usage is not None
     assert call.usage.counts == COUNTS
-    assert not engine.late
+    assert not finishing.late
 
 
 @pytest.mark.parametrize("is_object", [True, False])

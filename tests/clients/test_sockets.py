@@ -19,7 +19,7 @@ import costspan
 from budgeted import NOTHING_LEFT, budgeted, reserved_in
 from caller import flavour
 from costspan import BudgetExceeded, attribution, guard, names
-from costspan.calls import engine, patching
+from costspan.calls import observed_stream, patching
 from costspan.facts.call import ABANDONED, ERROR, OK, Call
 from costspan.facts.money import Cost, Unpriced, usd
 from faults import Fault, look_for_functions, sites
@@ -483,7 +483,7 @@ def test_a_process_that_ends_ends_what_was_under_way(mode: str) -> None:
             await t.get(connection.send(ASKED))
             for _ in range(3):
                 t.look(await t.get(connection.recv()))
-            engine.finish_live()
+            observed_stream.finish_live()
 
     (call,) = talked(way, mode, TURN, greeting=[session()])
     assert call.usage is not None

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from costspan import instrumentor
-from costspan.calls import engine
+from costspan.calls import observed_stream
 from costspan.facts.call import Call
 from costspan.names import Metric
 
@@ -76,7 +76,7 @@ class Watched:
 
     def calls(self) -> Sequence[Call]:
         """The calls that have finished, oldest first; those let go of included."""
-        if engine._live:
+        if observed_stream._live:
             gc.collect()  # a stream that was let go of may sit in a cycle
         instrumentor.flush()
         return self._calls

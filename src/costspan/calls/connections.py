@@ -14,8 +14,9 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from costspan import guard
-from costspan.calls.engine import ObservedCall, ObservedStream, begin
+from costspan.calls.engine import ObservedCall, begin
 from costspan.calls.messages import NOTHING, opened
+from costspan.calls.observed_stream import ObservedStream
 from costspan.facts import call as outcomes
 from costspan.facts import foreign
 from costspan.facts import usage as units
@@ -119,7 +120,7 @@ class ConnectionAnswer(ObservedStream):
         answer.model = answer.model or self.model
         return answer
 
-    def _note_error(self, error: BaseException) -> None:
+    def note_error(self, error: BaseException) -> None:
         """The class alone: a code of a connection is no status of an answer."""
         self.call.error_type = foreign.text(type(error).__qualname__)
 

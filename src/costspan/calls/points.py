@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
 from costspan import guard
 from costspan.calls import streams
 from costspan.calls.beside import Beside
-from costspan.calls.engine import ObservedCall, ObservedStream, begin
+from costspan.calls.engine import ObservedCall, begin
 from costspan.calls.messages import NOTHING
+from costspan.calls.observed_stream import ObservedStream
 from costspan.calls.servers import Server, Servers
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from costspan import guard
-from costspan.calls.engine import Look, ObservedStream
+from costspan.calls.observed_stream import Look, ObservedStream
 
 
 def passing(look: Look, noted: Iterator[Any]) -> Iterator[Any]:

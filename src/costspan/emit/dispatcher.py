@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final, TypeAlias
 
 from costspan import guard
-from costspan.calls import engine
+from costspan.calls import finishing
 from costspan.facts.call import Call
 
 Sink: TypeAlias = Callable[[Sequence[Call]], object]
@@ -126,7 +126,7 @@ class CallDispatcher:
 
     @guard.guarded("emit.dispatcher")
     def _work(self) -> None:
-        engine.finish_late()
+        finishing.finish_late()
         if self._waiting and self._is_open:
             self._closing.wait(_LINGER_S)
         self._is_signalled = False

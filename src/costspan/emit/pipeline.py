@@ -11,7 +11,7 @@ from opentelemetry import trace
 from opentelemetry._logs import get_logger_provider
 
 from costspan import guard, names, scope
-from costspan.calls import engine
+from costspan.calls import finishing, observed_stream
 from costspan.emit.dispatcher import CallDispatcher
 from costspan.emit.estimates import EstimateErrors
 from costspan.emit.events import Events
@@ -170,14 +170,14 @@ class Pipeline:
 
     def flush(self) -> None:
         """Pass on everything that has finished. Returns when ledger and SDK have it."""
-        engine.finish_all()
+        finishing.finish_all()
         for output in self.outputs:
             if output.flush is not None:
                 output.flush()
 
     def close(self) -> None:
         """Finish what is open and pass on everything."""
-        engine.finish_live()
+        observed_stream.finish_live()
         self.recorder.book_pending()
         for output in self.outputs:
             if output.close is not None:
@@ -202,7 +202,7 @@ class Pipeline:
         claims, sending = self.recorder.claims, self.recorder.sending
         return [
             Participant("fork.guard", guard.forget),
-            Participant("fork.calls", engine.forget_all),
+            Participant("fork.calls", observed_stream.forget_all),
             *forking(self.outputs),
             *([] if claims is None else [Participant("fork.claims", claims.forget)]),
             *([] if sending is None else [Participant("fork.sending", sending.forget)]),

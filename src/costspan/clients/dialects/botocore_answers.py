@@ -12,7 +12,7 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from costspan import guard
-from costspan.calls.engine import Look, ObservedStream
+from costspan.calls.observed_stream import Look, ObservedStream
 from costspan.facts.call import Answer
 from costspan.facts.usage import Usage
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from costspan import guard
-from costspan.calls.engine import ObservedCall, ObservedStream
+from costspan.calls.engine import ObservedCall
 from costspan.calls.messages import NOTHING, fields, text
+from costspan.calls.observed_stream import ObservedStream
 from costspan.calls.servers import Servers
 from costspan.clients import litellm_body
 from costspan.facts import call as outcomes

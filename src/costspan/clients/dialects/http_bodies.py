@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from costspan import guard
 from costspan.calls import items
-from costspan.calls.engine import ObservedCall, ObservedStream
+from costspan.calls.engine import ObservedCall
 from costspan.calls.messages import compacted, fields, parsed
+from costspan.calls.observed_stream import ObservedStream
 from costspan.clients.dialects import framing, http_wires
 from costspan.facts.call import Answer
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Protocol
 
 from costspan import guard
-from costspan.calls.engine import ObservedStream
+from costspan.calls.observed_stream import ObservedStream
 
 
 class Reader(Protocol):

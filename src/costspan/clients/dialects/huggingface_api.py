@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from costspan import guard
 from costspan.calls import streams
-from costspan.calls.engine import Look, ObservedCall, ObservedStream
+from costspan.calls.engine import ObservedCall
 from costspan.calls.messages import NOTHING, fields, parsed, text
+from costspan.calls.observed_stream import Look, ObservedStream
 from costspan.calls.points import PatchedClient, Point, Request
 
 #: What stands for the model where an address does.

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from costspan import guard
-from costspan.calls.engine import Look, ObservedCall, ObservedStream
+from costspan.calls.engine import ObservedCall
 from costspan.calls.messages import parsed
+from costspan.calls.observed_stream import Look, ObservedStream
 from costspan.facts.call import Answer
 
 _FIRST_REFUSAL: Final = 300
