@@ -5,23 +5,33 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import openai
 import pytest
 
+from answers import completion
+from budgeted import ask, budgeted
+from caller import flavour
 from costspan import guard
 from costspan.emit.dispatcher import CallDispatcher
 from costspan.facts.call import Call
+from costspan.ledger.faults import NoLedger
 from costspan.process import fork
 from costspan.process.fork import Participant, unwatch_forks, watch_forks
 from exits.running import run
 from forking import in_child, in_new_process
-from ledger_calls import call
+from ledger_calls import booked, call
+from store_servers import until
 
+HTTP: Final = flavour("openai")
 #: What a fork may take longer than one without costspan.
 AT_MOST_S: Final = 0.2
 #: The same where other processes keep the machine busy: two modules that took their locks in opposite orders took longer.
@@ -250,6 +260,46 @@ def test_a_caller_waits_no_longer_than_said(monkeypatch: pytest.MonkeyPatch) -> 
     is_over.set()
     dispatcher.close()
     assert len(dispatcher._waiting) == 0
+
+
+_BUDGETS: Final = """
+anomaly: {do: [log]}
+budgets:
+  - {name: all, period: day, limit_usd: 1000}
+"""
+
+
+def test_no_thread_of_ours_is_there_at_a_fork(tmp_path: Path) -> None:
+    """From Python 3.12 on a program that forks is warned where there is one. Afterwards they are there again."""
+    in_new_process(fork_with_every_thread, str(tmp_path))
+
+
+def fork_with_every_thread(folder: str) -> None:
+    ours: list[list[str]] = []
+    os.register_at_fork(before=lambda: ours.append(names_of_ours()))  # asked last, as it is registered first
+    setattr(fork, "PATIENCE_S", 20)  # noqa: B010  # final: on a busy machine a thread may need longer to end than a fork waits
+    if sys.version_info >= (3, 12):
+        warnings.simplefilter("error")
+    http = HTTP.Client(transport=HTTP.MockTransport(lambda _: HTTP.Response(200, json=completion())))
+    with budgeted(Path(folder), _BUDGETS):
+        client = openai.OpenAI(api_key="local", http_client=http)
+        for _ in range(6):
+            ask(client)
+            assert names_of_ours() == ["costspan", "costspan-anomalies", "costspan-budgets"]
+            assert in_child() == 0
+        until(lambda: number_booked(Path(folder) / "ledger.db") == 6)  # by the thread: nobody flushes
+    assert ours == [[]] * 6
+
+
+def number_booked(ledger: Path) -> int:
+    try:
+        return len(booked(ledger))
+    except NoLedger:
+        return 0
+
+
+def names_of_ours() -> list[str]:
+    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("costspan"))
 
 
 def test_a_fork_comes_between_two_batches() -> None:

@@ -160,7 +160,8 @@ class Keeper:
         return bool(self.admission is not None and self.admission.late) or not self._unbooked.is_empty
 
     def before_fork(self, give_up_s: float) -> bool:
-        """No handle of SQLite crosses a fork, and no thread within it."""
+        """No handle of SQLite crosses a fork, and no thread within it; nor is there a thread, if it ends in time."""
+        self._looker.rest(give_up_s)
         if not self._working.acquire(timeout=max(0.0, give_up_s - monotonic())):
             return False
         if self.watch is None or self.watch.before_fork(give_up_s):
@@ -177,6 +178,7 @@ class Keeper:
         if self.watch is not None:
             self.watch.after_fork_in_parent()
         self._working.release()
+        self._start()
 
     def forget(self) -> None:
         """In a forked child: begin anew."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from costspan.process.threads import wait_for_end
+
 
 class Looker:
     """Calls `look` every so many seconds on a daemon thread called `name`, from `start` on until `stop`."""
@@ -28,15 +30,27 @@ class Looker:
     def start(self) -> None:
         """Begin to look, where that has not begun."""
         if self.thread is None:
-            self.thread = thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self.thread = thread = threading.Thread(
+                target=self._run, args=(self._stopping,), name=self._name, daemon=True
+            )
             try:
                 thread.start()
             except RuntimeError:  # the interpreter ends
                 self.thread = None
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self.every_s):
+    def _run(self, stopping: threading.Event) -> None:
+        while not stopping.wait(self.every_s):
             self._look()
+
+    def rest(self, give_up_s: float) -> None:
+        """For a fork: end the thread, and wait for that until a moment of `time.monotonic`. `start` begins again."""
+        thread = self.thread
+        if thread is None or thread is threading.current_thread() or self.is_stopping:
+            return
+        stopping = self._stopping
+        self.forget()
+        stopping.set()
+        wait_for_end(thread, give_up_s)
 
     def stop(self) -> None:
         """Have no look begin any more."""

@@ -199,7 +199,10 @@ class Watch:
         return True
 
     def before_fork(self, give_up_s: float) -> bool:
-        """No thread is within SQLite at a fork. What was begun is looked for again."""
+        """No thread is within SQLite at a fork, nor is there one, if it ends in time. What was begun is looked for again."""
+        if self._interrupt(give_up_s):
+            self._reading.release()
+        self._looker.rest(give_up_s)
         return self._interrupt(give_up_s)
 
     def after_fork_in_parent(self) -> None:

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 from costspan import guard
 from costspan.calls import finishing
 from costspan.facts.call import Call
+from costspan.process.threads import wait_for_end
 
 Sink: TypeAlias = Callable[[Sequence[Call]], object]
 
@@ -68,6 +69,10 @@ class CallDispatcher:
         # A fork that waits for the batch under way stands here, and no new batch begins before it is over.
         self._turnstile = threading.RLock()
         self._thread: threading.Thread | None = None
+        #: Holds one item while the thread is asked to leave for a fork: whoever takes it has decided.
+        self._is_asked_to_leave = False
+        self._leaving: list[bool] = []
+        self._rests = 0  # how many forks under way have `_draining`
         self._errand: Callable[[], object] | None = None
         self._most_waiting = _MOST_WAITING
 
@@ -107,13 +112,19 @@ class CallDispatcher:
         return self._thread is not None
 
     def _run(self) -> None:
-        while self._is_open:
+        while self._is_open and not self._has_to_leave():
             self._wake_up.wait(_LOOK_S)
             errand, self._errand = self._errand, None
             if errand is not None:
                 errand()
             else:
                 self._work()
+
+    def _has_to_leave(self) -> bool:
+        try:
+            return self._leaving.pop()
+        except IndexError:
+            return False
 
     def ask(self, errand: Callable[[], object]) -> bool:
         """Have the thread do something else next; False if there is no thread."""
@@ -130,16 +141,19 @@ class CallDispatcher:
         if self._waiting and self._is_open:
             self._closing.wait(_LINGER_S)
         self._is_signalled = False
-        self.drain()
+        while not self._leaving and self._pass_on_one():
+            pass
 
     def drain(self) -> None:
         """Pass on everything that waits. Returns when it has been taken."""
-        is_more = True
-        while is_more:
-            with self._turnstile:
-                pass
-            with self._draining:
-                is_more = self._pass_on()
+        while self._pass_on_one():
+            pass
+
+    def _pass_on_one(self) -> bool:
+        with self._turnstile:
+            pass
+        with self._draining:
+            return self._pass_on()
 
     def _pass_on(self) -> bool:
         """Pass one batch on; False if there is none."""
@@ -162,17 +176,34 @@ class CallDispatcher:
         self.drain()
 
     def before_fork(self, give_up_s: float) -> bool:
-        """Pass nothing on: a thread that does so leaves its locks shut in the child."""
-        if not self._turnstile.acquire(timeout=_until(give_up_s)):
-            return False
-        try:
-            return self._draining.acquire(timeout=_until(give_up_s))
-        finally:
-            self._turnstile.release()
+        """Pass nothing on: a thread that does so leaves its locks shut in the child. And have no thread, if it ends in time:
+        from Python 3.12 on, a program that forks is warned where there is another than its own.
+        """
+        self._end_thread(give_up_s)
+        with contextlib.ExitStack() as held:
+            if self._turnstile.acquire(timeout=_until(give_up_s)):
+                held.callback(self._turnstile.release)
+                self._rests += self._draining.acquire(timeout=_until(give_up_s))
+        return True
+
+    def _end_thread(self, give_up_s: float) -> None:
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread() and thread.is_alive():
+            self._is_asked_to_leave = True
+            self._leaving.append(True)
+            self._wake_up.ring()
+            self._closing.ring()
+            wait_for_end(thread, give_up_s)
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
-        self._draining.release()
+        """Go on, with a thread if there was one."""
+        if self._rests:
+            self._rests -= 1
+            self._draining.release()
+        is_asked, self._is_asked_to_leave = self._is_asked_to_leave, False
+        if is_asked and not self._has_to_leave() and self._is_open:
+            self._begin()
+            self._wake_up.ring()
 
     def forget(self) -> None:
         """In a forked child: what waits is the parent's, and so is the thread."""

@@ -1,0 +1,21 @@
+"""The end of a thread of ours, seen to by another."""
+
+from __future__ import annotations
+
+import os
+import threading
+from time import monotonic, sleep
+from typing import Final
+
+_LOOK_S: Final = 0.0001
+
+
+def wait_for_end(thread: threading.Thread, give_up_s: float) -> None:
+    """Wait until a thread has ended, until a moment of `time.monotonic` at the latest.
+
+    Up to Python 3.12 `join` returns a moment before the system's thread has gone, which a fork would count (and warn of).
+    """
+    thread.join(max(0.0, give_up_s - monotonic()))
+    task = f"/proc/self/task/{thread.native_id}"
+    while os.path.exists(task) and monotonic() < give_up_s:  # noqa: PTH110  # a Path costs more than the look
+        sleep(_LOOK_S)
