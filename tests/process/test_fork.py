@@ -280,7 +280,7 @@ def fork_with_every_thread(folder: str) -> None:
     setattr(fork, "PATIENCE_S", 20)  # noqa: B010  # final: on a busy machine a thread may need longer to end than a fork waits
     if sys.version_info >= (3, 12):
         warnings.simplefilter("error")
-    http = HTTP.Client(transport=HTTP.MockTransport(lambda _: HTTP.Response(200, json=completion())))
+    http = HTTP.Client(transport=HTTP.MockTransport(answer))
     with budgeted(Path(folder), _BUDGETS):
         client = openai.OpenAI(api_key="local", http_client=http)
         for _ in range(6):
@@ -289,6 +289,10 @@ def fork_with_every_thread(folder: str) -> None:
             assert in_child() == 0
         until(lambda: number_booked(Path(folder) / "ledger.db") == 6)  # by the thread: nobody flushes
     assert ours == [[]] * 6
+
+
+def answer(_: Any) -> Any:
+    return HTTP.Response(200, json=completion())
 
 
 def number_booked(ledger: Path) -> int:

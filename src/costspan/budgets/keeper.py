@@ -163,6 +163,7 @@ class Keeper:
         """No handle of SQLite crosses a fork, and no thread within it; nor is there a thread, if it ends in time."""
         self._looker.rest(give_up_s)
         if not self._working.acquire(timeout=max(0.0, give_up_s - monotonic())):
+            self._looker.go_on()
             return False
         if self.watch is None or self.watch.before_fork(give_up_s):
             if self._store.before_fork(give_up_s):
@@ -170,6 +171,7 @@ class Keeper:
             if self.watch is not None:
                 self.watch.after_fork_in_parent()
         self._working.release()
+        self._looker.go_on()
         return False
 
     def after_fork_in_parent(self) -> None:
@@ -178,7 +180,7 @@ class Keeper:
         if self.watch is not None:
             self.watch.after_fork_in_parent()
         self._working.release()
-        self._start()
+        self._looker.go_on()
 
     def forget(self) -> None:
         """In a forked child: begin anew."""

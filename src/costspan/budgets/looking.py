@@ -21,6 +21,7 @@ class Looker:
         """In a forked child: there is no thread yet."""
         self._stopping = threading.Event()
         self.thread: threading.Thread | None = None
+        self._is_resting = False
 
     @property
     def is_stopping(self) -> bool:
@@ -42,15 +43,22 @@ class Looker:
         while not stopping.wait(self.every_s):
             self._look()
 
-    def rest(self, give_up_s: float) -> None:
-        """For a fork: end the thread, and wait for that until a moment of `time.monotonic`. `start` begins again."""
+    def rest(self, give_up_s: float, interrupt: Callable[[], object] = lambda: None) -> None:
+        """For a fork: end the thread, until a moment of `time.monotonic` at the latest. `interrupt` shortens a look under way."""
         thread = self.thread
         if thread is None or thread is threading.current_thread() or self.is_stopping:
             return
-        stopping = self._stopping
-        self.forget()
-        stopping.set()
+        self._stopping.set()
+        interrupt()
         wait_for_end(thread, give_up_s)
+        self.forget()
+        self._is_resting = True
+
+    def go_on(self) -> None:
+        """After the fork: begin again, where `rest` has ended the thread."""
+        if self._is_resting:
+            self._is_resting = False
+            self.start()
 
     def stop(self) -> None:
         """Have no look begin any more."""

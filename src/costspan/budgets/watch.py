@@ -183,8 +183,7 @@ class Watch:
     def close(self) -> None:
         """The process ends: stop looking, in the middle of it, too."""
         self._looker.stop()
-        if self._interrupt(monotonic() + _PATIENCE_S):
-            self._reading.release()
+        self._leave(monotonic() + _PATIENCE_S)
         self._looker.join(1.0)
 
     def _interrupt(self, give_up_s: float) -> bool:
@@ -200,14 +199,20 @@ class Watch:
 
     def before_fork(self, give_up_s: float) -> bool:
         """No thread is within SQLite at a fork, nor is there one, if it ends in time. What was begun is looked for again."""
+        self._looker.rest(give_up_s, lambda: self._leave(give_up_s))
+        if self._interrupt(give_up_s):
+            return True
+        self._looker.go_on()
+        return False
+
+    def _leave(self, give_up_s: float) -> None:
         if self._interrupt(give_up_s):
             self._reading.release()
-        self._looker.rest(give_up_s)
-        return self._interrupt(give_up_s)
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
         self._reading.release()
+        self._looker.go_on()
 
     def forget(self) -> None:
         """In a forked child: begin anew."""
