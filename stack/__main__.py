@@ -1,4 +1,4 @@
-"""The verbs of the Makefile: `python -m stack binaries`, `run`, `generate`, `rules`, `chaos`, `costs`."""
+"""The verbs of the Makefile: `python -m stack binaries`, `run`, `generate`, `chaos`, `costs`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import NoReturn
 
 from costspan.alerting import compiled
-from stack import MissingProgramError, Stack, allow_list, password, prometheus_rules, routes
+from stack import MissingProgramError, Stack, allow_list, password, routes
 from stack.binaries import families, program
 from stack.compose import ROOT
 from stack.running import FIRST, PROGRAMS
@@ -46,16 +45,6 @@ def measure(sessions: list[int]) -> None:
     from stack.chaos import costs
 
     costs.main(_emptied("costs"), sessions)
-
-
-def rules(folder: Path, namespace: str, labels: list[str]) -> None:
-    """Print the rules as objects of the Prometheus operator, for `kubectl apply --server-side -f -`."""
-    chosen = dict(label.split("=", 1) if "=" in label else _not_a_label(label) for label in labels)
-    print(prometheus_rules.written(folder, namespace, chosen), end="")
-
-
-def _not_a_label(text: str) -> NoReturn:
-    raise ValueError(f"--label {text}: expected NAME=VALUE")
 
 
 def _emptied(name: str) -> Path:
@@ -102,12 +91,6 @@ def main() -> None:
     verbs.add_parser("chaos", help="play every fault under load, and compare what everyone says it cost")
     costs = verbs.add_parser("costs", help="measure what each hop costs a call, and how many series sessions make")
     costs.add_argument("sessions", nargs="*", type=int, default=[10, 1_000], help="numbers of sessions to try")
-    objects = verbs.add_parser("rules", help="print the rules as PrometheusRule objects, for Kubernetes")
-    objects.add_argument("--from", dest="rules", type=Path, default=prometheus_rules.FOLDER, help="folder of the rules")
-    objects.add_argument("--namespace", default="costspan", help="namespace of the objects")
-    objects.add_argument(
-        "--label", action="append", default=[], metavar="NAME=VALUE", help="a label that selects rules"
-    )
     runs = verbs.add_parser("run", help="run the stack of docker-compose.yml without docker")
     runs.add_argument("--folder", type=Path, default=ROOT / ".cache" / "stack", help="data, configurations, logs")
     runs.add_argument("--for", dest="for_s", type=float, default=_FOR_S, metavar="SECONDS", help="stop by itself after")
@@ -116,8 +99,6 @@ def main() -> None:
     try:
         if chosen.verb == "run":
             run(chosen.folder, chosen.for_s, fixed=not chosen.free_ports)
-        elif chosen.verb == "rules":
-            rules(chosen.rules, chosen.namespace, chosen.label)
         elif chosen.verb == "costs":
             measure(chosen.sessions)
         else:

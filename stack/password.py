@@ -1,6 +1,6 @@
 """Makes the password that Prometheus and Alertmanager ask for, once, and the web configuration of both for it.
 
-Standard library only: docker-compose.yml runs this file in a bare Python image, `make stack` runs it as it is.
+Standard library only: docker-compose.yml runs this file in a bare Python image, `make stack` in a clone of the repository runs it as it is.
 
     python password.py --to /run/costspan
 

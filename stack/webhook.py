@@ -1,6 +1,6 @@
 """Shows what Alertmanager sends: prints a line for each notification, keeps the bodies, answers with them.
 
-Standard library only: docker-compose.yml runs this file in a bare Python image, `make stack` runs it as it is.
+Standard library only: docker-compose.yml runs this file in a bare Python image, `make stack` in a clone of the repository runs it as it is.
 
     python webhook.py --listen 127.0.0.1:9095 --keep notifications.jsonl
 """

@@ -12,6 +12,7 @@ import sys
 import tarfile
 import zipfile
 from email.message import Message
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from click.testing import CliRunner
 from stack.binaries import program
 
 from costspan.alerting import compiled
+from costspan.cli import docs as pages_of_docs
 from costspan.cli.commands import costspan
 from places import ROOT
 from provider import Provider
@@ -61,6 +63,8 @@ def test_what_is_built_is_the_same_twice_and_complete(tmp_path: Path) -> None:
         told = metadata(opened)
     folders = ("docs", "examples", "collector-config", "prometheus", "grafana/dashboards", "grafana/provisioning")
     wanted = committed(*folders, "stack/kubernetes", "stack/password.py", "stack/webhook.py")
+    wanted |= {"CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "SECURITY.md"}
+    wanted |= {"benchmarks/README.md", "benchmarks/RESULTS.md"}
     assert carried == wanted | {"README.md", "docker-compose.yml"}
     with tarfile.open(sdist) as opened_sdist:
         source = {name.partition("/")[2] for name in opened_sdist.getnames()}
@@ -220,6 +224,58 @@ def test_pages_are_found_by_name_path_and_number_and_a_wrong_word_has_neighbours
     assert (wrong.exit_code, "costspan docs pricing " in wrong.output) == (1, True)
     listed = asked.invoke(costspan, ["docs"]).output
     assert {path.stem for path in (ROOT / "docs").glob("*.md")} <= set(re.findall(r"^  (\S+)", listed, re.MULTILINE))
+
+
+def test_every_page_that_a_page_links_to_is_printed() -> None:
+    """As the link says it, from wherever the page lies; a reader with the package alone has no other way to it."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("**/*.md"), *(ROOT / "prometheus/runbooks").glob("*.md")]
+    pages += [*(ROOT / "examples").glob("**/README.md"), *(ROOT / "benchmarks").glob("*.md")]
+    topics = list(pages_of_docs.topics(ROOT))
+    lost: dict[str, str] = {}
+    for page in pages:
+        for link in re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+\.md)", page.read_text()):
+            target = (page.parent / link).resolve()
+            for asked in (link, target.relative_to(ROOT).as_posix()):
+                found = pages_of_docs.find(asked, topics)
+                if found is None or (asked != link and found.path != target):
+                    lost[asked] = page.relative_to(ROOT).as_posix()
+    assert lost == {}
+    assert "example-agent" in CliRunner().invoke(costspan, ["docs"]).output
+
+
+#: A path of the repository as a text names it; what stands in an address is none.
+_NAMED: Final = re.compile(
+    r"(?<![\w:/.$\"-])((?:\.\./)*(?:docs|src|tests|scripts|benchmarks|examples|stack|grafana|prometheus|collector-config)/[\w./-]*\w)"
+)
+_LINK: Final = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
+
+
+def test_what_a_written_file_names_is_there(tmp_path: Path) -> None:
+    """Every path of the repository in a file of `stack init`, and every link; what is not written is linked to at its release."""
+    assert CliRunner().invoke(costspan, ["stack", "init", str(tmp_path)]).exit_code == 0
+    files = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".json"}
+    lost = [
+        (path.relative_to(tmp_path).as_posix(), name)
+        for path, text in files.items()
+        for name in {
+            *_NAMED.findall(text),
+            *(_LINK.findall(text) if path.suffix == ".md" else ()),
+            *re.findall(r"schema=(\S+)", text),
+        }
+        if name != "grafana/grafana"  # an image
+        and not (tmp_path / name).exists()
+        and not (path.parent / name).exists()
+    ]
+    assert lost == [], lost
+    commands = [(path.name, found) for path, text in files.items() for found in re.findall(r"python -m stack\b", text)]
+    assert commands == [], "it is a command of the repository"
+    for path, text in files.items():
+        assert text.count("`make ") <= text.count("clone of the repository"), path
+        for word in _PAGE.findall(text):
+            assert _is_printed(word), (path, word)
+    readme = files[tmp_path / "collector-config" / "README.md"]
+    assert f"(https://github.com/costspan/costspan/blob/v{version('costspan')}/docs/stack.md#kubernetes)" in readme
+    assert json.loads((tmp_path / "budgets.schema.json").read_text())["title"]
 
 
 def test_the_files_of_the_stack_replace_nothing_unless_they_are_told_to(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Generator, Mapping
@@ -74,9 +75,9 @@ def server(command: str, place: Path, environ: Mapping[str, str]) -> Generator[s
             process.stderr.read()
 
 
-def asked(address: str, path: str, conversation: str) -> str:
+def asked(address: str, path: str, conversation: str, customer: str = "acme") -> str:
     url = f"{address}{path}?{urllib.parse.urlencode({'question': 'Where is order 4711?'})}"
-    request = urllib.request.Request(url, headers={"x-conversation": conversation})
+    request = urllib.request.Request(url, headers={"x-conversation": conversation, "x-customer": customer})
     with urllib.request.urlopen(request, timeout=60) as answer:
         return answer.read().decode()
 
@@ -105,6 +106,27 @@ def test_a_server(
         ("anna", task_type, source, "exact"),
         ("ben", task_type, source, "exact"),
     ]
+
+
+def test_a_customer_beyond_his_budget_gets_a_429_and_others_go_on(
+    place: Path, environ: dict[str, str], ledger: Path
+) -> None:
+    """Of a whole answer and of a stream, before its response has begun."""
+    (place / "mine.yaml").write_text(
+        "budgets: [{name: plan, period: month, each: account, limit_requests: 1, hard: true}]"
+    )
+    with server("uvicorn fastapi_app:app --port 0", place, {**environ, "OTEL_COSTSPAN_BUDGETS": "mine.yaml"}) as where:
+        assert "order 4711" in asked(where, "/answer", "anna", customer="acme")
+        for path in ("/answer", "/stream"):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                asked(where, path, "anna", customer="acme")
+            said = json.loads(refused.value.read())
+            assert (refused.value.code, said["budget"], said["customer"]) == (429, "plan", "acme")
+            assert said["resets_at"].endswith("-01T00:00:00+00:00")
+        assert "order 4711" in asked(where, "/stream", "ben", customer="globex")
+    assert sorted(booked(ledger, "account", "outcome")) == [
+        ("acme", "ok"), ("acme", "refused"), ("acme", "refused"), ("globex", "ok"),
+    ]  # fmt: skip
 
 
 WORKER = """
@@ -193,11 +215,16 @@ def test_a_notebook(place: Path, environ: dict[str, str], ledger: Path, monkeypa
         monkeypatch.setenv(name, value)
     nbformat: Any = importlib.import_module("nbformat")  # neither has types
     notebook = nbformat.read(place / "notebook.ipynb", as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if "install" not in cell.metadata.get("tags", ())]
+    notebook.cells.append(nbformat.v4.new_code_cell("%run -e -m costspan usage --bye"))
     client: Any = importlib.import_module("nbclient").NotebookClient
     client(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(place)}}).execute()
-    shown = "".join(output["text"] for output in notebook.cells[-1].outputs if output["output_type"] == "stream")
+    shown = "".join(output["text"] for output in notebook.cells[-2].outputs if output["output_type"] == "stream")
     assert re.search(r"notebook +\(not set\) +1 ", shown), shown
     assert re.search(r"notebook +experiment +1 ", shown)
+    mistaken = "".join(str(output) for output in notebook.cells[-1].outputs)
+    assert "No such option" in mistaken
+    assert "SystemExit" not in mistaken, mistaken
     assert sorted(booked(ledger, "session", "is_stream")) == [("notebook", 0), ("notebook", 1)]
 
 

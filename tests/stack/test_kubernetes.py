@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -13,11 +12,12 @@ from typing import Any, Final
 import kubernetes_validate  # pyright: ignore[reportMissingTypeStubs]  it has none
 import pytest
 import yaml
-from stack import prometheus_rules
+from click.testing import CliRunner
 from stack.binaries import program
 from stack.compose import FILE, ROOT
 
 from cluster import Cluster
+from costspan.cli.commands import costspan
 from stack_clients import needing_programs
 
 VERSION: Final = "1.37"
@@ -331,9 +331,10 @@ def test_only_who_may_send_reaches_a_collector(cluster: Cluster) -> None:
 
 
 def test_the_rules_are_those_of_the_compiled_files(tmp_path: Path) -> None:
-    """`python -m stack rules`: an object a file, the same groups, and promtool takes them."""
-    command = [sys.executable, "-m", "stack", "rules", "--namespace", "monitoring", "--label", "release=main"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    """`costspan budgets rules`: an object a file, the same groups, and promtool takes them."""
+    example = str(ROOT / "examples" / "budgets" / "budgets.yaml")
+    words = ["budgets", "rules", example, "--namespace", "monitoring", "--label", "release=main"]
+    done = CliRunner().invoke(costspan, words)
     objects = {each["metadata"]["name"]: each for each in yaml.safe_load_all(done.stdout)}
     files = {f"costspan-{file.stem}": file for file in (ROOT / "prometheus" / "rules").glob("*.yml")}
     assert set(objects) == set(files)
@@ -348,26 +349,9 @@ def test_the_rules_are_those_of_the_compiled_files(tmp_path: Path) -> None:
         subprocess.run([promtool, "check", "rules", tmp_path / f"{name}.yml"], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (None, "no rules here: expected *.yml"),
-        ("groups: [", "budgets.yml: is not valid YAML"),
-        ("- 1", "budgets.yml: groups: expected a list"),
-        ("groups: {}", "budgets.yml: groups: expected a list"),
-    ],
-)
-def test_files_that_hold_no_rules_are_told(text: str | None, said: str, tmp_path: Path) -> None:
-    """File and reason, and no half of an object."""
-    if text is not None:
-        (tmp_path / "budgets.yml").write_text(text)
-    with pytest.raises(ValueError, match=re.escape(said)):
-        prometheus_rules.written(tmp_path, "costspan", {})
-
-
 def test_a_label_without_a_value_is_told() -> None:
     """In one line, and nothing is printed that could be applied."""
-    command = [sys.executable, "-m", "stack", "rules", "--label", "release"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "--label release: expected NAME=VALUE\n"
+    example = str(ROOT / "examples" / "budgets" / "budgets.yaml")
+    done = CliRunner().invoke(costspan, ["budgets", "rules", example, "--label", "release"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "'release': expected NAME=VALUE" in done.stderr

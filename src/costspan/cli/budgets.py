@@ -18,7 +18,7 @@ from costspan.budgets.policy import USD, Policy
 from costspan.budgets.simulation import simulate as simulated
 from costspan.budgets.status import Standing, standings
 from costspan.cli import budget_file, options, simulation
-from costspan.cli.compiling import check, compile_file, reserved
+from costspan.cli.compiling import check, compile_file, reserved, rules
 from costspan.cli.reservations import reservations
 from costspan.facts.counting import number
 from costspan.facts.money import NANO_PER_USD
@@ -52,7 +52,7 @@ def budgets() -> None:
     """Budgets: declared in one file, watched by Prometheus, obeyed by programs."""
 
 
-for _command in (check, compile_file, reservations):
+for _command in (check, compile_file, rules, reservations):
     budgets.add_command(_command)
 
 

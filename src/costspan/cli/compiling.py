@@ -13,6 +13,7 @@ from costspan.alerting import compiled as files
 from costspan.alerting import routes
 from costspan.alerting.alert_texts import number as digits
 from costspan.alerting.alert_texts import told, unit
+from costspan.alerting.operator_objects import rule_objects
 from costspan.alerting.unruled import unruled
 from costspan.budgets import doubts, unstated
 from costspan.budgets.policy import Policy, PolicyError
@@ -82,6 +83,31 @@ def compile_file(file: Path, out: Path, receivers_file: Path | None, *, is_check
     click.echo("\n".join(["", *_next_steps(out, has_receivers=bool(receivers_file))]))
     _tell_unruled(policy)
     _tell_unreceived(policy, names, receivers_file)
+
+
+def _labels(ctx: click.Context, param: click.Parameter, said: tuple[str, ...]) -> dict[str, str]:
+    for label in said:
+        if "=" not in label:
+            raise click.BadParameter(f"{label!r}: expected NAME=VALUE", ctx, param)
+    return dict(label.split("=", 1) for label in said)
+
+
+@click.command("rules")
+@budget_file.argument
+@click.option("--namespace", default="costspan", show_default=True, help="The namespace of the objects.")
+@click.option(
+    "--label", "labels", multiple=True, callback=_labels, metavar="NAME=VALUE",
+    help="A label by which the operator selects rules (`ruleSelector`).",
+)  # fmt: skip
+def rules(file: Path, namespace: str, labels: dict[str, str]) -> None:
+    """Print the Prometheus rules of FILE as PrometheusRule objects, for the Prometheus operator of Kubernetes.
+
+    \b
+    costspan budgets rules budgets.yaml --namespace monitoring --label release=main | kubectl apply --server-side -f -
+    """  # noqa: D301 - \b is click's sign for "leave these lines as they are"
+    policy = budget_file.read(file)
+    click.echo(rule_objects(policy, file.name, namespace, labels), nl=False)
+    _tell_unruled(policy)
 
 
 def _in_words(budget: Budget) -> str:

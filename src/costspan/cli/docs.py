@@ -14,6 +14,8 @@ import click
 
 from costspan.cli import shipped
 
+_RUNBOOKS: Final = "prometheus/runbooks"
+_DECISIONS: Final = "docs/decisions"
 #: Names for what is no page of docs/, in the order in which they are listed: the file or the folder, and what it is.
 FILES: Final = {
     "schema": ("src/costspan/budgets/budgets.schema.json", "JSON schema of budgets.yaml"),
@@ -22,9 +24,24 @@ FILES: Final = {
     "routes": ("prometheus/alertmanager-routes.yml", "Routes of Alertmanager, compiled from the example budgets"),
     "receivers": ("prometheus/receivers.example.yml", "Receivers: Slack, e-mail, PagerDuty"),
     "example-budgets": ("examples/budgets/budgets.yaml", "An example budgets.yaml"),
+    "example-agent": (
+        "examples/agent/README.md",
+        "The agent that `costspan demo` runs, and its stand-in for the providers",
+    ),
+    "examples-in-code": (
+        "examples/in_code/README.md",
+        "FastAPI, Django, Flask, Celery, notebook, pytest: whole examples",
+    ),
+    "collectors": ("collector-config/README.md", "The configurations of the Collectors"),
+    "decisions": (f"{_DECISIONS}/README.md", "Why things are as they are: the list of decisions"),
+    "readme": ("README.md", "What costspan is, and all pages in their order"),
+    "benchmarks": ("benchmarks/README.md", "How right the figures are and what watching costs: how it is measured"),
+    "results": ("benchmarks/RESULTS.md", "The results of the benchmarks"),
+    "changes": ("CHANGELOG.md", "What has changed"),
+    "contributing": ("CONTRIBUTING.md", "How to change costspan"),
+    "security": ("SECURITY.md", "How to report a vulnerability"),
+    "code-of-conduct": ("CODE_OF_CONDUCT.md", "Code of conduct"),
 }
-_RUNBOOKS: Final = "prometheus/runbooks"
-_DECISIONS: Final = "docs/decisions"
 _HEADING: Final = re.compile(r"^#{1,4} (.+)$", re.MULTILINE)
 _MEANING: Final = re.compile(r"^## Meaning\n\n(.+?)(?:[.:](?=\s)|\Z)", re.MULTILINE | re.DOTALL)
 _WIDEST_MEANING: Final = 90
@@ -32,11 +49,14 @@ _MOST_SUGGESTED: Final = 8
 
 
 class Topic(NamedTuple):
-    """Something that can be printed: the word that names it, its file and what it is about."""
+    """Something that can be printed: the word that names it, where it lies, what it is about; `file` is its path in the repository, of
+    what is no page of docs/.
+    """
 
     word: str
     path: Path
     title: str
+    file: str = ""
 
     @property
     def text(self) -> str:
@@ -55,13 +75,13 @@ def docs(word: str | None, *, is_path: bool) -> None:
     costspan docs LlmBudgetThreshold
     costspan docs schema > budgets.schema.json
     """  # noqa: D301 - \b is click's sign for "leave these lines as they are"
-    topics = list(_topics(shipped.root()))
+    found = list(topics(shipped.root()))
     if word is None:
-        click.echo("\n".join(_listing(topics)))
+        click.echo("\n".join(_listing(found)))
         return
-    topic = _find(word, topics)
+    topic = find(word, found)
     if topic is None:
-        raise click.ClickException("\n".join([f"no page is about {word!r}.", *_suggestions(word, topics)]))
+        raise click.ClickException("\n".join([f"no page is about {word!r}.", *_suggestions(word, found)]))
     if is_path:
         click.echo(str(topic.path))
     elif topic.path.suffix == ".md" and sys.stdout.isatty():
@@ -70,21 +90,22 @@ def docs(word: str | None, *, is_path: bool) -> None:
         click.echo(topic.text, nl=False)
 
 
-def _topics(root: Path) -> Iterator[Topic]:
+def topics(root: Path) -> Iterator[Topic]:
+    """Everything that can be printed, below the root of what is shipped."""
     for path in sorted((root / "docs").rglob("*.md")):
         inside = path.relative_to(root / "docs").with_suffix("")
         if inside.parts[0] != "decisions":
             yield Topic(inside.as_posix(), path, _title(path))
     for word, (file, title) in FILES.items():
-        yield Topic(word, _source(root, file), title)
+        yield Topic(word, source(root, file), title, file)
     for path in sorted((root / _RUNBOOKS).glob("*.md")):
         yield Topic(path.stem, path, _meaning(path))
     for path in sorted((root / _DECISIONS).glob("0*.md")):
         yield Topic(path.stem, path, _title(path))
 
 
-def _source(root: Path, file: str) -> Path:
-    """A file of the package itself lies beside this one, in a wheel as in a checkout."""
+def source(root: Path, file: str) -> Path:
+    """Where a file of `FILES` lies. A file of the package itself lies beside this one, in a wheel as in a checkout."""
     inside = file.removeprefix("src/costspan/")
     return root / file if inside == file else Path(__file__).parents[1] / inside
 
@@ -100,17 +121,21 @@ def _meaning(path: Path) -> str:
     return textwrap.shorten(found[1].replace("`", ""), _WIDEST_MEANING, placeholder=" ...") if found else ""
 
 
-def _find(word: str, topics: Iterable[Topic]) -> Topic | None:
+def find(word: str, topics: Iterable[Topic]) -> Topic | None:
     """By its word in any case, by its path as messages and pages write it, by the number of a decision."""
-    asked = word.partition("#")[0].removeprefix("./").removesuffix(".md").removeprefix("docs/").lower()
+    path = re.sub(r"^(\.\.?/)+", "", word.partition("#")[0])
+    asked = path.removesuffix(".md").lower().removeprefix("docs/")
+    by_name: Topic | None = None
     for topic in topics:
+        if topic.file and asked == topic.file.lower().removesuffix(".md").removeprefix("docs/"):
+            return topic
         names = {topic.word.lower(), topic.word.rpartition("/")[2].lower()}
         names.add(f"prometheus/runbooks/{topic.word.lower()}")
         if topic.word[:4].isdigit():
             names |= {topic.word[:4], f"decisions/{topic.word.lower()}"}
         if asked in names:
-            return topic
-    return None
+            by_name = by_name or topic
+    return by_name
 
 
 def _suggestions(word: str, topics: list[Topic]) -> Iterator[str]:

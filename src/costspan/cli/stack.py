@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from costspan.alerting import compiled
-from costspan.cli import shipped
+from costspan.cli import adapting, docs, shipped
 from costspan.facts.counting import number
 
 #: What `docker compose` needs, with the example that it can run, and the manifests for Kubernetes, which use the same files.
@@ -22,7 +22,7 @@ _PARTS: Final = (
 #: The budgets that prometheus/rules is compiled from: a file of the user's own, to be edited.
 _BUDGETS: Final = "examples/budgets/budgets.yaml"
 #: What the user's limits and addresses are said in, and all that is compiled from them.
-_SOURCES: Final = ("budgets.yaml", "prometheus/receivers.yml")
+_SOURCES: Final = (adapting.BUDGETS, "prometheus/receivers.yml")
 _COMPILED: Final = frozenset(f"prometheus/{name}" for name in compiled.NAMES)
 #: What a user edits.
 _OWN: Final = (*_SOURCES, "prometheus/targets/")
@@ -48,7 +48,8 @@ def init(directory: Path, *, overwrite: bool) -> None:
     compiled from yours.
     """
     try:
-        every = dict(_files(shipped.root()))
+        shown = dict(_files(shipped.root()))
+        every = {name: adapting.adapted(name, content, shown) for name, content in shown.items()}
         is_own = any(_differs(directory / name, every[name]) for name in _SOURCES)
         files = {name: content for name, content in every.items() if not _is_kept(directory, name, is_own=is_own)}
         differing = [name for name, content in files.items() if _differs(directory / name, content)]
@@ -73,7 +74,8 @@ def _files(root: Path) -> Iterator[tuple[str, bytes]]:
             inside = path.relative_to(root)
             if path.is_file() and not _UNWANTED.intersection(inside.parts):
                 yield inside.as_posix(), path.read_bytes()
-    yield "budgets.yaml", (root / _BUDGETS).read_bytes()
+    yield adapting.BUDGETS, (root / _BUDGETS).read_bytes()
+    yield adapting.SCHEMA, docs.source(root, docs.FILES["schema"][0]).read_bytes()
     # Read by docker compose: the example agent installs this release, as there is no source beside it.
     yield ".env", f"COSTSPAN=costspan=={version('costspan')}\n".encode()
 
