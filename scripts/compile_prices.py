@@ -17,6 +17,7 @@ import json
 import re
 import sys
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def remarks(provider: str, model: gp.ModelInfo, *, priced: bool) -> dict[str, An
 
 def more_rates(provider: str, model: str) -> dict[str, Any]:
     return {
-        unit: rate(Decimal(usd), 1_000)
+        unit: rate(Fraction(usd), 1_000)
         for of_provider, pattern, more in facts.MORE_RATES
         if provider == of_provider and re.search(pattern, model)
         for unit, usd in more.items()

@@ -29,7 +29,7 @@ LEAST: Final = {
 }
 
 #: Rates beside those of the data, by provider and a pattern of model ids, in USD per 1,000.
-MORE_RATES: Final[list[tuple[str, str, dict[str, int]]]] = [
+MORE_RATES: Final[list[tuple[str, str, dict[str, int | str]]]] = [
     # https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-fetch-tool: no charge beyond the tokens.
     ("anthropic", r"^claude-", {"web_fetches": 0}),
     # https://developers.openai.com/api/docs/pricing (built-in tools): web search preview is 25 USD on models that do
@@ -38,6 +38,8 @@ MORE_RATES: Final[list[tuple[str, str, dict[str, int]]]] = [
     ("openai", r"^(o\d|gpt-[5-9]|codex-)", {"web_searches_preview": 10}),
     ("openai", r"^gpt-4o(-mini)?-search-preview", {"requests": 25}),
     ("openai", r"^gpt-5-search-api", {"requests": 10}),
+    # https://developers.openai.com/api/docs/models/gpt-live-1.1: 0.05 USD per minute of a session, billed by the second.
+    ("openai", r"^gpt-live-\d", {"session_ms": "1/1200"}),
     # https://platform.moonshot.ai/docs/pricing/tools: 0.005 USD by the call of `$web_search`.
     ("moonshotai", r"", {"web_searches": 5}),
 ]
@@ -99,6 +101,8 @@ LACKS: Final[list[tuple[str, str, list[str]]]] = [
 MORE_MODELS: Final[list[tuple[str, str, list[str], dict[str, Any]]]] = [
     # https://developers.openai.com/api/docs/models/gpt-4o-mini-search-preview
     ("openai", "gpt-4o-mini-search-preview", ["^gpt-4o-mini-search-preview"], {"input": "0.15", "output": "0.6"}),
+    # https://developers.openai.com/api/docs/models/gpt-live-1.1: by the second (MORE_RATES).
+    ("openai", "gpt-live-1.1", ["=gpt-live-1.1"], {}),
     ("openai", "ft:gpt-4.1", ["^ft:gpt-4.1-2025-"], {"input": "3", "cache_read": "0.75", "output": "12"}),
     ("openai", "ft:gpt-4.1-mini", ["^ft:gpt-4.1-mini-2025-"], {"input": "0.8", "cache_read": "0.2", "output": "3.2"}),
     ("openai", "ft:gpt-4.1-nano", ["^ft:gpt-4.1-nano-2025-"], {"input": "0.2", "cache_read": "0.05", "output": "0.8"}),

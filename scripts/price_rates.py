@@ -12,7 +12,7 @@ import price_facts as facts
 PICO = 10**12
 
 
-def rate(usd: Decimal, per: int) -> int | str:
+def rate(usd: Decimal | Fraction, per: int) -> int | str:
     """A price in USD per `per` units as pico-USD per unit."""
     return written(Fraction(usd) * PICO / per)
 

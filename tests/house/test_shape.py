@@ -303,6 +303,7 @@ def test_what_is_done_in_one_place_is_done_nowhere_else(called: str, where: str)
 WORDS_FILE: Final = SOURCE / "facts" / "attribution_words.py"
 #: Files that spell a word once more, each with the reason.
 SPELT_AGAIN: Final = {
+    "src/costspan/clients/openai_live.py": "`session` is a field of OpenAI's messages: the session of a socket",
     "src/costspan/clients/openai_socket.py": "`session` is a field of OpenAI's messages: the session of a socket",
     "src/costspan/ledger/rows.py": "columns of the ledger: files that exist are not renamed with a word",
     "src/costspan/pricing/catalog.py": "`source` is a field of the price table: where its data comes from",

@@ -36,6 +36,8 @@ AMOUNTS = [
     ("openai",    "gpt-4o-audio-preview", 2_500_000,  "incomplete", {"input": 1_000, "input_audio": 500}),
     ("openai",    "gpt-4o-mini-transcribe", 3_525_000, "exact",     {"input": 1_100, "input_audio": 1_000, "output": 80, "input_audio_ms": 60_000}),
     ("openai",    "whisper-1",            6_000_000,  "exact",      {"input_audio_ms": 60_000}),
+    ("openai",    "gpt-live-1",           75_000_000, "exact",      {"session_ms": 90_000}),
+    ("openai",    "gpt-live-1.1",         75_000_000, "exact",      {"session_ms": 90_000}),
     ("openai",    "sora-2",               800_000_000, "exact",     {"output_video_ms": 8_000}),
     ("openai",    "tts-1",                15_000_000, "exact",      {"characters": 1_000}),
     ("openai",    "gpt-image-1",          47_600_000, "exact",      {"input": 1_200, "input_image": 320, "output": 1_000, "output_image": 1_000}),

@@ -148,7 +148,7 @@ MISTAKES = [
     ("prices:\n - match: {model: x}\n   usd_per_million: {cache_read: 1}",   ['2: "cache_read" has a rate and "input", which it is part of, has none: expected both']),
     ("prices:\n - match: {model: x}\n   usd_per_million: {input: 1, cache_read: 1, input_audio: 1}", ['2: "input_audio" and "cache_read" have rates and "cache_read_audio" has none: expected all three']),
     ("prices:\n - match: {model: x}\n   usd_per_unit: {input: 1}",           ['3: "input" is unknown in "usd_per_unit"']),
-    ("prices:\n - match: {model: x}\n   usd_per_second: {input: 1}",         ['3: "input" is unknown in "usd_per_second": expected one of input_audio_ms, output_audio_ms, output_video_ms']),
+    ("prices:\n - match: {model: x}\n   usd_per_second: {input: 1}",         ['3: "input" is unknown in "usd_per_second": expected one of input_audio_ms, output_audio_ms, output_video_ms, session_ms']),
     ("prices:\n - match: {model: x}\n   usd_per_unit: {output_video_ms: 1}\n   usd_per_second: {output_video_ms: 1}",
                                                                             ['4: "output_video_ms" has two rates: expected one']),
     ("prices:\n - match: {model: x}\n   alias_of: gpt-4o",                   ["3: \"alias_of\" is 'gpt-4o', which the price table does not have: expected provider/model"]),

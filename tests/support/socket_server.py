@@ -21,7 +21,7 @@ CUT = object()
 CLOSE = object()
 
 #: The messages that are answered with a turn.
-_ASKS = frozenset({"response.create", "input_audio_buffer.commit"})
+_ASKS = frozenset({"response.create", "input_audio_buffer.commit", "session.start", "session.close"})
 
 
 class SocketServer:

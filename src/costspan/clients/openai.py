@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from costspan.calls.description import Client, Endpoint, Socket
-from costspan.clients import batches, estimates, openai_body, openai_runs, openai_socket, openai_videos, server_tools
+from costspan.clients import (
+    batches,
+    estimates,
+    openai_body,
+    openai_live,
+    openai_runs,
+    openai_socket,
+    openai_videos,
+    server_tools,
+)
 from costspan.facts.usage import CHARACTERS, Usage
 
 
@@ -51,8 +60,10 @@ CLIENT = Client(
             **openai_socket.RESPONSES,
         ),
         Socket("beta.responses.connect", "openai.resources.beta.responses.responses", **openai_socket.RESPONSES),
+        Socket("live.connect", "openai.resources.live.live", **openai_live.LIVE),
     ),
     uncounted=(
+        "/live/sessions",
         "/agents/sessions",
         "/evals/{}/runs",
         "/fine_tuning/jobs",
@@ -60,12 +71,8 @@ CLIENT = Client(
         "/vector_stores",
     ),
     uncounted_functions=tuple(
-        (told, f"openai.resources.{module}", f"{kind}.connect")
-        for told, module, name in (
-            ("live.connect", "live.live", "Live"),
-            ("realtime.translations.connect", "realtime.translations.translations", "Translations"),
-        )
-        for kind in (name, f"Async{name}")
+        ("realtime.translations.connect", "openai.resources.realtime.translations.translations", f"{kind}.connect")
+        for kind in ("Translations", "AsyncTranslations")
     ),
     classes=(("AzureOpenAI", "azure.ai.openai"), ("AsyncAzureOpenAI", "azure.ai.openai")),
     # Not OpenRouter, DeepSeek and Groq: they report usage to those who do not ask, too.

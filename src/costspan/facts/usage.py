@@ -35,7 +35,7 @@ OUTPUT_IMAGE: Final = "output_image"
 OUTPUT_CITATION: Final = "output_citation"
 OUTPUT_REJECTED: Final = "output_rejected"
 
-# Not tokens: requests to a tool, pieces, and thousandths of a second of sound and of video.
+# Not tokens: requests to a tool, pieces, and thousandths of a second of sound, of video, of a session.
 WEB_SEARCHES: Final = "web_searches"
 WEB_SEARCHES_PREVIEW: Final = "web_searches_preview"  # by OpenAI's older tool, which has a price of its own
 WEB_FETCHES: Final = "web_fetches"
@@ -49,6 +49,7 @@ CHARACTERS: Final = "characters"
 INPUT_AUDIO_MS: Final = "input_audio_ms"
 OUTPUT_AUDIO_MS: Final = "output_audio_ms"
 OUTPUT_VIDEO_MS: Final = "output_video_ms"
+SESSION_MS: Final = "session_ms"  # sound both ways, and silence
 
 INPUT_PARTS: Final = frozenset({
     CACHE_READ, CACHE_WRITE, CACHE_WRITE_5M, CACHE_WRITE_30M, CACHE_WRITE_1H, CACHE_WRITE_12H,
@@ -57,7 +58,7 @@ INPUT_PARTS: Final = frozenset({
 OUTPUT_PARTS: Final = frozenset({REASONING, OUTPUT_AUDIO, OUTPUT_IMAGE, OUTPUT_CITATION, OUTPUT_REJECTED})
 PIECES: Final = frozenset({
     WEB_SEARCHES, WEB_SEARCHES_PREVIEW, WEB_FETCHES, FILE_SEARCHES, CODE_EXECUTIONS, SEARCH_UNITS,
-    IMAGES, PAGES, ANNOTATED_PAGES, CHARACTERS, INPUT_AUDIO_MS, OUTPUT_AUDIO_MS, OUTPUT_VIDEO_MS,
+    IMAGES, PAGES, ANNOTATED_PAGES, CHARACTERS, INPUT_AUDIO_MS, OUTPUT_AUDIO_MS, OUTPUT_VIDEO_MS, SESSION_MS,
 })  # fmt: skip
 UNITS: Final = frozenset({INPUT, OUTPUT}) | INPUT_PARTS | OUTPUT_PARTS | PIECES
 
