@@ -141,6 +141,12 @@ def _grown(metric: Metric, *by: str, more: tuple[str, ...] = (), filters: Filter
     return grown(selector(metric, filters, *more), *by)
 
 
+def _priced(*by: str, filters: Filters = ALL_FILTERS) -> str:
+    """PromQL: the calls but those without a price."""
+    calls = _grown(REQUESTS, *by, filters=filters)
+    return f"{calls}\n- (\n{indented(_grown(UNPRICED_REQUESTS, *by, filters=filters))}\n  or\n{indented(calls)} * 0\n)"
+
+
 _CALLS: Final = _grown(REQUESTS)
 _COST: Final = _grown(COST_USD)
 _TOKENS: Final = f"{_grown(INPUT_TOKENS)}\n+ {_grown(OUTPUT_TOKENS)}"
@@ -167,7 +173,9 @@ TOKENS: Final = Signal("Tokens", COUNT, "Input and output tokens.", _TOKENS)
 TOKENS_IN: Final = Signal("Input", COUNT, "Input tokens, cached ones included.", _grown(INPUT_TOKENS))
 TOKENS_OUT: Final = Signal("Output", COUNT, "Output tokens, reasoning included.", _grown(OUTPUT_TOKENS))
 COST: Final = Signal("Cost", USD, "What the calls of the time range cost.", _COST)
-COST_A_CALL: Final = Signal("Average a request", USD, "Cost by all calls, failed ones included.", ratio(_COST, _CALLS))
+COST_A_CALL: Final = Signal(
+    "Average a request", USD, "Cost by the calls that have a price, failed ones included.", ratio(_COST, _priced())
+)
 
 MODEL_CALLS: Final = Signal("Requests", COUNT, "Calls.", _grown(REQUESTS, *_MODEL))
 MODEL_IN: Final = Signal("Input", COUNT, "Input tokens, cached ones included.", _grown(INPUT_TOKENS, *_MODEL))
@@ -229,7 +237,10 @@ DEAREST_IN: Final = Signal("Input tokens", COUNT, "Cached ones included.", _sess
 DEAREST_OUT: Final = Signal("Output tokens", COUNT, "Reasoning included.", _session_tokens("output"))
 TASK_CALLS: Final = Signal("Requests", COUNT, "Calls.", _TASK_CALLS)
 TASK_COST: Final = Signal("Cost", USD, "Cost.", _TASK_COST)
-TASK_COST_A_CALL: Final = Signal("Cost a request", USD, "Average.", ratio(_TASK_COST, _TASK_CALLS))
+TASK_COST_A_CALL: Final = Signal(
+    "Cost a request", USD, "Average of the calls that have a price, failed ones included.",
+    ratio(_TASK_COST, _priced(TASK_TYPE, filters=SESSION_FILTERS)),
+)  # fmt: skip
 TASK_SHARE: Final = Signal("Share of cost", SHARE, "Of the cost shown.", share(_TASK_COST, _SOME_COST))
 DURATIONS: Final = (_lasting(DURATION_S, 0.5, "median"), _lasting(DURATION_S, 0.95, "95 %"))
 FIRST_CHUNKS: Final = (_lasting(FIRST_CHUNK_S, 0.5, "median"), _lasting(FIRST_CHUNK_S, 0.95, "95 %"))

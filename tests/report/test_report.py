@@ -467,18 +467,21 @@ def test_the_table_shows_a_lower_bound_and_what_is_unpriced(store: Store) -> Non
     """The word `unpriced` stands where a zero would lie, and a sum that leaves something out says so."""
     text = text_of(asked(store, "model"))
     assert "\nown 1 7 3 0 0 unpriced\n" in text
-    assert "\nTotal 7 57 8 0 0 >= 9.7500 100.0 % 1.39\n" in text
+    assert "\nTotal 7 57 8 0 0 >= 9.7500 100.0 % >= 1.62\n" in text
     assert "A lower bound: without a price are 1 call with 10 tokens (own of openai: unknown model)." in text
     assert "A lower bound: 0.2500 USD (2.6 %) is of calls with a unit that has no price." in text
     assert "Estimated: 0.5000 USD (5.1 %) is of streams that were cut short." in text
-    assert "On average at least 1.39 USD a request; 0.3 requests and at least 0.42 USD a day, over 23 days." in text
+    assert (
+        "On average at least 1.62 USD a request that has a price; 0.3 requests and at least 0.42 USD a day, over 23 days."
+        in text
+    )
 
 
 def test_top_folds_the_rest_into_one_row(store: Store) -> None:
     """The rows shown and the rest still add up to the total."""
     text = text_of(asked(store, "model team", "", "this-month"), top=1)
-    assert "\nopus search 1 10 1 0 0 5.0000 55.6 % 5.00\n4 more 4 27 5 0 0 >= 4.0000 44.4 % 1.00\n" in text
-    assert "\nTotal 5 37 6 0 0 >= 9.0000 100.0 % 1.80\n" in text
+    assert "\nopus search 1 10 1 0 0 5.0000 55.6 % 5.00\n4 more 4 27 5 0 0 >= 4.0000 44.4 % 1.33\n" in text
+    assert "\nTotal 5 37 6 0 0 >= 9.0000 100.0 % 2.25\n" in text
 
 
 def test_states_in_words(store: Store) -> None:

@@ -229,6 +229,9 @@ def test_what_has_no_price_is_never_zero(tmp_path: Path) -> None:
     assert "OTEL_COSTSPAN_PRICES" in page.texts["unpriced"]
     free = ReadPage(client(path).get("/?period=2026-11-20").text)
     assert "0.00" in free.texts["card-cost"]
+    write(path, call(started_ns=at_ns("2026-01-06 10:00"), price=Cost(2 * 10**9, EXACT), id="priced", response_id=None))
+    mixed = ReadPage(client(path).get("/?period=2026-01").text)
+    assert "2.00 USD a request that has a price on average" in " ".join(mixed.texts["card-cost"].split())
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,10 @@ def unpriced(call: Call) -> float:
     return float(call.usd is None)
 
 
+def priced(call: Call) -> float:
+    return float(call.usd is not None)
+
+
 def tokens(call: Call) -> float:
     return call.tokens_in + call.tokens_out
 
@@ -166,7 +170,7 @@ TRUE: dict[tuple[str, str, str], Callable[[list[Call], View], Values]] = {
     ("usage", "Tokens", "Input"): lambda calls, _: sums(calls, lambda call: call.tokens_in),
     ("usage", "Tokens", "Output"): lambda calls, _: sums(calls, lambda call: call.tokens_out),
     ("usage", "Cost", "Cost"): lambda calls, _: sums(calls, usd),
-    ("usage", "Cost", "Average a request"): lambda calls, _: each(sums(calls, usd), sums(calls, count)),
+    ("usage", "Cost", "Average a request"): lambda calls, _: each(sums(calls, usd), sums(calls, priced)),
     ("usage", "Providers and models", "Requests"): lambda calls, _: sums(calls, count, "model", "provider"),
     ("usage", "Providers and models", "Input"): lambda calls, _: sums(calls, lambda call: call.tokens_in, *MODEL),
     ("usage", "Providers and models", "Cached"): lambda calls, _: sums(calls, lambda call: call.tokens_cached, *MODEL),
@@ -189,7 +193,7 @@ TRUE: dict[tuple[str, str, str], Callable[[list[Call], View], Values]] = {
     ("sessions", "Task types", "Requests"): lambda calls, _: sums(calls, count, "task_type"),
     ("sessions", "Task types", "Cost"): lambda calls, _: sums(calls, usd, "task_type"),
     ("sessions", "Task types", "Cost a request"): lambda calls, _: each(
-        sums(calls, usd, "task_type"), sums(calls, count, "task_type")
+        sums(calls, usd, "task_type"), sums(calls, priced, "task_type")
     ),
     ("sessions", "Task types", "Share of cost"): lambda calls, _: shares(calls, "task_type"),
     ("sessions", "Failed calls", "Failed calls"): lambda calls, _: sums(

@@ -133,7 +133,7 @@ def _values(totals: Totals, report: Report) -> Iterator[int | str | None]:
         yield from (
             usd(cost),
             share(cost, report.total.nano_usd),
-            usd_each(cost - totals.items_nano_usd, totals.requests),
+            usd_each(cost - totals.items_nano_usd, totals.priced_requests),
         )
         yield usd_each(cost, report.days)
     else:

@@ -81,8 +81,16 @@ def _cells(totals: Totals, report: Report) -> tuple[str, ...]:
         f"{totals.reasoning_tokens:,}",
         _cost(totals, decimals_for(report.total.nano_usd)) if known else "unpriced",
         percent(totals.nano_usd, report.total.nano_usd) if known else "",
-        average_usd(totals.nano_usd - totals.items_nano_usd, totals.requests) if known and totals.requests else "",
+        _a_request(totals),
     )
+
+
+def _a_request(totals: Totals) -> str:
+    """The average of the calls that have a price; a lower bound where one has a price for a part."""
+    if not totals.priced_requests:
+        return ""
+    sign = ">= " if totals.incomplete_nano_usd else ""
+    return sign + average_usd(totals.nano_usd - totals.items_nano_usd, totals.priced_requests)
 
 
 def _cost(totals: Totals, decimals: int) -> str:
@@ -188,12 +196,12 @@ def _average(report: Report) -> str:
     over = f"over {number(days, 'day')}"
     if not total.has_price:
         return f"On average {requests} a day, {over}."
-    a_request, a_day = (
-        average_usd(total.nano_usd - total.items_nano_usd, total.requests or 1),
-        average_usd(total.nano_usd, days),
-    )
-    sign = "at least " if total.is_lower_bound else ""
-    return f"On average {sign}{a_request} USD a request; {requests} and {sign}{a_day} USD a day, {over}."
+    a_day = f"{'at least ' if total.is_lower_bound else ''}{average_usd(total.nano_usd, days)} USD a day"
+    if not total.priced_requests:
+        return f"On average {requests} and {a_day}, {over}."
+    a_request = _a_request(total).replace(">=", "at least")
+    which = "a request that has a price" if total.unpriced_requests else "a request"
+    return f"On average {a_request} USD {which}; {requests} and {a_day}, {over}."
 
 
 def _rate(count: int, days: int) -> str:

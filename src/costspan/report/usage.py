@@ -84,6 +84,11 @@ class Totals(NamedTuple):
         return Totals(*[mine - theirs for mine, theirs in zip(self, other, strict=True)])
 
     @property
+    def priced_requests(self) -> int:
+        """The calls that an average of the cost is over: all but those without a price. A failed call costs nothing, and is one."""
+        return self.requests - self.unpriced_requests
+
+    @property
     def has_price(self) -> bool:
         """False where nothing at all has a price: then the cost is unknown, not zero."""
         return not self.records or self.unpriced_requests + self.unpriced_items < self.records
