@@ -140,6 +140,15 @@ class Fleet:
             sum(usd for usd, day, _ in seen if day in week),
         )
 
+    def spent_since(self, first: str, moment_s: int) -> float:
+        """What was spent from a date on, `YYYYMMDD`, as far as it has been exported by then."""
+        seen_s = {process.name: process.last_export_s(moment_s) for process in self.processes}
+        return sum(
+            call.usd
+            for process, call, day, _ in self._booked
+            if day >= first and call.counted_s <= seen_s[process.name]
+        )
+
 
 def moment_s(zone: str, *wall: int) -> int:
     """The second at which the zone's clock first shows this time."""

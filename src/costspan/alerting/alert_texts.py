@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from costspan.alerting import literals
-from costspan.alerting.periods import PERIOD_RULES
-from costspan.alerting.series import BUDGET_LABEL, BUDGET_PROJECTED, SPENT_OF
+from costspan.alerting.periods import rules_of
+from costspan.alerting.series import BUDGET_LABEL, BUDGET_PROJECTED, PERIOD_LABEL, SPENT_OF
+from costspan.budgets.periods import Period
 from costspan.budgets.policy import COUNTED_DIMENSIONS, REQUESTS, TOKENS, USD
 from costspan.names import REQUEST_MODEL, SOURCE, TASK_TYPE, TEAM, prometheus_label
 
@@ -62,6 +63,13 @@ def scope(budget: Budget) -> str:
     return ", ".join(words) or "all calls"
 
 
+def current(budget: Budget) -> str:
+    """The period that the alert is about, by its label: `202611`, `the month from 20261115`."""
+    span, label = budget.span, f"{{{{ $labels.{PERIOD_LABEL} }}}}"
+    prefix = span.prefix if isinstance(span, Period) else ""
+    return f"the {span.noun} {prefix}{label}" if prefix else label
+
+
 def spent(budget: Budget) -> str:
     """What is spent of the limit, and where the pace leads."""
     said = f"Spent: {_amount(budget, _of(budget, SPENT_OF[budget.unit]))} of {number(budget.limit)} {unit(budget)}."
@@ -73,7 +81,9 @@ def spent(budget: Budget) -> str:
 
 def dearest(budget: Budget, series: Series | None = None, **chosen: str) -> str:
     """What costs most of it: in the period so far, or in another series of spend."""
-    series = series or PERIOD_RULES[budget.period].spent[budget.unit][0]
+    if series is None:
+        rules = rules_of(budget.period)
+        series, chosen = rules.spent[budget.unit][0], {**rules.labels}
     inside = literals.selector(
         _plain(budget, series.name),
         *(_plain(budget, matcher) for matcher in (*scope_matchers(budget), *_equal(chosen))),

@@ -77,8 +77,9 @@ def month(local: str) -> str:
     return f'count_values("llm_period", year({local}) * 100 + month({local}))'
 
 
-def day(local: str) -> str:
-    """PromQL: one series with the label `llm_period`, e.g. `20261122`."""
+def day(local: str, days_ago: int = 0) -> str:
+    """PromQL: one series with the label `llm_period`, e.g. `20261122`: today's, or that of an earlier day."""
+    local = _ago(local, days_ago)
     return f'count_values("llm_period", (year({local}) * 100 + month({local})) * 100 + day_of_month({local}))'
 
 
@@ -95,6 +96,15 @@ def weekday(local: str, days_ago: int = 0) -> str:
     A number below 1, which no counter carries, where that day was in another week.
     """
     return f'count_values("llm_weekday", {_since_monday(local)} {_signed(1 - days_ago)})'
+
+
+def any_weekday(local: str, days_ago: int) -> str:
+    """PromQL: one series with the label `llm_weekday`, `1` to `7`: that of an earlier day of whichever week."""
+    return f'count_values("llm_weekday", (day_of_week({_ago(local, days_ago)}) + 6) % 7 + 1)'
+
+
+def _ago(local: str, days: int) -> str:
+    return f"({local} - {days * _DAY_S})" if days else local
 
 
 def _since_monday(local: str) -> str:

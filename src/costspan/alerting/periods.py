@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Final, NamedTuple
 
-from costspan.alerting import calendar, spend
+from costspan.alerting import calendar, cycles, spend
 from costspan.alerting.rule import CRITICAL, WARNING
 from costspan.alerting.series import (
+    CURRENT_CYCLE,
     CURRENT_DAY,
     CURRENT_MONTH,
     CURRENT_WEEK,
+    CYCLE_LENGTH,
+    CYCLE_OF,
+    CYCLE_OVER,
+    DAYS_OF,
+    EVERY_LABEL,
     LOCAL_TIME,
     PERIOD_LABEL,
     REQUESTS_DAY,
@@ -59,7 +67,8 @@ class Pace(NamedTuple):
 
 class Example(NamedTuple):
     """What the rule tests write of a period, on Saturday 1970-01-03: the counters of a unit with labels that they carry,
-    the label by which the counters know the period, its value then and in the period before, and the period's own label.
+    the label by which the counters know the period, its value then and in the period before (empty where nothing of that is told
+    any more), and the period's own label.
     `earlier` are the values of what else is in the period: the days of the week before Saturday. `uncounted` are labels by unit
     with which the first of its counters counts nothing of a budget.
     """
@@ -80,7 +89,8 @@ class PeriodRules(NamedTuple):
     `spent` has the series of each unit and its PromQL. `an_hour` turns the spend of a window into that of a whole period
     of as many hours (PromQL behind the spend). `forecast_from` is the part of a period that has to be over before its pace
     says something about its end, and how long it has to say so. Panels read `is_on_panels`; the others are recorded where a
-    budget is for them.
+    budget is for them. `labels` tell its series from those of a period that shares them, `before` are series of the calendar that
+    come before the others, by PromQL of the local time; `is_of_days` says that `spent` reads the recorded spend of single days.
     """
 
     name: str
@@ -93,6 +103,9 @@ class PeriodRules(NamedTuple):
     forecast_from: tuple[str, str]
     example: Example
     is_on_panels: bool = True
+    labels: Mapping[str, str] = {}
+    before: tuple[tuple[Series, Callable[[str], str]], ...] = ()
+    is_of_days: bool = False
 
 
 _OUTCOME: Final = prometheus_label(OUTCOME)
@@ -128,8 +141,9 @@ _MONTH: Final = PeriodRules(
         uncounted={REQUESTS: ({_OUTCOME: REFUSED},)},
     ),
 )
-#: The counters that tell days apart.
-_OF_DAYS: Final[Mapping[str, tuple[tuple[Metric, Mapping[str, str]], ...]]] = {
+#: The counters that tell days apart, and what the rule tests write of them.
+OF_DAYS: Final[Mapping[str, Metric]] = {USD: DAY_COST_USD, TOKENS: DAY_TOKENS, REQUESTS: DAY_REQUESTS}
+_EXAMPLE_OF_DAYS: Final[Mapping[str, tuple[tuple[Metric, Mapping[str, str]], ...]]] = {
     USD: ((DAY_COST_USD, {}),),
     TOKENS: ((DAY_TOKENS, {prometheus_label(DIRECTION): "input"}),),
     REQUESTS: ((DAY_REQUESTS, {}),),
@@ -147,7 +161,7 @@ _DAY: Final = PeriodRules(
     (Pace("6", "1h", "5m", WARNING, "30m"),),
     ("0.25", "15m"),
     Example(
-        _OF_DAYS, WEEKDAY_LABEL, "6", "5", "19700103",
+        _EXAMPLE_OF_DAYS, WEEKDAY_LABEL, "6", "5", "19700103",
     ),
 )  # fmt: skip
 _WEEK: Final = PeriodRules(
@@ -163,9 +177,54 @@ _WEEK: Final = PeriodRules(
     (Pace("6", "6h", "30m", WARNING, "2h"),),
     ("0.2", "1h"),
     Example(
-        _OF_DAYS, WEEKDAY_LABEL, "6", "7", "1970W01", ("1", "2", "3", "4", "5"),
+        _EXAMPLE_OF_DAYS, WEEKDAY_LABEL, "6", "7", "1970W01", ("1", "2", "3", "4", "5"),
     ),
     is_on_panels=False,
 )  # fmt: skip
 #: By the name of the period, in the order in which rules are written.
 PERIOD_RULES: Final = {rules.name: rules for rules in (_MONTH, _DAY, _WEEK)}
+# Friday to Tuesday, the days before the example's Saturday that are read at each evaluation.
+_EARLIER: Final = ("5", "4", "3", "2")
+
+
+def of(name: str) -> PeriodRules | None:
+    """What the rules of a period are made of; None where there can be none."""
+    word, _, day = name.partition("-")
+    return PERIOD_RULES.get(name) or (_cycle(int(day)) if day and word == periods.MONTH.name else None)
+
+
+def rules_of(name: str) -> PeriodRules:
+    """What the rules of a period are made of. Raises KeyError where there can be none."""
+    if (found := of(name)) is None:
+        raise KeyError(name)
+    return found
+
+
+@functools.lru_cache(31)
+def _cycle(day: int) -> PeriodRules:
+    """The month that begins on another day than the first: paced and forecast like any other."""
+    name = periods.month_from(day).name
+    return _MONTH._replace(
+        name=name,
+        current=CURRENT_CYCLE,
+        is_current=functools.partial(cycles.current, name),
+        elapsed=functools.partial(cycles.elapsed, name),
+        spent={unit: (CYCLE_OF[unit], cycles.this_cycle(days, name)) for unit, days in DAYS_OF.items()},
+        an_hour=cycles.an_hour(name),
+        example=_example_of_cycle(day),
+        is_on_panels=False,
+        labels={EVERY_LABEL: name},
+        before=(
+            (CYCLE_OVER, functools.partial(cycles.over, day)),
+            (CYCLE_LENGTH, functools.partial(cycles.length, day, name)),
+        ),
+        is_of_days=True,
+    )
+
+
+def _example_of_cycle(day: int) -> Example:
+    """Friday and the days before it are in the month, as far as it had begun by then."""
+    saturday, period = datetime(1970, 1, 3), periods.month_from(day)  # noqa: DTZ001 - the wall clock's
+    inside = min((saturday - period.start(saturday)).days, len(_EARLIER))
+    before = [*_EARLIER, ""][inside]  # no day before these is told on Saturday
+    return Example(_EXAMPLE_OF_DAYS, WEEKDAY_LABEL, "6", before, period.label(saturday), _EARLIER[:inside])

@@ -68,6 +68,6 @@ def recording(series: Series, expression: str, labels: Mapping[str, str] | None 
     return written
 
 
-def group(name: str, rules: list[Content]) -> Content:
+def group(name: str, rules: list[Content], interval: str = "") -> Content:
     """A group: its rules are evaluated in order, at one moment, each seeing what those before it recorded."""
-    return {"name": name, "rules": rules}
+    return {"name": name, **({"interval": interval} if interval else {}), "rules": rules}

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from costspan.alerting import literals
 from costspan.alerting.alert_texts import each_label, number
 from costspan.alerting.calendar import TABLE_START, offset_s
-from costspan.alerting.periods import PERIOD_RULES
-from costspan.alerting.rules import GROUPS, THRESHOLD_ALERT, THRESHOLD_LABEL
+from costspan.alerting.periods import rules_of
+from costspan.alerting.rules import THRESHOLD_ALERT, THRESHOLD_LABEL, groups
 from costspan.alerting.series import BUDGET_LABEL, PERIOD_LABEL, SPENT_OF
 from costspan.budgets.policy import COUNTED_DIMENSIONS
 from costspan.facts.attribution_words import MAIN_AGENT
@@ -52,7 +52,7 @@ def budget_tests(policy: Policy, rule_file: str) -> Content:
     return {
         "rule_files": [rule_file],
         "evaluation_interval": f"{_STEP_MIN}m",
-        "group_eval_order": list(GROUPS[:2]),
+        "group_eval_order": groups(policy),
         "tests": [_test(together) for together in _apart(stories)],
     }
 
@@ -92,7 +92,7 @@ def _touches(story: _Story, other: _Story) -> bool:
 
 def _counts(budget: Budget, spend: _Spend) -> bool:
     """Whether a budget counts a series: one of its counters, of the period, within the scope, of somebody."""
-    example = PERIOD_RULES[budget.period].example
+    example = rules_of(budget.period).example
     return (
         any(metric == spend.metric for metric, _ in example.counters[budget.unit])
         and spend.labels[example.label] in {example.now, *example.earlier}
@@ -147,7 +147,7 @@ def _fired(budget: Budget, time: str, percents: list[Decimal]) -> Content:
 
 
 def _spent(budget: Budget, time: str, amount: Decimal) -> Content:
-    period = PERIOD_RULES[budget.period].example.period
+    period = rules_of(budget.period).example.period
     chosen = literals.selector(SPENT_OF[budget.unit].name, **{BUDGET_LABEL: budget.name})
     return {
         "expr": f"round(sum by ({PERIOD_LABEL}) ({chosen}), 1e-6)",
@@ -158,7 +158,7 @@ def _spent(budget: Budget, time: str, amount: Decimal) -> Content:
 
 def _inside(budget: Budget, start: int, amounts: list[Decimal]) -> Iterator[_Spend]:
     """The spend of the scope."""
-    example = PERIOD_RULES[budget.period].example
+    example = rules_of(budget.period).example
     counters = example.counters[budget.unit]
     values = [f"_x{start}", *(number(amount / len(counters)) for amount in amounts)]
     for metric, more in counters:
@@ -167,10 +167,11 @@ def _inside(budget: Budget, start: int, amounts: list[Decimal]) -> Iterator[_Spe
 
 def _outside(budget: Budget, steps: int) -> Iterator[_Spend]:
     """Spend far above the limit that is none of this budget's: of another period, of others, of nobody, of no call."""
-    example = PERIOD_RULES[budget.period].example
+    example = rules_of(budget.period).example
     word, (metric, more) = example.label, example.counters[budget.unit][0]
     values = [f"_x{steps // 2}", f"{number(budget.limit * 10 + 10)}x{steps - steps // 2}"]
-    yield _Spend(metric, _labels(budget, **more, **{word: example.before}), values)
+    if example.before:
+        yield _Spend(metric, _labels(budget, **more, **{word: example.before}), values)
     for uncounted in example.uncounted.get(budget.unit, ()):
         yield _Spend(metric, _labels(budget, **uncounted, **{word: example.now}), values)
     for dimension in budget.scope:

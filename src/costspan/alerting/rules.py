@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from costspan.alerting import alert_texts as texts
-from costspan.alerting import anomaly, calendar, literals, spend
+from costspan.alerting import anomaly, calendar, cycles, literals, spend
 from costspan.alerting.alert_texts import each_label, number, told
-from costspan.alerting.periods import PERIOD_RULES, Pace, PeriodRules
+from costspan.alerting.periods import OF_DAYS, PERIOD_RULES, Pace, PeriodRules, rules_of
 from costspan.alerting.rule import BUDGET_COMPONENT, CRITICAL, INFO, WARNING, Alert, group, recording
 from costspan.alerting.series import (
     BUDGET_BURN,
@@ -18,11 +18,14 @@ from costspan.alerting.series import (
     BUDGET_THRESHOLD,
     BUDGET_USED,
     CURRENT_WEEKDAY,
+    DAYS_AGO,
+    DAYS_OF,
     ELAPSED,
     EVERY_LABEL,
     LIMIT_OF,
     LOCAL_TIME,
     OWNER_LABEL,
+    PAST_DAYS_OF,
     PERIOD_LABEL,
     SPENT_OF,
     THRESHOLD_LABEL,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 THRESHOLD_ALERT: Final = "LlmBudgetThreshold"
 #: The groups in the order in which each reads what those before it recorded.
 GROUPS: Final = ("costspan-budgets", "costspan-rates", "costspan-meter")
+_DAYS_GROUP: Final = "costspan-days"
 
 FORECAST_ALERT: Final = "LlmBudgetForecast"
 BURN_ALERT: Final = "LlmBudgetBurnRate"
@@ -57,29 +61,61 @@ _HOURS: Final = {"5m": "1 / 12", "30m": "0.5", "1h": "1", "2h": "2", "6h": "6", 
 def budget_rules(policy: Policy) -> Content:
     """The rule file of the budgets."""
     units = sorted({USD, *(budget.unit for budget in policy.budgets)})
-    periods = {budget.period for budget in policy.budgets}
-    asked = [rules for rules in PERIOD_RULES.values() if rules.is_on_panels or rules.name in periods]
-    budgets = [*_calendar(policy.time_zone, asked), *_spend(units, asked), *_recorded(policy, units), *_alerts(policy)]
+    asked, days = _asked(policy), _units_of_days(policy)
+    budgets = [
+        *_calendar(policy.time_zone, asked),
+        *_spend(policy, units, asked),
+        *_recorded(policy, units),
+        *_alerts(policy),
+    ]
     rates = [*_windows(units), *_burn(policy), *anomaly.recorded()]
     rates += [alert.rule(policy) for alert in (*_burn_alerts(policy), *anomaly.alerts(policy.anomaly))]
-    return {"groups": [group(GROUPS[0], budgets), group(GROUPS[1], rates)]}
+    past = [recording(PAST_DAYS_OF[unit], cycles.past_days(OF_DAYS[unit])) for unit in days]
+    written = ((GROUPS[0], budgets, ""), (_DAYS_GROUP, past, cycles.INTERVAL), (GROUPS[1], rates, ""))
+    return {"groups": [group(*each) for each in written if each[1]]}
+
+
+def groups(policy: Policy) -> list[str]:
+    """The groups of the rule file, in their order."""
+    return [GROUPS[0], *([_DAYS_GROUP] if _units_of_days(policy) else []), GROUPS[1]]
+
+
+def _asked(policy: Policy) -> list[PeriodRules]:
+    """The periods that panels read, and those that a budget is for."""
+    names = {budget.period for budget in policy.budgets}
+    known = [rules for rules in PERIOD_RULES.values() if rules.is_on_panels or rules.name in names]
+    return [*known, *map(rules_of, sorted(names - PERIOD_RULES.keys()))]
+
+
+def _units_of_days(policy: Policy) -> list[str]:
+    """The units of which single days are recorded, for the periods that are sums of them."""
+    return _in_order([budget.unit for budget in policy.budgets if rules_of(budget.period).is_of_days])
 
 
 def _calendar(time_zone: str, asked: list[PeriodRules]) -> Iterator[Content]:
     local = LOCAL_TIME.name
     yield recording(LOCAL_TIME, calendar.local_time(time_zone))
     for rules in asked:
-        yield recording(rules.current, rules.is_current(local))
+        for series, promql in rules.before:
+            yield recording(series, promql(local), rules.labels)
+        yield recording(rules.current, rules.is_current(local), rules.labels)
     yield recording(CURRENT_WEEKDAY, calendar.weekday(local))
     for rules in asked:
-        elapsed = f"{rules.current.name} * on () group_left () ({rules.elapsed(local)})"
+        current = literals.selector(rules.current.name, **rules.labels)
+        elapsed = f"{current} * on () group_left () ({rules.elapsed(local)})"
         yield recording(ELAPSED, elapsed, {EVERY_LABEL: rules.name})
+    if any(rules.is_of_days for rules in asked):
+        yield recording(DAYS_AGO, cycles.days_ago())
 
 
-def _spend(units: list[str], asked: list[PeriodRules]) -> Iterator[Content]:
+def _spend(policy: Policy, units: list[str], asked: list[PeriodRules]) -> Iterator[Content]:
+    for unit in _units_of_days(policy):
+        yield recording(DAYS_OF[unit], cycles.recent_days(OF_DAYS[unit], PAST_DAYS_OF[unit]))
+    wanted = {(budget.period, budget.unit) for budget in policy.budgets}
     for unit in _in_order(units):
         for rules in asked:
-            yield recording(*rules.spent[unit])
+            if rules.is_on_panels or (rules.name, unit) in wanted:
+                yield recording(*rules.spent[unit], rules.labels)
 
 
 def _windows(units: list[str]) -> Iterator[Content]:
@@ -98,7 +134,8 @@ def _recorded(policy: Policy, units: list[str]) -> Iterator[Content]:
         for percent in budget.percents:
             labels = {**_identity(budget), THRESHOLD_LABEL: number(percent)}
             yield recording(BUDGET_THRESHOLD, f"vector({number(percent / 100)})", labels)
-        spent = _sum(budget, PERIOD_RULES[budget.period].spent[budget.unit][0], PERIOD_LABEL)
+        rules = rules_of(budget.period)
+        spent = _sum(budget, rules.spent[budget.unit][0], PERIOD_LABEL, **rules.labels)
         yield recording(SPENT_OF[budget.unit], spent, _identity(budget))
     used = "\nor\n".join(
         f"{SPENT_OF[unit].name} / on ({BUDGET_LABEL}) group_left () {LIMIT_OF[unit].name}" for unit in reversed(units)
@@ -106,7 +143,7 @@ def _recorded(policy: Policy, units: list[str]) -> Iterator[Content]:
     yield recording(BUDGET_USED, f"round(\n{spend.indented(used)},\n  {_EXACT_TO}\n)")
     for budget in policy.budgets:
         yield recording(BUDGET_CROSSED, _crossed(budget), _identity(budget))
-    projected = f"{BUDGET_USED.name} / on ({PERIOD_LABEL}) group_left () ({ELAPSED.name} > 0)"
+    projected = f"{BUDGET_USED.name} / on ({EVERY_LABEL}, {PERIOD_LABEL}) group_left () ({ELAPSED.name} > 0)"
     yield recording(BUDGET_PROJECTED, projected)
 
 
@@ -129,7 +166,7 @@ def _alerts(policy: Policy) -> Iterator[Content]:
 
 def _burn(policy: Policy) -> Iterator[Content]:
     for budget in policy.budgets:
-        windows = sorted({window for pace in PERIOD_RULES[budget.period].paces for window in (pace.long, pace.short)})
+        windows = sorted({window for pace in rules_of(budget.period).paces for window in (pace.long, pace.short)})
         for window in windows if budget.limit else ():
             yield recording(BUDGET_BURN, _burnt(budget, window), {**_identity(budget), WINDOW_LABEL: window})
 
@@ -137,13 +174,13 @@ def _burn(policy: Policy) -> Iterator[Content]:
 def _burnt(budget: Budget, window: str) -> str:
     spent = _sum(budget, WINDOW_OF[budget.unit], **{WINDOW_LABEL: window})
     evenly = f"({number(budget.limit)} * {_HOURS[window]})"
-    return f"{spent}{PERIOD_RULES[budget.period].an_hour} / {evenly}"
+    return f"{spent}{rules_of(budget.period).an_hour} / {evenly}"
 
 
 def _burn_alerts(policy: Policy) -> Iterator[Alert]:
     for budget in policy.budgets:
         if budget.limit:
-            yield from (_too_fast(budget, pace) for pace in PERIOD_RULES[budget.period].paces)
+            yield from (_too_fast(budget, pace) for pace in rules_of(budget.period).paces)
 
 
 # -- alerts of one budget --------------------------------------------------------------------------------------
@@ -151,7 +188,7 @@ def _burn_alerts(policy: Policy) -> Iterator[Alert]:
 
 def _threshold(budget: Budget, percent: Decimal) -> Alert:
     severity = CRITICAL if percent >= _FULL_PERCENT else WARNING if percent >= _WARNING_PERCENT else INFO
-    of_limit = f"{{{{ $value | humanizePercentage }}}} of {told(budget)} is spent in {{{{ $labels.{PERIOD_LABEL} }}}}."
+    of_limit = f"{{{{ $value | humanizePercentage }}}} of {told(budget)} is spent in {texts.current(budget)}."
     return _alert(
         budget,
         THRESHOLD_ALERT,
@@ -166,14 +203,14 @@ def _threshold(budget: Budget, percent: Decimal) -> Alert:
 
 
 def _forecast(budget: Budget) -> Alert:
-    elapsed, held = PERIOD_RULES[budget.period].forecast_from
+    elapsed, held = rules_of(budget.period).forecast_from
     return _alert(
         budget,
         FORECAST_ALERT,
-        f"{_selected(BUDGET_PROJECTED, budget)} >= 1\nand on ({PERIOD_LABEL}) {ELAPSED.name} >= {elapsed}",
+        f"{_selected(BUDGET_PROJECTED, budget)} >= 1\nand on ({EVERY_LABEL}, {PERIOD_LABEL}) {ELAPSED.name} >= {elapsed}",
         WARNING,
         f"at this pace the {budget.span.noun} ends above {told(budget)}",
-        f"At the pace of {{{{ $labels.{PERIOD_LABEL} }}}} so far, {{{{ $value | humanizePercentage }}}} of {told(budget)} "
+        f"At the pace of {texts.current(budget)} so far, {{{{ $value | humanizePercentage }}}} of {told(budget)} "
         f"will be spent at its end. {texts.spent(budget)}\n{texts.dearest(budget)}",
         held=held,
     )

@@ -43,6 +43,16 @@ CURRENT_WEEKDAY: Final = Series("llm:period:weekday", "1 for the current weekday
 ELAPSED: Final = Series(
     "llm:period_elapsed:ratio", "The part of the day, week or month that is over.", (EVERY_LABEL, PERIOD_LABEL)
 )
+CURRENT_CYCLE: Final = Series(
+    "llm:period:cycle",
+    "1 for the current month that begins on another day, by its first day.",
+    (EVERY_LABEL, PERIOD_LABEL),
+)
+CYCLE_OVER: Final = Series("llm:cycle_over:days", "How many days of such a month are over.", (EVERY_LABEL,))
+CYCLE_LENGTH: Final = Series("llm:cycle_length:days", "How many days such a month has.", (EVERY_LABEL,))
+DAYS_AGO: Final = Series(
+    "llm:period:days_ago", "How many days ago a day was: today, and the thirty before.", (PERIOD_LABEL,)
+)
 
 SPEND_MONTH: Final = Series("llm:spend_usd:month", "Spend of the current month.", (*_SPEND, PERIOD_LABEL))
 SPEND_WEEK: Final = Series("llm:spend_usd:week", "Spend of the current week.", (*_SPEND, PERIOD_LABEL))
@@ -55,6 +65,22 @@ REQUESTS_MONTH: Final = Series(
 )
 REQUESTS_WEEK: Final = Series("llm:requests:week", "Calls of the week, without refused ones.", (*_SPEND, PERIOD_LABEL))
 REQUESTS_DAY: Final = Series("llm:requests:day", "Calls of the day, without refused ones.", (*_SPEND, PERIOD_LABEL))
+_DAYS: Final = "of each of the last 31 days."
+SPEND_DAYS: Final = Series("llm:spend_usd:days", f"Spend {_DAYS}", (*_SPEND, PERIOD_LABEL))
+TOKENS_DAYS: Final = Series("llm:tokens:days", f"Tokens {_DAYS}", (*_SPEND, PERIOD_LABEL))
+REQUESTS_DAYS: Final = Series("llm:requests:days", f"Calls {_DAYS}", (*_SPEND, PERIOD_LABEL))
+_PAST_DAYS: Final = "of each day of which nothing more can come, as far back as a month is long."
+SPEND_PAST_DAYS: Final = Series("llm:spend_usd:past_days", f"Spend {_PAST_DAYS}", (*_SPEND, PERIOD_LABEL))
+TOKENS_PAST_DAYS: Final = Series("llm:tokens:past_days", f"Tokens {_PAST_DAYS}", (*_SPEND, PERIOD_LABEL))
+REQUESTS_PAST_DAYS: Final = Series("llm:requests:past_days", f"Calls {_PAST_DAYS}", (*_SPEND, PERIOD_LABEL))
+_CYCLE: Final = "of the current month that begins on another day."
+SPEND_CYCLE: Final = Series("llm:spend_usd:cycle", f"Spend {_CYCLE}", (*_SPEND, EVERY_LABEL, PERIOD_LABEL))
+TOKENS_CYCLE: Final = Series("llm:tokens:cycle", f"Tokens {_CYCLE}", (*_SPEND, EVERY_LABEL, PERIOD_LABEL))
+REQUESTS_CYCLE: Final = Series("llm:requests:cycle", f"Calls {_CYCLE}", (*_SPEND, EVERY_LABEL, PERIOD_LABEL))
+#: Of single days by what is counted: all of them, those that are over for good, and their sum in a month from another day.
+DAYS_OF: Final = {USD: SPEND_DAYS, TOKENS: TOKENS_DAYS, REQUESTS: REQUESTS_DAYS}
+PAST_DAYS_OF: Final = {USD: SPEND_PAST_DAYS, TOKENS: TOKENS_PAST_DAYS, REQUESTS: REQUESTS_PAST_DAYS}
+CYCLE_OF: Final = {USD: SPEND_CYCLE, TOKENS: TOKENS_CYCLE, REQUESTS: REQUESTS_CYCLE}
 SPEND_WINDOW: Final = Series("llm:spend_usd:window", "Spend of a window of time up to now.", (*_SPEND, WINDOW_LABEL))
 TOKENS_WINDOW: Final = Series("llm:tokens:window", "Tokens of a window of time up to now.", (*_SPEND, WINDOW_LABEL))
 REQUESTS_WINDOW: Final = Series("llm:requests:window", "Calls of a window of time up to now.", (*_SPEND, WINDOW_LABEL))
@@ -96,6 +122,7 @@ USUAL_SPEND: Final = Series(
 
 RECORDED: Final = (
     LOCAL_TIME, CURRENT_MONTH, CURRENT_DAY, CURRENT_WEEK, CURRENT_WEEKDAY, ELAPSED,
+    CURRENT_CYCLE, CYCLE_OVER, CYCLE_LENGTH, DAYS_AGO, *DAYS_OF.values(), *PAST_DAYS_OF.values(), *CYCLE_OF.values(),
     SPEND_MONTH, SPEND_DAY, SPEND_WEEK, TOKENS_MONTH, TOKENS_DAY, TOKENS_WEEK,
     REQUESTS_MONTH, REQUESTS_DAY, REQUESTS_WEEK, *WINDOW_OF.values(), *SPENT_OF.values(), *LIMIT_OF.values(), BUDGET_THRESHOLD,
     BUDGET_USED, BUDGET_CROSSED, BUDGET_PROJECTED, BUDGET_BURN, USUAL_SPEND,

@@ -37,8 +37,8 @@ _DIRECTION: Final = prometheus_label(DIRECTION)
 _MONTH: Final = "32d"
 # A day is at most 26 hours long (Antarctica/Troll). A process tells a day for the three days after it, so that what it
 # said of this weekday in the last 27 hours is of today, and not of the same weekday of last week.
-_TODAY_H: Final = 27
-_TODAY: Final = f"{_TODAY_H}h"
+TODAY_H: Final = 27
+_TODAY: Final = f"{TODAY_H}h"
 # How long a gap in the telemetry may be before a process that was silent is taken for a new one.
 _LONGEST_GAP: Final = "1d"
 
@@ -105,7 +105,7 @@ def this_week(metric: Metric) -> str:
     was said before that day began, of a day that was last told three days after it.
     """
     days = [
-        f"max_over_time({metric.prometheus}[{_TODAY_H + 24 * ago}h])\n"
+        f"max_over_time({metric.prometheus}[{TODAY_H + 24 * ago}h])\n"
         f"and on ({WEEKDAY_LABEL}) {calendar.weekday(LOCAL_TIME.name, ago)}"
         for ago in range(7)
     ]

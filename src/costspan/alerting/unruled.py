@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from costspan.alerting.periods import PERIOD_RULES
+from costspan.alerting import periods
 from costspan.budgets.policy import COUNTED_DIMENSIONS
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def why_not(budget: Budget) -> str:
     words = {*budget.scope, *([budget.each] if budget.each else [])}
     if uncounted := sorted(words - COUNTED_DIMENSIONS.keys()):
         return f"counters do not carry the {' and the '.join(uncounted)}"
-    rules = PERIOD_RULES.get(budget.period)
+    rules = periods.of(budget.period)
     if rules is None:
-        return f"rules cannot tell so far what is spent {budget.span.every}"
+        return f"counters cannot tell exactly what is spent {budget.span.every}"
     return "" if budget.unit in rules.spent else f"no counter of {budget.unit} is kept by {budget.span.noun}"
