@@ -14,6 +14,7 @@ from costspan.ledger.columns import COLUMNS
 from costspan.ledger.faults import LedgerError
 from costspan.ledger.place import path_of
 from costspan.pricing import Prices, loaded
+from costspan.report.of_ledger import OfLedger
 from costspan.report.query import UsageQuery
 from costspan.report.words import SIGNS, Filter, filters, nearest
 from costspan.scope.words import word as clean_word
@@ -45,8 +46,9 @@ def usage(
         return loaded(settings.prices)
 
     if ledger is not None:
-        return UsageQuery(Path(ledger), tuple(chosen), place, instrumentor.flush, prices)
-    return UsageQuery(path_of(settings.ledger, os.environ), tuple(chosen), place, _pass_on, prices)
+        return UsageQuery(OfLedger(Path(ledger), instrumentor.flush, prices), tuple(chosen), place)
+    own = path_of(settings.ledger, os.environ)
+    return UsageQuery(OfLedger(own, _pass_on, prices), tuple(chosen), place)
 
 
 def _pass_on() -> None:

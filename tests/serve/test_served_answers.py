@@ -72,6 +72,30 @@ def test_records_come_in_pages(ledger: Path) -> None:
         assert asked.get(f"/v1/usage/records?limit={limit}").json()["field"] == "limit"
 
 
+def test_calls_are_chosen_as_at_the_terminal(ledger: Path) -> None:
+    """By `where`, with stars and either case; the first and the last of them, and sessions and accounts to choose from."""
+    asked = client(ledger)
+    for where, ids in (
+        (["team=SEARCH"], "dae"),
+        (["team==Search"], "a"),
+        (["account="], "b"),
+        (["team=a*", "model!=own"], "b"),
+        (["team=ads", "team==Search"], "cba"),
+    ):
+        told = asked.get("/v1/usage/records", params={"where": where}).json()["records"]
+        assert "".join(one["id"] for one in told) == ids, where
+    assert asked.get("/v1/usage/records?where=teem=x").json()["field"] == "where"
+    assert asked.get("/v1/usage/span?where=team!=ads").json() == {
+        "first_used": "2025-01-05T10:00:00Z", "last_used": f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
+    }  # fmt: skip
+    assert asked.get("/v1/usage/span?team=none").json() == {"first_used": None, "last_used": None}
+    assert asked.get("/v1/usage/newest?period=today&where=team=ads").json() == {
+        "session": ["session-1", HOSTILE], "account": ["acme", None]
+    }  # fmt: skip
+    found = asked.get("/v1/usage/daily?time_zone=UTC%2B14:00&period=2025-01-06").json()
+    assert (found["period"]["start"], found["days"][0]["totals"]["calls"]) == ("2025-01-06T00:00:00+14:00", 1)
+
+
 def test_days_have_no_gaps_and_an_end(ledger: Path) -> None:
     """The last 30 by default; more than ten years are refused."""
     asked = client(ledger)

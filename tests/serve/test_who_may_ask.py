@@ -86,6 +86,9 @@ def test_nobody_sees_what_is_anothers(asked: TestClient, route: Any) -> None:
         "format=jsonl",
         "team=acme-team&team=other-team",
         "limit=1000",
+        "where=account!%3Dacme&where=team!%3Dother-team",
+        "where=account%3D*",
+        "where=team%3D%3Dother-team&where=account%3D%3Dacme",
     ]
     known = {each.name for each in route.parameters}
     for token, foreign in ((ACME, "other"), (OTHER, "acme")):
@@ -111,6 +114,15 @@ def test_a_foreign_filter_is_refused(asked: TestClient) -> None:
     assert (own["total"]["calls"], own["total"]["lost_calls"], own["days"]) == (1, 0, 1)
     assert asked.get("/v1/usage/summary?account=acme&account=other", headers=bearer(ACME)).status_code == 403
     assert asked.get("/v1/usage/summary?team=other-team", headers=bearer(ACME)).json()["total"]["calls"] == 0
+    for where, calls in (
+        ("account=acme", 1),
+        ("account==acme", 1),
+        ("account!=acme", 0),
+        ("account!=", 1),
+        ("account=a*", None),
+    ):
+        told = asked.get("/v1/usage/summary", params={"where": where}, headers=bearer(ACME)).json()
+        assert told.get("total", {}).get("calls") == calls, told
 
 
 def test_the_admin_sees_all(asked: TestClient) -> None:

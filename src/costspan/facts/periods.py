@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,6 +13,7 @@ _DAY_S: Final = 86_400
 # Since this minute of 1972 (Liberia gave up -0:44:30) every offset and every change of offset in the tz database falls
 # on a whole minute of UTC, so that one minute of UTC lies within one day of every zone.
 _WHOLE_MINUTES_SINCE_S: Final = 63_593_100
+_OFFSET: Final = re.compile(r"UTC([+-])([01]\d|2[0-3]):([0-5]\d)")
 
 
 def zone(name: str) -> tzinfo:
@@ -25,6 +27,15 @@ def zone(name: str) -> tzinfo:
             f"{name!r} is no known time zone: expected a name of the tz database such as `UTC` or `Europe/Berlin` "
             "(where the system has no tz database, `pip install tzdata`)"
         ) from fault
+
+
+def offset(name: str) -> tzinfo | None:
+    """The zone of an offset that does not change, as Python names it: `UTC+02:00`. None for other names."""
+    found = _OFFSET.fullmatch(name)
+    if found is None:
+        return None
+    apart = timedelta(hours=int(found[2]), minutes=int(found[3]))
+    return timezone(apart if found[1] == "+" else -apart)
 
 
 class _Stretch(NamedTuple):

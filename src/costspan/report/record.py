@@ -68,19 +68,20 @@ def page(
     store.define("FOLDED", words.folded, 1)
     asked = tuple(filters)
     condition = words.conditions(asked, period)
-    place = (_LATEST, _LATEST) if after is None else _place(after)
+    last_before = (_LATEST, _LATEST) if after is None else place(after)
     with store.at_one_moment():
         places = cover.only_places(store, words.wanted((), asked).only)
         found = store.select(
             f"SELECT n, {', '.join(_COLUMNS)} FROM calls WHERE {condition.sql} AND {places}"  # noqa: S608
             " AND (started_ns, n) < (?, ?) ORDER BY started_ns DESC, n DESC LIMIT ?",
-            (*condition.values, *place, limit + 1),
+            (*condition.values, *last_before, limit + 1),
         )
     records = [dict(zip(_COLUMNS, row[1:], strict=True)) for row in found[:limit]]
     return records, f"{records[-1]['started_ns']}-{found[limit - 1][0]}" if len(found) > limit else None
 
 
-def _place(after: str) -> tuple[int, int]:
+def place(after: str) -> tuple[int, int]:
+    """The moment and the number of the record that a page ended with. Raises ValueError for a text that is no such place."""
     told = re.fullmatch(r"(-?\d{1,19})-(\d{1,19})", after)
     if told is None or int(told[1]) > _LATEST or int(told[2]) > _LATEST:
         raise ValueError(f"{after!r} is no place in a list of calls: expected what came as `next` with the page before")

@@ -9,7 +9,16 @@ from typing import Final
 
 from costspan.report import savings
 from costspan.report.period import Period
-from costspan.report.values import CacheSavings, UnpricedModel, UsageDay, UsagePage, UsageRow, UsageTotals
+from costspan.report.values import (
+    CacheSavings,
+    NewestWords,
+    UnpricedModel,
+    UsageDay,
+    UsagePage,
+    UsageRow,
+    UsageSpan,
+    UsageTotals,
+)
 from costspan.serve import parameters
 from costspan.serve.asked import Asked
 from costspan.serve.parameters import Parameter, whole
@@ -19,6 +28,7 @@ _NS: Final = 1_000_000_000
 _DAY_NS: Final = 86_400 * _NS
 _MOST_DAYS: Final = 3_700
 _MOST_RECORDS: Final = 1_000
+_SAYING_WHEN: Final = (parameters.FROM, parameters.PERIOD, parameters.UNTIL)
 LIMIT: Final = Parameter(
     "limit", "So many records at most.", whole(1, _MOST_RECORDS),
     {"type": "integer", "minimum": 1, "maximum": _MOST_RECORDS}, default="100",
@@ -95,6 +105,17 @@ def summary(asked: Asked) -> Summary:
     )  # fmt: skip
 
 
+def span(asked: Asked) -> UsageSpan:
+    """`GET /v1/usage/span`."""
+    return UsageSpan(asked.query.first_used(), asked.query.last_used())
+
+
+def newest(asked: Asked) -> NewestWords:
+    """`GET /v1/usage/newest`."""
+    found = asked.query.newest(asked.period())
+    return NewestWords(**{word: tuple(values) for word, values in found.items()})
+
+
 def daily(asked: Asked) -> Daily:
     """`GET /v1/usage/daily`."""
     period = asked.period("30d")
@@ -102,7 +123,7 @@ def daily(asked: Asked) -> Daily:
     end_ns = min(period.end_ns or now_ns, now_ns)
     if period.start_ns is not None and end_ns - period.start_ns > _MOST_DAYS * _DAY_NS:
         expected = f"a period of at most {_MOST_DAYS:,} days"
-        name = next(each.name for each in (parameters.FROM, parameters.PERIOD) if each.name in asked.values)
+        name = next(each.name for each in _SAYING_WHEN if each.name in asked.values)
         raise RequestError(400, f"{name} is too far back: expected {expected}", field=name, expected=expected)
     return Daily(told(period, asked.time_zone), asked.query.daily(period), asked.query.notices(period))
 

@@ -15,6 +15,7 @@ from costspan.facts.periods import Periods
 from costspan.ledger.booking import Booking
 from costspan.pricing import Prices
 from costspan.report.moment import Moment
+from costspan.report.of_ledger import OfLedger
 from costspan.report.period import Period
 from costspan.report.query import UsageQuery
 from costspan.report.words import SIGNS, Filter
@@ -122,7 +123,8 @@ class Asked:
     def query(self) -> UsageQuery:
         """The question about the calls that are meant and may be seen, at the moment of the request."""
         served = self.served
-        return UsageQuery(served.ledger, self.filters, self.time_zone, _nothing, lambda: served.prices, self.moment)
+        source = OfLedger(served.ledger, _nothing, lambda: served.prices, self.moment)
+        return UsageQuery(source, self.filters, self.time_zone)
 
     def period(self, default: str = "all") -> Period:
         """When. For whoever does not see all, time without a beginning begins with their own first call."""
@@ -138,13 +140,16 @@ def _nothing() -> None:
 
 
 def _bounded(filters: tuple[Filter, ...], caller: Caller) -> tuple[Filter, ...]:
-    """The filters, with those of the caller in the place of the same words: values of one word are alternatives."""
-    for one in filters:
+    """The filters, with those of the caller in the place of what such a word is to be: values of one word are alternatives. What
+    it is not to be leaves less of them.
+    """
+    some = [one for one in filters if not one.sign.startswith("!")]
+    for one in some:
         own = caller.bounds.get(one.word)
         if own is not None and one.value != own:
             expected = f"the {one.word} of your token, or none"
             raise RequestError(
                 403, f"{one.word} is not yours to see: expected {expected}", field=one.word, expected=expected
             )
-    rest = [one for one in filters if one.word not in caller.bounds]
+    rest = [one for one in filters if one.word not in caller.bounds or one not in some]
     return (*rest, *(Filter(word, _IS, own) for word, own in caller.bounds.items()))

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import types
-import typing
 import zlib
-from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from starlette.requests import Request
 
-from costspan.report.words import nearest
+from costspan.report import forms
 from costspan.serve.problems import RequestError, mistaken
-from costspan.serve.shapes import members, required
 
 _NOT_GZIP: Final = "a body of gzip, or none that says so"
-_KINDS: Final[dict[Any, tuple[type | tuple[type, ...], str]]] = {
-    str: (str, "a text"),
-    int: (int, "a whole number"),
-    float: ((int, float), "a number"),
-    bool: (bool, "true or false"),
-    type(None): (type(None), "null"),
-}
 
 
 async def read(request: Request, most_bytes: int) -> bytes:
@@ -90,44 +78,11 @@ def parsed(content: bytes) -> object:
         ) from None
 
 
-def understood(of: Any, found: object, place: str = "") -> Any:
+def understood(of: Any, found: object) -> Any:
     """What was found in a body as a value of the type `of`. Raises RequestError with its place."""
-    if dataclasses.is_dataclass(of):
-        return _record(cast("type[Any]", of), found, place)
-    origin, parts = typing.get_origin(of), typing.get_args(of)
-    if origin in {typing.Union, types.UnionType}:
-        return None if found is None else understood(parts[0], found, place)
-    if origin is tuple:
-        if not isinstance(found, list):
-            raise _wrong(place, found, "a list")
-        each = enumerate(cast("list[object]", found))
-        return tuple(understood(parts[0], one, f"{place}[{number}]") for number, one in each)
-    if origin is not None:  # a mapping of texts
-        return {name: understood(parts[1], one, f"{place}.{name}") for name, one in _entries(found, place).items()}
-    kinds, expected = _KINDS[of]
-    if not isinstance(found, kinds) or (isinstance(found, bool) and of is not bool):
-        raise _wrong(place, found, expected)
-    return found
-
-
-def _record(of: type[Any], found: object, place: str) -> Any:
-    known = members(of)
-    entries = _entries(found, place)
-    prefix = f"{place}." if place else ""
-    for name in entries:
-        if name not in known:
-            raise _wrong(prefix + name, entries[name], f"one of {', '.join(known)}{nearest(name, known)}")
-    for name in required(of):
-        if name not in entries:
-            raise RequestError(400, f"{prefix}{name} is missing", field=prefix + name, expected="the field")
-    return of(**{name: understood(known[name], one, prefix + name) for name, one in entries.items()})
-
-
-def _entries(found: object, place: str) -> Mapping[str, object]:
-    if not isinstance(found, dict):
-        raise _wrong(place, found, "an object")
-    return cast("Mapping[str, object]", found)
-
-
-def _wrong(place: str, found: object, expected: str) -> RequestError:
-    return mistaken(place or "body", json.dumps(found), expected)
+    try:
+        return forms.understood(of, found)
+    except forms.MisreadError as fault:
+        if fault.found is None:
+            raise RequestError(400, f"{fault.place} is missing", field=fault.place, expected=fault.expected) from None
+        raise mistaken(fault.place or "body", fault.found, fault.expected) from None

@@ -7,9 +7,10 @@ from datetime import tzinfo
 from typing import Any, Final, NamedTuple
 
 from costspan.facts.attribution_words import WORDS as ATTRIBUTION
-from costspan.facts.periods import zone
+from costspan.facts.periods import offset, zone
 from costspan.ledger.columns import COLUMNS
 from costspan.report import period
+from costspan.report import words as asking
 from costspan.report.words import SIGNS, WORDS, Filter, groups, nearest
 from costspan.serve.problems import RequestError, mistaken
 
@@ -64,9 +65,11 @@ def _group(text: str) -> str:
 
 def _zone(text: str) -> tzinfo:
     try:
-        return zone(text)
+        return offset(text) or zone(text)
     except ValueError:
-        raise ValueError("a name of the tz database such as UTC or Europe/Berlin") from None
+        raise ValueError(
+            "a name of the tz database such as UTC or Europe/Berlin, or an offset such as UTC+02:00"
+        ) from None
 
 
 def _filter(word: str) -> Parameter:
@@ -76,10 +79,23 @@ def _filter(word: str) -> Parameter:
     )
 
 
+def _where(text: str) -> Filter:
+    return asking.filters([text])[0]
+
+
+WHERE: Final = Parameter(
+    "where",
+    f"A filter as `costspan usage --where` takes it: a word, one of {', '.join(SIGNS)}, and a value. With = and != a star stands for "
+    "anything, and upper and lower case are alike.",
+    _where,
+    is_many=True,
+)
 #: Which calls, by every word of the ledger.
-FILTERS: Final = tuple(map(_filter, COLUMNS))
+FILTERS: Final = (*map(_filter, COLUMNS), WHERE)
 TIME_ZONE: Final = Parameter(
-    "time_zone", "The zone in which days and months begin, of the tz database; else that of the server.", _zone
+    "time_zone",
+    "The zone in which days and months begin, of the tz database, or an offset such as UTC+02:00; else that of the server.",
+    _zone,
 )
 PERIOD: Final = Parameter("period", f"When: {period.EXPECTED}. In the place of `from` and `until`.")
 FROM: Final = Parameter("from", f"From the beginning of {period.EXPECTED_MOMENT}.")
@@ -131,7 +147,8 @@ def _read(parameter: Parameter, text: str) -> Any:
 
 def filters(values: Mapping[str, Any]) -> tuple[Filter, ...]:
     """The filters among the values."""
-    return tuple(Filter(word, _IS, text) for word in COLUMNS for text in values.get(word, ()))
+    exact = tuple(Filter(word, _IS, text) for word in COLUMNS for text in values.get(word, ()))
+    return (*exact, *values.get(WHERE.name, ()))
 
 
 def grouped(values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -37,6 +37,8 @@ ROUTES: Final = (
     Route("/v1/usage/summary", "The sums of each group (by default of each model), and of all.", answers.summary,
           answers.Summary, (BY, TOP, *CHOICE)),
     Route("/v1/usage/daily", "The sums of each calendar day, by default of the last 30.", answers.daily, answers.Daily, CHOICE),
+    Route("/v1/usage/span", "When the first of the calls began, and the last.", answers.span, answers.UsageSpan, FILTERS),
+    Route("/v1/usage/newest", "The sessions and accounts of the last 1,000 calls.", answers.newest, answers.NewestWords, CHOICE),
     Route("/v1/usage/records", "Calls, the newest first, in pages.", answers.records, answers.UsagePage,
           (answers.LIMIT, answers.AFTER, *CHOICE)),
     Route("/v1/usage/records", "Book usage that a program writes down itself: priced here, each id once.", intake.records,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import types
 import typing
@@ -10,6 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any, Final, cast
+
+from costspan.report.forms import fields, required
 
 _UTC: Final = "+00:00"
 _PLAIN: Final[dict[Any, dict[str, Any]]] = {
@@ -28,18 +29,11 @@ _PLAIN: Final[dict[Any, dict[str, Any]]] = {
 @functools.cache
 def members(of: type) -> Mapping[str, Any]:
     """The names and types of what a value of this class is told by: its fields, then its properties."""
-    hints = typing.get_type_hints(of)
-    found = {each.name: hints[each.name] for each in dataclasses.fields(of)}
+    found = dict(fields(of))
     for name, each in vars(of).items():
         if isinstance(each, property) and each.fget is not None:
             found[name] = typing.get_type_hints(each.fget)["return"]
     return found
-
-
-def required(of: type[Any]) -> list[str]:
-    """The fields that whoever makes a value has to say."""
-    missing = dataclasses.MISSING
-    return [each.name for each in dataclasses.fields(of) if each.default is missing and each.default_factory is missing]
 
 
 def plain(value: Any) -> Any:
