@@ -28,9 +28,16 @@ def usage(
     where: str | Iterable[str] = (),
     time_zone: str | tzinfo | None = None,
     ledger: str | os.PathLike[str] | None = None,
+    url: str | None = None,
+    token: str | None = None,
+    ca_file: str | os.PathLike[str] | None = None,
+    timeout_s: float = 30,
     **words: object,
 ) -> UsageQuery:
     """Ask the ledger of this program, or of this user, what was used and what it cost; nothing is read yet.
+
+    `ledger` names another file, `url` a `costspan serve` that is asked with a `token`: its certificate is to be of an authority of
+    this system, or of `ca_file`, and each answer may let wait for `timeout_s`.
 
     Words of the attribution, `provider`, `model` and the others of `costspan usage` choose the calls: each a value, None
     for calls without one, or several values of which either is meant. `where` takes the command line's filters, such
@@ -38,6 +45,10 @@ def usage(
     with the words that are known.
     """
     settings = instrumentor.settings_in_force()
+    if url is None and (token is not None or ca_file is not None):
+        raise ValueError("token and ca_file are for a server: expected url=... with them")
+    if url is not None and ledger is not None:
+        raise ValueError(f"ledger={str(ledger)!r} and url={url!r}: expected one of them")
     chosen = [one for name, value in words.items() for one in _filters(name, value)]
     chosen += filters([where] if isinstance(where, str) else where)
     place = time_zone if isinstance(time_zone, tzinfo) else zone(settings.time_zone if time_zone is None else time_zone)
@@ -45,10 +56,21 @@ def usage(
     def prices() -> Prices:
         return loaded(settings.prices)
 
+    if url is not None:
+        from costspan.remote import of_server, server  # HTTP is loaded where a server is asked
+
+        of_server.named(place)
+        asked = server.Server(url, token, None if ca_file is None else os.fspath(ca_file), timeout_s)
+        return UsageQuery(of_server.OfServer(asked, _send), tuple(chosen), place)
     if ledger is not None:
         return UsageQuery(OfLedger(Path(ledger), instrumentor.flush, prices), tuple(chosen), place)
     own = path_of(settings.ledger, os.environ)
     return UsageQuery(OfLedger(own, _pass_on, prices), tuple(chosen), place)
+
+
+def _send() -> None:
+    """Have the calls of this program where they go by OTLP: the server may be there."""
+    instrumentor.flush(send=True)
 
 
 def _pass_on() -> None:
@@ -64,7 +86,9 @@ def _pass_on() -> None:
 def _filters(name: str, value: object) -> list[Filter]:
     if name not in COLUMNS:
         expected = f"expected some of {', '.join(COLUMNS)}{nearest(name, COLUMNS)}"
-        raise ValueError(f"{name}={value!r} chooses no calls: {expected}, or where, time_zone, ledger")
+        raise ValueError(
+            f"{name}={value!r} chooses no calls: {expected}, or where, time_zone, ledger, url, token, ca_file, timeout_s"
+        )
     values: list[object] = list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     if not values:
         raise ValueError(f"{name}={value!r} chooses no calls: expected a value, several, or None for calls without one")

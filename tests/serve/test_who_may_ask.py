@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import os
-import shutil
 import ssl
 import subprocess
 import sys
@@ -235,22 +233,6 @@ def _refused(*words: str, **environ: str) -> str:
     assert ran.returncode in {1, 2}
     assert ran.stdout == ""
     return ran.stderr
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of 127.0.0.1 for itself, and its key beside it."""
-    if shutil.which("openssl") is None:
-        assert not os.environ.get("CI")
-        pytest.skip("openssl is missing: no certificate can be made")
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",  # noqa: S607
-         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out",
-         folder / "cert.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return folder / "cert.pem"
 
 
 def test_strangers_are_let_in_with_a_token_only(tmp_path: Path, certificate: Path) -> None:

@@ -98,7 +98,8 @@ def understood(of: Any, found: object, place: str = "", *, is_told: bool = False
         each = enumerate(cast("list[object]", found))
         return tuple(read(parts[0], one, f"{place}[{number}]") for number, one in each)
     if origin is not None:  # a mapping of texts
-        return {name: read(parts[1], one, f"{place}.{name}") for name, one in _entries(found, place).items()}
+        entries = _entries(found, place).items()
+        return types.MappingProxyType({name: read(parts[1], one, f"{place}.{name}") for name, one in entries})
     return _plain(_KINDS[of], found, place, is_bool=of is bool)
 
 

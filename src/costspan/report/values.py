@@ -95,22 +95,6 @@ class CacheSavings:
 
 
 @dataclass(frozen=True, slots=True)
-class UsageSpan:
-    """When the first of some calls began, and the last, in UTC; None where there is none."""
-
-    first_used: datetime | None
-    last_used: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class NewestWords:
-    """The sessions and accounts of the last 1,000 of some calls, the newest first."""
-
-    session: tuple[str | None, ...]
-    account: tuple[str | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class UsageDay:
     """One calendar day in the zone that was asked for."""
 

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Final
 
 from costspan.report import savings
+from costspan.report.answers import AskedPeriod, Daily, NewestWords, Summary, Tokens, UsageSpan
 from costspan.report.period import Period
-from costspan.report.values import (
-    CacheSavings,
-    NewestWords,
-    UnpricedModel,
-    UsageDay,
-    UsagePage,
-    UsageRow,
-    UsageSpan,
-    UsageTotals,
-)
+from costspan.report.values import UsagePage, UsageTotals
 from costspan.serve import parameters
 from costspan.serve.asked import Asked
 from costspan.serve.parameters import Parameter, whole
@@ -34,54 +26,6 @@ LIMIT: Final = Parameter(
     {"type": "integer", "minimum": 1, "maximum": _MOST_RECORDS}, default="100",
 )  # fmt: skip
 AFTER: Final = Parameter("after", "Go on after a page: its `next`.")
-
-
-@dataclass(frozen=True, slots=True)
-class AskedPeriod:
-    """The time that an answer is about: from (included) and to (not included); null is open."""
-
-    asked: str
-    start: datetime | None
-    end: datetime | None
-    time_zone: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """What was used this calendar month and in all time, and when the last call began. `notices` say what is not known of all time."""
-
-    this_month: UsageTotals
-    all_time: UsageTotals
-    last_used: datetime | None
-    time_zone: str
-    notices: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The sums of each group and of all calls that were chosen. `groups` says how many groups there are; `rows` may be
-    the first of them. `days` are the calendar days of the period so far, `notices` say what is not known of it, `cache` what a
-    provider's cache saved.
-    """
-
-    period: AskedPeriod
-    by: tuple[str, ...]
-    rows: tuple[UsageRow, ...]
-    groups: int
-    total: UsageTotals
-    days: int
-    unpriced: tuple[UnpricedModel, ...]
-    cache: CacheSavings
-    notices: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Daily:
-    """The sums of each calendar day of the period so far, days without a call included. `notices` say what is not known of it."""
-
-    period: AskedPeriod
-    days: tuple[UsageDay, ...]
-    notices: tuple[str, ...]
 
 
 def tokens(asked: Asked) -> Tokens:

@@ -11,12 +11,11 @@ from costspan.facts.periods import offset, zone
 from costspan.ledger.columns import COLUMNS
 from costspan.report import period
 from costspan.report import words as asking
+from costspan.report.answers import MOST_ROWS
 from costspan.report.words import SIGNS, WORDS, Filter, groups, nearest
 from costspan.serve.problems import RequestError, mistaken
 
 _IS: Final = SIGNS[2]
-#: Most rows of one answer.
-MOST_ROWS: Final = 10_000
 _TEXT: Final[Mapping[str, Any]] = {"type": "string"}
 
 
