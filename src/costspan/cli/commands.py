@@ -13,6 +13,7 @@ COMMANDS: Final = (
     "run",
     "demo",
     "usage",
+    "records",
     "explain",
     "estimate",
     "anomalies",

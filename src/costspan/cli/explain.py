@@ -35,10 +35,10 @@ def explain(
     """Where the dollars of one call came from, step by step.
 
     CALL_ID is the id of a call (`llm.usage.id` on its usage event) or the beginning of it, the provider's id of the
-    answer, or a trace id. History is not priced again: if today's prices come to another amount, both are shown.
+    answer, or a trace id; `costspan records` lists them. History is not priced again: if today's prices come to another amount, both are shown.
     """
     if (call_id is None) != is_last:
-        raise click.UsageError("expected either a CALL_ID or --last")
+        raise click.UsageError("expected either a CALL_ID, which `costspan records` lists, or --last")
     records = _records(options.ledger_path(ledger), call_id)
     prices = options.load_prices(overrides)
     priced = [(one, price_again(one, prices)) for one in records]

@@ -19,7 +19,7 @@ from costspan.ledger.store import Store
 from costspan.pricing import Prices
 from costspan.pricing.overrides import OverrideError
 from costspan.report import notices
-from costspan.report.period import moment_s
+from costspan.report.period import EXPECTED, EXPECTED_MOMENT, Period, between, moment_s, parse
 from costspan.settings import OTEL_COSTSPAN_LEDGER, OTEL_COSTSPAN_PRICES, OTEL_COSTSPAN_TIME_ZONE
 
 
@@ -53,6 +53,16 @@ time_zone: Final = click.option(
     show_default=True,
     help=f"The time zone in which days and months begin; {OTEL_COSTSPAN_TIME_ZONE} sets it too.",
 )
+where: Final = click.option(
+    "--where",
+    multiple=True,
+    metavar="WORD=VALUE",
+    help="Only these calls; != for all others. Upper and lower case are one, a * stands for anything, no value for `not "
+    "set`; == and !== take every sign as it is. Of one word, either value.",
+)
+period: Final = click.option("--period", metavar="PERIOD", help=f"When: {EXPECTED}.  [default: all]")
+since: Final = click.option("--since", metavar="TIME", help=f"From the beginning of {EXPECTED_MOMENT}.")
+until: Final = click.option("--until", metavar="TIME", help="To the end of such a time, a day included.")
 as_json: Final = click.option("--json", "is_json", is_flag=True, help="Answer in JSON.")
 prices: Final = click.option(
     "--prices",
@@ -69,6 +79,15 @@ at: Final = click.option(
     metavar="TIME",
     help="The moment of the call, UTC unless it names an offset.  [default: now]",
 )
+
+
+def chosen_period(said: str | None, begin: str | None, end: str | None, place: tzinfo, now_s: float) -> Period:
+    """What --period says, or --since and --until. Raises ValueError with what was expected."""
+    if begin is None and end is None:
+        return parse("all" if said is None else said, place, now_s)
+    if said is not None:
+        raise ValueError("--period says both ends: expected either --period, or --since and --until")
+    return between(begin, end, place, now_s)
 
 
 def ledger_path(chosen: Path | None) -> Path:

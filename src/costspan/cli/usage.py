@@ -18,7 +18,6 @@ from costspan.ledger.intake import read
 from costspan.ledger.store import Store
 from costspan.pricing import Prices, loaded
 from costspan.report import Page, Question, Report, as_data, as_text, ask, notices, savings
-from costspan.report.period import EXPECTED, EXPECTED_MOMENT, Period, between, parse
 from costspan.report.usage import NO_LEDGER
 from costspan.report.words import WORDS, filters, groups
 from costspan.settings import Settings
@@ -35,17 +34,11 @@ _UNPRICED: Final = ("model,provider,unpriced_reason", "quality=unpriced")
     metavar="WORD",
     help=f"Group by {', '.join(WORDS[:-1])} or {WORDS[-1]}; several with commas, or `total` for none.  [default: model]",
 )
-@click.option(
-    "--where",
-    multiple=True,
-    metavar="WORD=VALUE",
-    help="Only these calls; != for all others. Upper and lower case are one, a * stands for anything, no value for `not "
-    "set`; == and !== take every sign as it is. Of one word, either value.",
-)
+@options.where
 @click.option("--unpriced", is_flag=True, help="The models that have no price, and why: what the cost leaves out.")
-@click.option("--period", metavar="PERIOD", help=f"When: {EXPECTED}.  [default: all]")
-@click.option("--since", metavar="TIME", help=f"From the beginning of {EXPECTED_MOMENT}.")
-@click.option("--until", metavar="TIME", help="To the end of such a time, a day included.")
+@options.period
+@options.since
+@options.until
 @options.time_zone
 @click.option("--top", type=click.IntRange(min=1), help="Show this many rows; in a table the rest is one row.")
 @options.ledger
@@ -101,7 +94,10 @@ def usage(
 
     def question(now_s: float) -> Question:
         return Question(
-            groups(by or ("model",)), filters(where), _period(period, since, until, time_zone, now_s), time_zone
+            groups(by or ("model",)),
+            filters(where),
+            options.chosen_period(period, since, until, time_zone, now_s),
+            time_zone,
         )
 
     now_s, path = time.time(), options.ledger_path(ledger)
@@ -123,14 +119,6 @@ def usage(
         )
     else:
         _answer(path, asked, now_s, form, Page(), top)
-
-
-def _period(period: str | None, since: str | None, until: str | None, zone: tzinfo, now_s: float) -> Period:
-    if since is None and until is None:
-        return parse("all" if period is None else period, zone, now_s)
-    if period is not None:
-        raise ValueError("--period says both ends: expected either --period, or --since and --until")
-    return between(since, until, zone, now_s)
 
 
 class _Form:

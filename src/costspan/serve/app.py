@@ -19,7 +19,8 @@ from starlette.staticfiles import StaticFiles
 
 from costspan.budgets.policy import PolicyError
 from costspan.ledger.faults import LedgerError
-from costspan.serve import bodies, openapi, shapes
+from costspan.report.plain import plain
+from costspan.serve import bodies, openapi
 from costspan.serve.asked import Asked, Served
 from costspan.serve.door import ALIVE, Door, log
 from costspan.serve.page import PAGES
@@ -72,7 +73,7 @@ def build(
 
 def as_json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer in JSON. Every sign beyond ASCII is escaped: names that strangers chose stay text."""
-    return Response(json.dumps(shapes.plain(value)), status, headers, JSON)
+    return Response(json.dumps(plain(value)), status, headers, JSON)
 
 
 def _endpoint(route: Route) -> Any:

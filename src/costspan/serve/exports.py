@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import islice
 from typing import Any, Final
 
 from starlette.responses import Response, StreamingResponse
 
-from costspan.facts.usage import CACHE_READ, CACHE_WRITE, INPUT, OUTPUT, REASONING
-from costspan.report.as_data import no_formula
+from costspan.report import record_rows
+from costspan.report.plain import members
 from costspan.report.values import UsageRecord
-from costspan.serve import shapes
 from costspan.serve.asked import Asked
 from costspan.serve.parameters import Parameter, one_of
 from costspan.serve.problems import RequestError
@@ -24,15 +19,8 @@ from costspan.serve.problems import RequestError
 CSV: Final = "text/csv; charset=utf-8"
 LINES: Final = "application/jsonl"
 PARQUET: Final = "application/vnd.apache.parquet"
-#: The counts that have a column of their own; `units` has all of them.
-_COUNTS: Final = {f"{unit}_tokens": unit for unit in (INPUT, OUTPUT, CACHE_READ, CACHE_WRITE, REASONING)}
-_ROWS_AT_ONCE: Final = 500
 _ROWS_A_GROUP: Final = 50_000
 _DIGITS: Final = (28, 9)
-
-
-def _columns() -> tuple[str, ...]:
-    return (*(name for name in shapes.members(UsageRecord) if name != "units"), *_COUNTS, "units")
 
 
 def export(asked: Asked) -> Response:
@@ -54,44 +42,21 @@ def headers(name: str, notices: Iterable[str]) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"', **({"Costspan-Notice": said} if said else {})}
 
 
-def _cells(one: UsageRecord) -> list[Any]:
-    """The values of a line."""
-    told = [getattr(one, name) for name in shapes.members(UsageRecord) if name != "units"]
-    return [*told, *(one.units.get(unit) for unit in _COUNTS.values()), json.dumps(dict(one.units))]
-
-
-def _csv(records: Iterable[UsageRecord]) -> Iterator[bytes]:
-    page = io.StringIO()
-    # Each text in quotes: readers take a lone carriage return for an end of a line.
-    writer = csv.writer(page, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(_columns())
-    for some in _batches(records, _ROWS_AT_ONCE):
-        writer.writerows([_cell(each) for each in _cells(one)] for one in some)
-        yield page.getvalue().encode("utf-8", "replace")
-        page.seek(0)
-        page.truncate()
-    yield page.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    told = shapes.plain(value)
-    return no_formula(told) if isinstance(told, str) else told
-
-
-def _lines(records: Iterable[UsageRecord]) -> Iterator[bytes]:
-    for some in _batches(records, _ROWS_AT_ONCE):
-        yield "".join(json.dumps(shapes.plain(one)) + "\n" for one in some).encode()
+def _encoded(
+    made: Callable[[Iterable[UsageRecord]], Iterable[str]],
+) -> Callable[[Iterable[UsageRecord]], Iterator[bytes]]:
+    return lambda records: (piece.encode("utf-8", "replace") for piece in made(records))
 
 
 def _parquet(records: Iterable[UsageRecord]) -> Iterator[bytes]:
     """A file whose index stands at its end, so that what is written needs not be kept."""
     pa: Any = import_module("pyarrow")
-    hints = {name: shapes.members(UsageRecord).get(name, int | None) for name in _columns()}
+    hints = {name: members(UsageRecord).get(name, int | None) for name in record_rows.columns()}
     schema = pa.schema([(name, _arrow_type(pa, hint)) for name, hint in hints.items()])
     sink = _Sink()
     with import_module("pyarrow.parquet").ParquetWriter(pa.PythonFile(sink, mode="w"), schema) as writer:
-        for some in _batches(records, _ROWS_A_GROUP):
-            columns = zip(*map(_cells, some), strict=True)
+        for some in record_rows.batches(records, _ROWS_A_GROUP):
+            columns = zip(*map(record_rows.cells, some), strict=True)
             arrays = [pa.array(column, each.type) for column, each in zip(columns, schema, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             yield sink.taken()
@@ -145,15 +110,9 @@ _ARROW: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 
-def _batches(records: Iterable[UsageRecord], most: int) -> Iterator[list[UsageRecord]]:
-    each = iter(records)
-    while some := list(islice(each, most)):
-        yield some
-
-
 _FORMS: Final[dict[str, tuple[Callable[[Iterable[UsageRecord]], Iterator[bytes]], str, str]]] = {
-    "csv": (_csv, CSV, "csv"),
-    "jsonl": (_lines, LINES, "jsonl"),
+    "csv": (_encoded(record_rows.as_csv), CSV, "csv"),
+    "jsonl": (_encoded(record_rows.as_lines), LINES, "jsonl"),
     "parquet": (_parquet, PARQUET, "parquet"),
 }
 #: The parameter that says which.
