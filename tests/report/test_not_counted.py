@@ -530,13 +530,14 @@ def test_libraries_of_every_shape_name_what_is_not_counted(
     assert _told(caplog) == [told]
 
 
+@pytest.mark.filterwarnings("ignore:Realtime music generation")
 @pytest.mark.usefixtures("watched")
 @pytest.mark.parametrize(
     ("module", "client", "method", "told"),
     [
         ("openai", "AsyncOpenAI", "realtime.translations.connect", "openai realtime.translations.connect"),
         ("openai", "OpenAI", "realtime.translations.connect", "openai realtime.translations.connect"),
-        ("google.genai", "Client", "aio.live.connect", "google_genai live.connect"),
+        ("google.genai", "Client", "aio.live.music.connect", "google_genai live.music.connect"),
     ],
     ids=["async", "sync", "google"],
 )

@@ -21,7 +21,10 @@ CUT = object()
 CLOSE = object()
 
 #: The messages that are answered with a turn.
-_ASKS = frozenset({"response.create", "input_audio_buffer.commit", "session.start", "session.close"})
+_ASKS = frozenset({
+    "response.create", "input_audio_buffer.commit", "session.start", "session.close",
+    "setup", "client_content", "tool_response",  # Google's, which have a field in the place of a type
+})  # fmt: skip
 
 
 class SocketServer:
@@ -65,7 +68,7 @@ class SocketServer:
             for text in connection:
                 message = json.loads(text)
                 self.asked.append(message)
-                if message["type"] in _ASKS and self.turns:
+                if not _ASKS.isdisjoint((message.get("type"), *message)) and self.turns:
                     self._say(connection, self.turns.popleft())
         except ConnectionClosed:
             return

@@ -5,8 +5,8 @@ What it asks for beside these and what is uncounted (token counts, files, models
 
 from __future__ import annotations
 
-from costspan.calls.description import Client, Endpoint
-from costspan.clients import google_batches, google_body, google_interactions
+from costspan.calls.description import Client, Endpoint, Socket
+from costspan.clients import google_batches, google_body, google_interactions, google_live
 
 CLIENT = Client(
     name="google_genai",
@@ -44,8 +44,6 @@ CLIENT = Client(
     ),
     dialect="google_api",
     uncounted=("/cachedContents", "/tuningJobs"),
-    uncounted_functions=(
-        ("live.connect", "google.genai.live", "AsyncLive.connect"),
-        ("live.music.connect", "google.genai.live_music", "AsyncLiveMusic.connect"),
-    ),
+    sockets=(Socket("live.connect", "google.genai.live", **google_live.LIVE),),
+    uncounted_functions=(("live.music.connect", "google.genai.live_music", "AsyncLiveMusic.connect"),),
 )

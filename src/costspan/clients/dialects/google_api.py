@@ -17,7 +17,9 @@ from costspan.calls import items
 from costspan.calls.engine import ObservedCall
 from costspan.calls.messages import NOTHING, fields
 from costspan.calls.points import PatchedClient, Point, Request
+from costspan.calls.servers import Server
 from costspan.clients.dialects import http_bodies, speakeasy
+from costspan.clients.dialects.google_live import LiveSessions
 
 _CLASS: Final = "BaseApiClient"
 _INTERACTIONS: Final = "google.genai._gaos.basesdk"
@@ -47,7 +49,9 @@ class GoogleApiClient(PatchedClient):
             "BaseSDK.do_request": self.whole(self._ask_interaction, http_bodies.take),
             "AsyncBaseSDK.do_request_async": self.whole_async(self._ask_interaction, http_bodies.take),
         }
+        sessions = (LiveSessions(self, socket, self._server) for socket in self.client.sockets)
         return (
+            *(point for each in sessions for point in each.points()),
             *(
                 Point(self.client.module, f"{_CLASS}.{name}", wrapper, _PARAMETERS)
                 for name, wrapper in wrappers.items()
@@ -71,9 +75,13 @@ class GoogleApiClient(PatchedClient):
         body = asked.get("request_dict")
         if endpoint.each:
             body = items.body_of(self.client.segment(f"/{path}"))
-        base = _base_url(asked.get("http_options")) or _base_url(fields(instance).get("_http_options")) or ""
-        server = self.servers.at(base, _VERTEX if instance.vertexai else None)
+        server = self._server(instance, _base_url(asked.get("http_options")))
         return Request(endpoint, server, body if isinstance(body, Mapping) else NOTHING, _model(path))
+
+    def _server(self, instance: Any, base: str | None = None) -> Server:
+        """Who answers a client, at an address that is given for one request, or at its own."""
+        base = base or _base_url(fields(instance).get("_http_options")) or ""
+        return self.servers.at(base, _VERTEX if instance.vertexai else None)
 
     def _ask_file(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
         """A file may be one of results: told by its lines."""
