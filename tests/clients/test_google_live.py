@@ -147,10 +147,15 @@ def test_what_comes_after_the_report_belongs_to_its_turn() -> None:
     """Sound that is still on its way, and the word that the turn is over."""
     report = {"usageMetadata": spent(522, 42)["usageMetadata"]}
     turn = (_SPOKEN, report, _SPOKEN, said(turnComplete=True))
-    first, second = talked(listen, turn, (_SPOKEN, 0.1, spent(600, 10)))
-    assert second.duration_s >= 0.05
+    first, second = talked(listen, turn, (_SPOKEN, spent(600, 10)))
     assert [call.usage and call.usage.get("input") for call in (first, second)] == [522, 600]
     assert {call.outcome for call in (first, second)} == {OK}
+    conversation = google_live.Live()
+    spoken: Any = {"server_content": {"model_turn": {"parts": []}}}
+    over: Any = {"server_content": {"turn_complete": True}}
+    messages: tuple[Any, ...] = (spoken, {"usage_metadata": {}}, spoken, over, spoken)
+    read = [conversation.received(message) for message in messages]
+    assert [meaning and meaning.ends for meaning in read] == [False, True, None, None, False]
 
 
 def test_what_is_charged_beside_the_usage_is_named() -> None:
@@ -205,11 +210,12 @@ def test_who_stops_to_wait_has_lost_nothing() -> None:
         await ask(session)
         a.look(await session._receive())
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(session._receive(), 0.05)
+            await asyncio.wait_for(session._receive(), 0.01)  # the server says no more until it is asked
+        await ask(session)
         async for message in session.receive():
             a.look(message)
 
-    (call,) = talked(way, (_SPOKEN, 0.4, spent(522, 42)))
+    (call,) = talked(way, (_SPOKEN,), (spent(522, 42),))
     assert call.outcome == OK
 
 
