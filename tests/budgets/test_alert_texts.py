@@ -33,6 +33,7 @@ budgets:
     owner: 'o"{'
   - {name: both, period: month, limit_usd: 1, each: team, scope: {source: 'cut by 50%d'}, thresholds: [100]}
   - {name: tokens, period: day, limit_tokens: 1000, thresholds: [80]}
+  - {name: calls, period: month, begins_on: 15, limit_requests: 200, thresholds: [50]}
   - {name: nothing, period: month, limit_usd: 0, scope: {provider: forbidden}, thresholds: [100]}
 """
 SERIES = {
@@ -41,6 +42,7 @@ SERIES = {
     'llm_cost_usd_total{llm_period="197001", llm_source="he said \\"100 %d\\"", llm_task_type="review"}': "0.625",
     'llm_cost_usd_total{llm_period="197001", llm_source="cut by 50%d", llm_team="t \\"u\\""}': "1.25",
     'llm_day_tokens_total{llm_weekday="4", llm_token_direction="input", gen_ai_request_model="gpt-5"}': "900",
+    'llm_day_requests_total{llm_weekday="4", llm_team="ads"}': "120",
     'llm_cost_usd_total{llm_period="197001", gen_ai_provider_name="forbidden", gen_ai_request_model="x"}': "0.125",
 }
 DEAREST = "Dearest (team / task type / source / model): "
@@ -80,6 +82,12 @@ TOLD = [
         "https://grafana.example/d/costspan-budgets?var-budget=tokens",
     ),
     (
+        "LlmBudgetThreshold", "calls", "Budget calls (all calls): 50 % of 200 calls a month from day 15 is spent", "all calls",
+        ("60% of 200 calls a month from day 15 is spent in the month from 19691215. Spent: 120 of 200 calls. At this pace: 214"
+        f" calls at the end of the month.\n{DEAREST}ads / unknown / unknown / unknown: 120 calls.{REST}"),
+        "https://grafana.example/d/costspan-budgets?var-budget=calls",
+    ),
+    (
         "LlmBudgetThreshold", "nothing", "Budget nothing (provider forbidden): 100 % of 0 USD a month is spent",
         "provider forbidden",
         f"Nothing may be spent. Spent: 0.1250 of 0 USD.\n{DEAREST}unknown / unknown / unknown / x: 0.1250 USD.{REST}",
@@ -91,6 +99,7 @@ MORE = {
     "odd": {"owner": 'o"{', "llm_period": "197001", "threshold": "100", "severity": "critical"},
     "both": {"llm_team": 't "u"', "llm_period": "197001", "threshold": "100", "severity": "critical"},
     "tokens": {"llm_period": "19700101", "threshold": "80", "severity": "warning", "llm_budget_period": "day"},
+    "calls": {"llm_period": "19691215", "threshold": "50", "severity": "info", "llm_budget_period": "month-15"},
     "nothing": {"llm_period": "197001", "threshold": "100", "severity": "critical"},
 }
 
