@@ -152,6 +152,9 @@ def test_a_host_of_which_nobody_said_whose_prices_count_is_named(app: str, addre
     assert f"Without a price: {said}" in usage(home)
     doctor = " ".join(start([COSTSPAN, "doctor"], home).stdout.split())
     assert f"hosts calls are unpriced: {said}" in doctor
+    followed = " ".join(start([COSTSPAN, "doctor"], home, OTEL_COSTSPAN_HOSTS="127.0.0.1=vendor").stdout.split())
+    assert said not in followed
+    assert "have a price by the settings of now; those booked before stay without one" in followed
 
 
 def test_of_aws_only_a_client_that_calls_models_is_met(tmp_path: Path) -> None:

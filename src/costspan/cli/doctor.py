@@ -25,11 +25,12 @@ from costspan.ledger.faults import LedgerError
 from costspan.ledger.inspection import Inspection, examine, has_room
 from costspan.ledger.place import NoHome, NotAFile, check, path_of
 from costspan.ledger.store import Store
-from costspan.pricing import Prices
+from costspan.pricing import Prices, loaded
 from costspan.pricing.overrides import OverrideError
 from costspan.report import Page, Question, ask, notices
 from costspan.report.amounts import short_usd
 from costspan.report.period import Period
+from costspan.report.priced_now import Now, place, priced_now
 from costspan.sdk import private_names
 from costspan.settings import AUTO, OFF, SETTINGS, Settings, has_otlp_endpoint
 
@@ -167,9 +168,17 @@ def hosts(chosen: Path | None, set_: Settings, environ: Mapping[str, str], now_s
     lately = Period("lately", int((now_s - _LATELY_DAYS * _DAY_S) * _NS_PER_S), None)
     with contextlib.suppress(NoHome, NotAFile, LedgerError):  # these are told of the ledger
         with Store.read(chosen or path_of(set_.ledger, environ)) as store:
-            sentences = ask(store, Question(period=lately), now_s).unknown_sellers
+            question = Question(period=lately)
+            sentences = ask(store, question, now_s).unknown_sellers
+            now = Now(loaded(set_.prices), set_.hosts, now_s) if sentences else None
+            followed = priced_now(store, question, now).places if now else frozenset[str]()
         for sentence in sentences:
-            yield Finding("hosts", NOTE, f"calls are unpriced: {sentence}")
+            where = place(sentence)
+            if where in followed:
+                since = f"calls to {where} have a price by the settings of now; those booked before stay without one"
+                yield Finding("hosts", OK, since)
+            else:
+                yield Finding("hosts", NOTE, f"calls are unpriced: {sentence}")
 
 
 def labels(environ: Mapping[str, str], now_s: float) -> Iterator[Finding]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,13 @@ from typing import Any
 import click
 
 from costspan.cli import options
+from costspan.facts.money import UNKNOWN_SELLER
 from costspan.ledger import rolled
 from costspan.ledger.faults import LedgerError
 from costspan.report import Page, bill, explained, record
+from costspan.report.priced_now import Now
 from costspan.report.record import Again, Record, price_again
+from costspan.settings import Settings
 
 
 @click.command()
@@ -41,7 +46,8 @@ def explain(
         raise click.UsageError("expected either a CALL_ID, which `costspan records` lists, or --last")
     records = _records(options.ledger_path(ledger), call_id)
     prices = options.load_prices(overrides)
-    priced = [(one, price_again(one, prices)) for one in records]
+    now = Now(prices, Settings.read(os.environ).hosts, time.time())
+    priced = [(one, price_again({**one, "provider": _seller(one, now)}, prices)) for one in records]
     if is_json:
         click.echo(json.dumps([_object(one, again) for one, again in priced], indent=2))
         return
@@ -66,6 +72,12 @@ def _records(path: Path, call_id: str | None) -> list[Record]:
         sought = "call with usage" if call_id is None else f"call, answer or trace {call_id!r}"
         raise click.ClickException(". ".join((f"the ledger {path} has no {sought}", *gone)))
     return found
+
+
+def _seller(one: Record, now: Now) -> str:
+    """Whose prices count: as it was booked, or, where nobody had said, as the settings of now say of the host."""
+    detail = one["unpriced_detail"] if one["unpriced_reason"] == UNKNOWN_SELLER else None
+    return now.seller(one["provider"], one["host"], detail, one["request_model"] or one["response_model"])
 
 
 def _object(one: Record, again: Again) -> dict[str, Any]:

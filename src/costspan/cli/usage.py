@@ -18,6 +18,7 @@ from costspan.ledger.intake import read
 from costspan.ledger.store import Store
 from costspan.pricing import Prices, loaded
 from costspan.report import Page, Question, Report, as_data, as_text, ask, notices, savings
+from costspan.report.priced_now import Now, place, priced_now
 from costspan.report.usage import NO_LEDGER
 from costspan.report.words import WORDS, filters, groups
 from costspan.settings import Settings
@@ -149,7 +150,17 @@ def _asked(store: Store, question: Question, now_s: float, form: _Form) -> Repor
         report = ask(store, question, now_s)
         if form.has_notes and savings.is_used(report.total):
             report.cache = savings.saved(store, question, _prices, now_s)
+        if form.has_notes and report.unpriced:
+            _look_at_settings(store, report, now_s)
     return report
+
+
+def _look_at_settings(store: Store, report: Report, now_s: float) -> None:
+    """Tell advice that was followed since from advice that was not: what is booked without a price is never priced again."""
+    now = Now(_prices(), Settings.read(os.environ).hosts, now_s)
+    found = priced_now(store, report.question, now)
+    report.priced_now = found.calls
+    report.unknown_sellers = [said for said in report.unknown_sellers if place(said) not in found.places]
 
 
 def _prices() -> Prices:

@@ -140,11 +140,14 @@ def notes(report: Report) -> Iterator[str]:
     total = report.total
     yield _average(report) if report.state == usage.OK else _state(report)
     if total.unpriced_requests:
+        is_followed = report.priced_now == total.unpriced_requests
+        advice = "" if is_followed else "Give the model a price: `costspan docs pricing`."
         yield (
             f"A lower bound: without a price are {number(total.unpriced_requests, 'call')} with "
             f"{number(total.unpriced_tokens, 'token')} ({_unpriced(report)}). {_all_of_them(report)}"
-            "Give the model a price: `costspan docs pricing`."
+            f"{advice}"
         )
+        yield from _followed(report)
     if total.items:
         amount = average_usd(total.items_nano_usd, 1)
         yield (
@@ -211,6 +214,17 @@ def _rate(count: int, days: int) -> str:
 def _portion(nano_usd: int, report: Report) -> str:
     amount = short_usd(nano_usd, decimals_for(report.total.nano_usd))
     return f"{amount} USD ({percent(nano_usd, report.total.nano_usd)})"
+
+
+def _followed(report: Report) -> Iterator[str]:
+    """What of the unpriced calls the settings of now would price: advice that was followed, and what it does not change."""
+    count = report.priced_now
+    if count:
+        which = "each" if count == report.total.unpriced_requests else f"{count:,}"
+        yield (
+            f"Of the calls without a price, {which} would have one by the settings of now, and new calls have it. What is booked stays as it is: "
+            "`costspan records --where quality=unpriced` lists them, `costspan explain CALL` says what one would have cost."
+        )
 
 
 def _all_of_them(report: Report) -> str:

@@ -165,6 +165,8 @@ class Report:
     unpriced: list[Unpriced] = field(default_factory=list[Unpriced])
     #: For hosts of which nobody said whose prices count: the sentence that says how to say it.
     unknown_sellers: list[str] = field(default_factory=list[str])
+    #: Of the unpriced calls, how many the settings of now would give a price; they stay as they were booked.
+    priced_now: int = 0
     lost_records: int = 0
     lost_nano_usd: int = 0
     #: Sentences on calls that are not in this ledger.
