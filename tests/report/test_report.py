@@ -468,7 +468,7 @@ def test_the_table_shows_a_lower_bound_and_what_is_unpriced(store: Store) -> Non
     text = text_of(asked(store, "model"))
     assert "\nown 1 7 3 0 0 unpriced\n" in text
     assert "\nTotal 7 57 8 0 0 >= 9.7500 100.0 % >= 1.62\n" in text
-    assert "A lower bound: without a price are 1 call with 10 tokens (own of openai: unknown model)." in text
+    assert "A lower bound: without a price is 1 call with 10 tokens (own of openai: unknown model)." in text
     assert "A lower bound: 0.2500 USD (2.6 %) is of calls with a unit that has no price." in text
     assert "Estimated: 0.5000 USD (5.1 %) is of streams that were cut short." in text
     assert (

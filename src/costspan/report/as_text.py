@@ -143,7 +143,7 @@ def notes(report: Report) -> Iterator[str]:
         is_followed = report.priced_now == total.unpriced_requests
         advice = "" if is_followed else "Give the model a price: `costspan docs pricing`."
         yield (
-            f"A lower bound: without a price are {number(total.unpriced_requests, 'call')} with "
+            f"A lower bound: without a price {_are(total.unpriced_requests)} {number(total.unpriced_requests, 'call')} with "
             f"{number(total.unpriced_tokens, 'token')} ({_unpriced(report)}). {_all_of_them(report)}"
             f"{advice}"
         )
@@ -156,7 +156,7 @@ def notes(report: Report) -> Iterator[str]:
         )
     if total.unpriced_items:
         yield (
-            f"A lower bound: without a price {'is' if total.unpriced_items == 1 else 'are'} {number(total.unpriced_items, 'item')}, as "
+            f"A lower bound: without a price {_are(total.unpriced_items)} {number(total.unpriced_items, 'item')}, as "
             "the prices file lacks their rate: "
             "`costspan usage --by instance --where quality=unpriced`."
         )
@@ -214,6 +214,10 @@ def _rate(count: int, days: int) -> str:
 def _portion(nano_usd: int, report: Report) -> str:
     amount = short_usd(nano_usd, decimals_for(report.total.nano_usd))
     return f"{amount} USD ({percent(nano_usd, report.total.nano_usd)})"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _followed(report: Report) -> Iterator[str]:
