@@ -24,6 +24,7 @@ from costspan.serve import arrivals
 from costspan.serve.asked import Asked
 from costspan.serve.prices import counts
 from costspan.serve.problems import RequestError, mistaken
+from costspan.serve.shapes import of_words
 
 _NS: Final = 1_000_000_000
 _MOST_RECORDS: Final = 10_000
@@ -72,7 +73,7 @@ class BookedUsage:
     id: str
     provider: str | None = None
     model: str | None = None
-    type: str = "text"
+    type: str = field(default="text", metadata=of_words((*TYPES, *UNIT_OF)))
     instance: str | None = None
     rate: str | None = None
     byte_hours: int | None = None

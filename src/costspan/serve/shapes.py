@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 import typing
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -11,13 +13,19 @@ from typing import Any, Final
 from costspan.report.forms import required
 from costspan.report.plain import members
 
+_WORDS: Final = "words"
 _PLAIN: Final[dict[Any, dict[str, Any]]] = {
     str: {"type": "string"},
     int: {"type": "integer"},
     float: {"type": "number"},
     bool: {"type": "boolean"},
     type(None): {"type": "null"},
-    Decimal: {"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "description": "An exact decimal number."},
+    Decimal: {
+        "type": "string",
+        "format": "decimal",
+        "pattern": r"^-?\d+(\.\d+)?$",
+        "description": "An exact decimal number.",
+    },
     datetime: {"type": "string", "format": "date-time"},
     date: {"type": "string", "format": "date"},
     Any: {},
@@ -44,10 +52,24 @@ def schema(of: Any, named: dict[str, Any], *, is_told: bool = True) -> dict[str,
             "type": "object",
             "description": " ".join((of.__doc__ or "").split()),
             "required": list(members_of) if is_told else required(of),
-            "additionalProperties": False,
-            "properties": {name: schema(each, named, is_told=is_told) for name, each in members_of.items()},
+            # An answer of a later version may have more; in what is sent, a name that nobody knows is a mistake.
+            **({} if is_told else {"additionalProperties": False}),
+            "properties": {
+                name: {**schema(each, named, is_told=is_told), **_known(of, name)} for name, each in members_of.items()
+            },
         }
     return {"$ref": f"#/components/schemas/{of.__name__}"}
+
+
+def of_words(words: Iterable[str]) -> Mapping[str, Any]:
+    """What a field of text says of itself that has one of some words: the `metadata` of the field."""
+    return {_WORDS: tuple(words)}
+
+
+def _known(of: type[Any], name: str) -> dict[str, Any]:
+    """The words that a field may have, where it says so."""
+    (words,) = [each.metadata.get(_WORDS) for each in dataclasses.fields(of) if each.name == name] or [None]
+    return {} if words is None else {"enum": list(words)}
 
 
 def _either(choices: list[dict[str, Any]]) -> dict[str, Any]:
