@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
@@ -70,3 +70,26 @@ def test_an_answer_of_the_api_is_of_one_moment(writing: Any) -> None:
     tokens = asked.get("/v1/usage/tokens").json()
     assert tokens["this_month"] == tokens["all_time"]
     assert tokens["all_time"]["calls"] > 3, "the next answer has its own moment"
+
+
+def test_what_is_asked_again_at_one_moment_is_summed_up_once(tmp_path: Path) -> None:
+    """For the table, the cards and the lists of the page, and for what the cache saved; days of another zone are another question."""
+    path = tmp_path / "ledger.db"
+    write(path, call(started_ns=NOW_NS), call(started_ns=NOW_NS + 11 * 3_600 * 10**9))
+    made: list[str] = []
+    real = Store.select
+
+    def select(store: Store, sql: str, values: Any = ()) -> Any:
+        made.append(f"{sql.partition(' AS ')[2]} {values}" if sql.startswith("CREATE TABLE temp.kept") else "")
+        return real(store, sql, values)
+
+    with mock.patch.object(Store, "select", select), mock.patch.object(moment, "time", mock.Mock(time=lambda: NOW_S)):
+        assert client(path).get("/?period=this-month").status_code == 200
+        sums = [sql for sql in made if " AS s0" in sql]
+        assert len(sums) == len({*sums}) > 5
+    with Store.read(path) as store, store.at_one_moment():
+        days = [
+            [row.key[0] for row in usage.ask(store, usage.Question(("day",), zone=zone), NOW_S).rows]
+            for zone in (timezone.utc, timezone(timedelta(hours=2)))
+        ]
+    assert days == [["2026-11-20"], ["2026-11-20", "2026-11-21"]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone, tzinfo
@@ -42,7 +41,6 @@ _SUMS: Final = (
 _SUM_NAMES: Final = tuple(f"s{number}" for number in range(len(_SUMS)))
 # Sums of so many slots and more are read for the label sets that are meant alone.
 _MANY_SLOTS: Final = 200
-_tables: Final = itertools.count()
 
 
 class Question(NamedTuple):
@@ -203,17 +201,16 @@ def ask(store: Store, question: Question, now_s: float, *, is_brief: bool = Fals
 def _rows(store: Store, question: Question, wanted: cover.Wanted) -> tuple[Rows, Totals, cover.Source]:
     """The rows, their total, and what they were read from."""
     source = cover.source(store, wanted)
-    table = f"temp.usage_rows_{next(_tables)}"
     names = ", ".join(f"SUM({name})" for name in _SUM_NAMES)
     try:
-        _sum_up(store, question, source, table, "SUM")
+        table = _summed_up(store, question, source, "SUM")
         (total,) = store.select(f"SELECT {names} FROM {table}")  # noqa: S608 - words of our own
     except LedgerError as fault:
         if "integer overflow" not in str(fault):
             raise
         # A sum beyond 64 bits; counts of a faulty server can do that. SUM_EXACTLY is slow, and has no such limit.
         source = cover.source(store, wanted._replace(is_each=True))
-        _sum_up(store, question, source, table, "SUM_EXACTLY")
+        table = _summed_up(store, question, source, "SUM_EXACTLY")
         (total,) = store.select(f"SELECT {names.replace('SUM', 'SUM_EXACTLY')} FROM {table}")  # noqa: S608
     return Rows(store, table, question), Totals(*[int(value or 0) for value in total]), source
 
@@ -225,8 +222,8 @@ def narrowed(source: cover.Source, question: Question) -> str:
     return source.of(meant.sql, meant.values)
 
 
-def _sum_up(store: Store, question: Question, source: cover.Source, table: str, function: str) -> None:
-    """Make the table of the rows: the keys k0, k1, ..., the sums s0, s1, ..."""
+def _summed_up(store: Store, question: Question, source: cover.Source, function: str) -> str:
+    """The table of the rows: the keys k0, k1, ..., the sums s0, s1, ... Made once in one moment, whoever asks again."""
     condition = words.conditions(question.filters, question.period)
     asked_of = narrowed(source, question)
     keys = [
@@ -236,11 +233,12 @@ def _sum_up(store: Store, question: Question, source: cover.Source, table: str, 
     columns = [f"{one} AS k{number}" for number, one in enumerate(keys)]
     columns += [f"{one} AS {name}" for one, name in zip(sums, _SUM_NAMES, strict=True)]
     grouped = f"GROUP BY {', '.join(str(number + 1) for number in range(len(keys)))}" if keys else "GROUP BY NULL"
-    store.select(f"DROP TABLE IF EXISTS {table}")
-    store.select(
-        f"CREATE TABLE {table} AS SELECT {', '.join(columns)} FROM ({asked_of}) WHERE {condition.sql} {grouped}",  # noqa: S608
-        condition.values,
-    )
+    sql = f"SELECT {', '.join(columns)} FROM ({asked_of}) WHERE {condition.sql} {grouped}"  # noqa: S608 - words of our own
+
+    def make(table: str) -> None:
+        store.select(f"CREATE TABLE {table} AS {sql}", condition.values)
+
+    return store.kept(sql, (*condition.values, repr(question.zone)), make)
 
 
 def _time_word(zone: tzinfo, word: str, quarter: int | None) -> str | None:
