@@ -167,6 +167,7 @@ FILLED: Final = {
     "docs": {"WORD": "pricing"},
     "stack": {"DIRECTORY": "mine"},
     "run": {"COMMAND": "python agent.py"},
+    "explain": {"CALL": "--last"},
 }
 #: Programs of people's own, which test_in_code.py starts.
 THEIRS: Final = re.compile(r"costspan run (celery|gunicorn|uvicorn|pytest|python manage\.py|uv run)\b")
