@@ -6,7 +6,6 @@ told when a call begins, answers and has finished.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import inspect
 import random
@@ -20,7 +19,7 @@ from costspan.calls import finishing
 from costspan.calls.messages import NOTHING
 from costspan.calls.recorder import Recorder
 from costspan.facts import call as outcomes
-from costspan.facts import foreign, gateways
+from costspan.facts import foreign, gateways, lost_answers
 from costspan.facts.attribution import NOBODY, Attribution
 from costspan.facts.call import NO_ANSWER, Answer, Call
 from costspan.facts.usage import Usage, bounded_names
@@ -30,12 +29,19 @@ if TYPE_CHECKING:
 
 NS_PER_S: Final = 1e9
 _STATUSES: Final = range(100, 600)
-ABANDONING: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
 
 
 def new_id(started_ns: int) -> str:
     """A unique id that sorts by time."""
     return f"{started_ns:016x}{random.getrandbits(64):016x}"
+
+
+def ended_by(error: BaseException) -> str:
+    """The outcome of a call that ended so. What is no `Exception` is no error of the call: somebody gave it up.
+
+    asyncio and trio cancel, gevent kills and times out, a generator is closed, an interpreter is interrupted that way.
+    """
+    return outcomes.ERROR if isinstance(error, Exception) else outcomes.ABANDONED
 
 
 class Seller(Protocol):
@@ -60,6 +66,7 @@ class ObservedCall:
         "endpoint",
         "headers",
         "is_direct",
+        "is_lost",
         "native",
         "recorder",
         "span",
@@ -80,6 +87,7 @@ class ObservedCall:
         self.borrowed = False  # `span` is somebody else's: to be annotated, not to be ended
         self.headers: Any = None
         self.is_direct = True  # no gateway stands between us and the seller, as far as is known
+        self.is_lost = False  # it failed, and may have been billed: the request had gone out, no answer came
         self.span: Any = None
         self.token: Any = None
         self.start = perf_counter_ns()
@@ -161,8 +169,7 @@ class ObservedCall:
         """The library's method raised. What had been answered by then is billed, and booked."""
         if self.claim():
             self.note_error(error)
-            outcome = outcomes.ABANDONED if isinstance(error, ABANDONING) else outcomes.ERROR
-            self.finish(self.withheld(), outcome)
+            self.finish(self.withheld(), ended_by(error))
 
     @guard.guarded("calls.finish")
     def refused(self, error: BaseException) -> None:
@@ -188,6 +195,7 @@ class ObservedCall:
         response = getattr(error, "response", None)
         if response is not None:
             self.headers = getattr(response, "headers", None)
+        self.is_lost = call.http_status is None and lost_answers.may_be_billed(error, call.error_type)
 
 
 def begin(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from costspan import guard
 from costspan.calls import estimating, finishing
-from costspan.calls.engine import ABANDONING, NS_PER_S, ObservedCall
+from costspan.calls.engine import NS_PER_S, ObservedCall, ended_by
 from costspan.calls.merging import merged
 from costspan.calls.messages import opened
 from costspan.calls.recorder import Recorder
@@ -147,7 +147,7 @@ class ObservedStream(ObservedCall):
         if self.claim():
             self.note_error(error)
             self._take_raised(error)
-            self.settle(outcomes.ABANDONED if isinstance(error, ABANDONING) else outcomes.ERROR)
+            self.settle(ended_by(error))
 
     @guard.guarded("calls.raised")
     def _take_raised(self, error: BaseException) -> None:

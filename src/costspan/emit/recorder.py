@@ -37,7 +37,6 @@ _FAULT: Final = Unpriced(FAULT, "pricing failed: see the log of costspan")
 _MOST_FETCHABLE: Final = 10_000
 _NS_PER_S: Final = 1e9
 _FIRST_REFUSAL: Final = 300
-_TIMEOUTS: Final = frozenset({"APITimeoutError", "ReadTimeout", "CancelledError", "Timeout"})
 
 
 class CallRecorder:
@@ -182,7 +181,7 @@ class CallRecorder:
         if answer.unread:
             _note_unread(call, answer.unread)
         if answer.usage is None and answer.reported_nano_usd is None:
-            call.price = _NO_USAGE if _may_be_charged(call) else None
+            call.price = _NO_USAGE if _may_be_charged(observed) else None
         else:
             address = call.host if call.port is None else call.address
             started_s = call.started_ns / _NS_PER_S
@@ -266,12 +265,13 @@ def into_rate_limits(rate_limits: RateLimits) -> Callable[[ObservedCall], None]:
     return read_quota
 
 
-def _may_be_charged(call: Call) -> bool:
+def _may_be_charged(observed: ObservedCall) -> bool:
     """Whether a call without usage may have cost something: a request that was refused has not, by status or by event."""
+    call = observed.call
     if call.outcome == REFUSED or (call.is_stream and call.answer.error is not None):
         return False  # the error was all of the stream, or there would be an estimate
     was_answered = call.http_status is not None and call.http_status < _FIRST_REFUSAL
-    return call.outcome != ERROR or call.error_type in _TIMEOUTS or was_answered
+    return call.outcome != ERROR or observed.is_lost or was_answered
 
 
 def _note_unread(call: Call, fields: tuple[str, ...]) -> None:
