@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from costspan.process.threads import wait_for_end
+from costspan.process.threads import is_another, wait_for_end
 
 
 class Looker:
@@ -46,7 +46,7 @@ class Looker:
     def rest(self, give_up_s: float, interrupt: Callable[[], object] = lambda: None) -> None:
         """For a fork: end the thread, until a moment of `time.monotonic` at the latest. `interrupt` shortens a look under way."""
         thread = self.thread
-        if thread is None or thread is threading.current_thread() or self.is_stopping:
+        if thread is None or not is_another(thread) or self.is_stopping:
             return
         self._stopping.set()
         interrupt()

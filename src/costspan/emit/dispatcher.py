@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from costspan import guard
 from costspan.calls import finishing
 from costspan.facts.call import Call
-from costspan.process.threads import wait_for_end
+from costspan.process.threads import is_another, wait_for_end
 
 Sink: TypeAlias = Callable[[Sequence[Call]], object]
 
@@ -60,9 +60,8 @@ class CallDispatcher:
 
     def _renew(self) -> None:
         self._waiting: deque[Call] = deque()
-        self._wake_up = _WakeUp()
+        self._make_signals()
         self._is_signalled = False
-        self._closing = _WakeUp()
         self._is_open = True
         # Re-entrant, as a signal's code may drain or fork while this thread drains.
         self._draining = threading.RLock()
@@ -75,6 +74,9 @@ class CallDispatcher:
         self._rests = 0  # how many forks under way have `_draining`
         self._errand: Callable[[], object] | None = None
         self._most_waiting = _MOST_WAITING
+
+    def _make_signals(self) -> None:
+        self._wake_up, self._closing = _WakeUp(), _WakeUp()
 
     def put(self, call: Call) -> None:
         """Take over one finished call."""
@@ -103,7 +105,12 @@ class CallDispatcher:
                     self._refuse([refused], "more calls waited than are kept in memory")
 
     def _begin(self) -> bool:
-        """Start the thread; False where there is none to be had: from Python 3.12 on, while the interpreter ends."""
+        """Start the thread; False where there is none to be had: from Python 3.12 on, while the interpreter ends.
+
+        What it waits for is made now: gevent may have put its own locks and threads in place of Python's since, and a thread of
+        its that waits for a lock of the system holds up the whole program.
+        """
+        self._make_signals()
         self._thread = threading.Thread(target=self._run, name="costspan", daemon=True)
         try:
             self._thread.start()
@@ -188,7 +195,7 @@ class CallDispatcher:
 
     def _end_thread(self, give_up_s: float) -> None:
         thread = self._thread
-        if thread is not None and thread is not threading.current_thread() and thread.is_alive():
+        if thread is not None and is_another(thread) and thread.is_alive():
             self._is_asked_to_leave = True
             self._leaving.append(True)
             self._wake_up.ring()

@@ -1,4 +1,4 @@
-"""The end of a thread of ours, seen to by another."""
+"""The end of a thread of ours, seen to by another thread."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from time import monotonic, sleep
 from typing import Final
 
 _LOOK_S: Final = 0.0001
+
+
+def is_another(thread: threading.Thread) -> bool:
+    """Whether it is a thread of the system other than the one that asks: with gevent, which may take the place of Python's
+    threads, all are one, and whoever waits for the end of one lets the others run.
+    """
+    return thread.native_id != threading.get_native_id()
 
 
 def wait_for_end(thread: threading.Thread, give_up_s: float) -> None:

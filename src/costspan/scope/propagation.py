@@ -8,7 +8,9 @@ they outlive the scope in which the first task happened to start them.
 
 from __future__ import annotations
 
+import contextvars
 import sys
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -113,6 +115,27 @@ _POINTS: Final[tuple[tuple[str, str, str, _Wrapper], ...]] = (
 )
 
 
+#: gevent starts its greenlets with an empty context, and tells who asks of each that is spawned.
+_GREENLETS: Final = "gevent"
+
+
+@guard.guarded("carry")
+def _spawn(greenlet: Any) -> None:
+    whose = carried_along(calls=_state.takes_calls)
+    function = getattr(greenlet, "_run", None)
+    is_thread = isinstance(getattr(function, "__self__", None), threading.Thread)  # gevent's kind of one: as above
+    if whose is not None and _state.is_on and not is_thread and greenlet.gr_context is None:
+        context = contextvars.Context()
+        context.run(whose.__enter__)
+        greenlet.gr_context = context
+
+
+@guard.guarded("carry")
+def _follow_greenlets(module: Any) -> None:
+    if _state.is_on:
+        module.Greenlet.add_spawn_callback(_spawn)  # into a set
+
+
 class _State:
     def __init__(self) -> None:
         self.is_on = False
@@ -131,16 +154,23 @@ def install_carry(*, calls: bool = False) -> None:
     """
     _state.is_on, _state.takes_calls = True, calls
     for name in dict.fromkeys(module for module, *_ in _POINTS):
-        if name in sys.modules:
-            _patch_module(sys.modules[name])
-        elif name not in _state.awaited:
-            _state.awaited.add(name)
-            wrapt.register_post_import_hook(_patch_module, name)
+        _when_imported(name, _patch_module)
+    _when_imported(_GREENLETS, _follow_greenlets)
+
+
+def _when_imported(name: str, act: Callable[[ModuleType], object]) -> None:
+    if name in sys.modules:
+        act(sys.modules[name])
+    elif name not in _state.awaited:
+        _state.awaited.add(name)
+        wrapt.register_post_import_hook(act, name)
 
 
 def remove_carry() -> None:
     """Carry nothing along any more, and take the patches out, except where somebody has wrapped them since."""
     _state.is_on = False
+    if _GREENLETS in sys.modules:
+        sys.modules[_GREENLETS].Greenlet.remove_spawn_callback(_spawn)
     for (module, owner, method), wrapper in tuple(_state.patched.items()):
         holder: Any = getattr(sys.modules[module], owner)
         if holder.__dict__.get(method) is wrapper:
