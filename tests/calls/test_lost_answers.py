@@ -8,6 +8,7 @@ import importlib
 import socket
 import struct
 import threading
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
@@ -154,6 +155,23 @@ def test_other_errors_are_no_lost_answers() -> None:
     ring.__cause__.__cause__ = ring
     assert [may_be_billed(error) for error in (ring, TypeError(), UnicodeError())] == [False] * 3
     assert may_be_billed(RuntimeError(), "DEADLINE_EXCEEDED")
+
+
+class Deprecated(Exception):  # noqa: N818
+    """As `ConnectionClosed` of websockets is."""
+
+    @property
+    def reason(self) -> str:
+        """Nobody is to ask for it."""
+        warnings.warn("use something else", DeprecationWarning, stacklevel=2)
+        return ""
+
+
+def test_no_property_of_an_error_is_asked() -> None:
+    """What it warns of would be the program's warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not may_be_billed(Deprecated())
 
 
 def test_a_call_whose_answer_was_lost_is_unpriced_and_one_that_was_not_sent_is_free() -> None:

@@ -40,7 +40,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         if id(each) not in seen:
             seen.add(id(each))
             yield each
-            beside = (each.__cause__ or each.__context__, *each.args[:2], getattr(each, "reason", None))
+            reason = vars(each).get("reason")  # of urllib3; no property: those of some libraries warn
+            beside = (each.__cause__ or each.__context__, *each.args[:2], reason)
             waiting += [one for one in beside if isinstance(one, BaseException)]
 
 
