@@ -26,6 +26,7 @@ from costspan import guard
 from costspan.calls import patching
 from costspan.ledger import notes, place
 from costspan.scope.run import RUNS
+from promtools import Server, prometheus
 from provider import Provider
 from watching import Watched
 
@@ -137,3 +138,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True, capture_output=True,
     )  # fmt: skip
     return folder / "cert.pem"
+
+
+@pytest.fixture(scope="module")
+def empty_prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Prometheus that knows nothing but the time."""
+    with prometheus(tmp_path_factory.mktemp("empty")) as server:
+        yield server

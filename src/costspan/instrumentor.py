@@ -12,13 +12,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from costspan import guard
 from costspan.clients.libraries import HTTP_CLIENTS, NOT_WATCHED, OTHER_MODULES, SERVICES, WAITED_FOR
 from costspan.process.exits import own_in_child, unwatch_exits, watch_exits
 from costspan.process.fork import Participant, unwatch_forks, watch_forks
+from costspan.process.imports import when_imported
 from costspan.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,32 +77,24 @@ def _install(options: dict[str, Any]) -> None:
     for mistake in settings.mistakes:
         _log.warning("costspan: %s", mistake)
     if not settings.enabled:
-        _when_imported("costspan.scope", _settle)
+        when_imported("costspan.scope", _settle, _hooked)
         return
     _setup = _Setup(settings, guard.part("prices", lambda: _prices_file(settings)), options)
     guard.part("exits", lambda: watch_exits(_Ends(), on_sigterm=settings.sigterm))
     guard.part("forks", lambda: watch_forks(participants))
     if settings.says_who or settings.baggage:
         guard.part("attribution", lambda: import_module("costspan.scope"))
-    _when_imported("costspan.scope", _begin_scope)
+    when_imported("costspan.scope", _begin_scope, _hooked)
     for name, module in WAITED_FOR.items():
         if name in SERVICES:
-            _when_imported(module.partition(".")[0], functools.partial(_meet_service, name))
+            when_imported(module.partition(".")[0], functools.partial(_meet_service, name), _hooked)
         else:
             for each in (module, *OTHER_MODULES.get(name, ())):
-                _when_imported(each, functools.partial(_meet, name))
+                when_imported(each, functools.partial(_meet, name), _hooked)
     for name, module in HTTP_CLIENTS.items() if settings.http_clients else ():
-        _when_imported(module, functools.partial(_meet_http, name))
+        when_imported(module, functools.partial(_meet_http, name), _hooked)
     for module in NOT_WATCHED:
-        _when_imported(module, functools.partial(_miss, module))
-
-
-def _when_imported(module: str, act: Callable[[Any], None]) -> None:
-    if module in sys.modules:
-        act(sys.modules[module])
-    elif module not in _hooked:
-        _hooked.add(module)
-        wrapt.register_post_import_hook(act, module)
+        when_imported(module, functools.partial(_miss, module), _hooked)
 
 
 def _prices_file(settings: Settings) -> Path | None:
@@ -196,7 +188,7 @@ def connect() -> Pipeline | None:
 
             pipeline = assembly.assembled(*_setup)
             for module, part in _PARTS_OF_SDK.items():
-                _when_imported(module, functools.partial(_load, part))
+                when_imported(module, functools.partial(_load, part), _hooked)
         return pipeline
 
 

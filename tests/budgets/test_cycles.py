@@ -61,13 +61,6 @@ def written_out(day: int, name: str, second: int, time_zone: str) -> str:
     return expression
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Prometheus that knows nothing but the time."""
-    with prometheus(tmp_path_factory.mktemp("empty")) as server:
-        yield server
-
-
 def moments(time_zone: str, dice: random.Random) -> Iterator[int]:
     """Any, and the seconds around midnight at the end of any month: where months begin that lack a day."""
     start_s, end_s = round(calendar.TABLE_START.timestamp()), round(calendar.TABLE_END.timestamp())
@@ -82,13 +75,13 @@ def moments(time_zone: str, dice: random.Random) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("time_zone", ["UTC", "America/Santiago", "Australia/Lord_Howe"])
-def test_promql_knows_the_month_from_another_day(time_zone: str, empty: Server) -> None:
+def test_promql_knows_the_month_from_another_day(time_zone: str, empty_prometheus: Server) -> None:
     """At random moments: on which day it began, and how much of it is over."""
     dice, wrong = random.Random(time_zone), list[Any]()  # noqa: S311 - a fixed seed
     for second in moments(time_zone, dice):
         day = dice.choice(_DAYS)
         true = month_from(day).around(zone(time_zone), second * NS_PER_S)
-        told = empty.query(written_out(day, ELAPSED.name, second, time_zone), second)
+        told = empty_prometheus.query(written_out(day, ELAPSED.name, second, time_zone), second)
         ((labels, over),) = told.items()
         if (dict(labels)[PERIOD_LABEL], over) != (true.label, pytest.approx(true.elapsed, abs=1e-9)):
             wrong.append((second, day, told, true))

@@ -57,13 +57,6 @@ def whole(series: Series, rules: dict[str, str]) -> str:
     return expression
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Prometheus that knows nothing but the time."""
-    with prometheus(tmp_path_factory.mktemp("empty")) as server:
-        yield server
-
-
 def borders_s(time_zone: str) -> list[int]:
     """Every change of the clock in the table, every month's beginning, and every third day's in 2026 and 2027."""
     days = [dt.date(2026, 1, 1) + dt.timedelta(days=number) for number in range(730)]
@@ -73,7 +66,7 @@ def borders_s(time_zone: str) -> list[int]:
 
 
 @pytest.mark.parametrize("time_zone", ZONES)
-def test_promql_knows_the_day_in_every_second_around_every_boundary(time_zone: str, empty: Server) -> None:
+def test_promql_knows_the_day_in_every_second_around_every_boundary(time_zone: str, empty_prometheus: Server) -> None:
     """Second by second, the compiled calendar says the same as the program that stamps the calls."""
     rules, periods = recorded(time_zone), Periods(time_zone)
     words = " or ".join(
@@ -85,20 +78,20 @@ def test_promql_knows_the_day_in_every_second_around_every_boundary(time_zone: s
             if not calendar.TABLE_START.timestamp() <= second < calendar.TABLE_END.timestamp():
                 continue
             ns = second * NS_PER_S
-            told = {labels[0][1] for labels in empty.query(words, second)}
+            told = {labels[0][1] for labels in empty_prometheus.query(words, second)}
             week = WEEK.around(zone(time_zone), ns).label
             if told != {periods.month(ns), periods.day(ns), week, periods.weekday(ns)}:
                 wrong.append((second, told, periods.day(ns)))
     assert wrong == []
 
 
-def test_after_the_last_known_change_the_clock_is_absent_rather_than_wrong(empty: Server) -> None:
+def test_after_the_last_known_change_the_clock_is_absent_rather_than_wrong(empty_prometheus: Server) -> None:
     """The table of changes ends; a zone without changes goes on."""
     end_s = round(calendar.TABLE_END.timestamp())
     berlin = whole(LOCAL_TIME, recorded("Europe/Berlin"))
-    assert empty.query(berlin, end_s - 1)
-    assert empty.query(berlin, end_s) == {}
-    assert empty.query(whole(LOCAL_TIME, recorded("UTC")), end_s) == {(): end_s}
+    assert empty_prometheus.query(berlin, end_s - 1)
+    assert empty_prometheus.query(berlin, end_s) == {}
+    assert empty_prometheus.query(whole(LOCAL_TIME, recorded("UTC")), end_s) == {(): end_s}
 
 
 # From, to: each with a change of the clock or of the year, and the end of a month in it.

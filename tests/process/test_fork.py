@@ -26,6 +26,7 @@ from costspan.facts.call import Call
 from costspan.ledger.faults import NoLedger
 from costspan.process import fork
 from costspan.process.fork import Participant, unwatch_forks, watch_forks
+from costspan.process.threads import is_another
 from exits.running import run
 from forking import in_child, in_new_process
 from ledger_calls import booked, call
@@ -293,6 +294,20 @@ def fork_with_every_thread(folder: str) -> None:
 
 def answer(_: Any) -> Any:
     return HTTP.Response(200, json=completion())
+
+
+def test_a_thread_that_is_another_runs_and_is_of_the_system() -> None:
+    """With gevent a thread has the id of the one that asks; one that has not begun, or has ended, is not there to be ended."""
+    may_end = threading.Event()
+    running = threading.Thread(target=may_end.wait)
+    assert not is_another(running)
+    running.start()
+    assert is_another(running)
+    running._native_id = threading.get_native_id()  # type: ignore[attr-defined]  # as gevent has it
+    assert not is_another(running)
+    may_end.set()
+    running.join()
+    assert not any(map(is_another, (running, threading.current_thread(), None)))
 
 
 def number_booked(ledger: Path) -> int:

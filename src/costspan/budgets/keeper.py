@@ -162,8 +162,13 @@ class Keeper:
     def before_fork(self, give_up_s: float) -> bool:
         """No handle of SQLite crosses a fork, and no thread within it; nor is there a thread, if it ends in time."""
         self._looker.rest(give_up_s)
-        if not self._working.acquire(timeout=max(0.0, give_up_s - monotonic())):
+        is_at_rest = self._comes_to_rest(give_up_s)
+        if not is_at_rest:
             self._looker.go_on()
+        return is_at_rest
+
+    def _comes_to_rest(self, give_up_s: float) -> bool:
+        if not self._working.acquire(timeout=max(0.0, give_up_s - monotonic())):
             return False
         if self.watch is None or self.watch.before_fork(give_up_s):
             if self._store.before_fork(give_up_s):
@@ -171,7 +176,6 @@ class Keeper:
             if self.watch is not None:
                 self.watch.after_fork_in_parent()
         self._working.release()
-        self._looker.go_on()
         return False
 
     def after_fork_in_parent(self) -> None:

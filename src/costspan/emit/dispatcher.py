@@ -68,8 +68,8 @@ class CallDispatcher:
         # A fork that waits for the batch under way stands here, and no new batch begins before it is over.
         self._turnstile = threading.RLock()
         self._thread: threading.Thread | None = None
-        #: Holds one item while the thread is asked to leave for a fork: whoever takes it has decided.
         self._is_asked_to_leave = False
+        #: Holds one item while the thread is asked to leave for a fork: whoever takes it has decided.
         self._leaving: list[bool] = []
         self._rests = 0  # how many forks under way have `_draining`
         self._errand: Callable[[], object] | None = None
@@ -195,7 +195,7 @@ class CallDispatcher:
 
     def _end_thread(self, give_up_s: float) -> None:
         thread = self._thread
-        if thread is not None and is_another(thread) and thread.is_alive():
+        if thread is not None and is_another(thread):
             self._is_asked_to_leave = True
             self._leaving.append(True)
             self._wake_up.ring()

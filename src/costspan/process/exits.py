@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
-
 from costspan import guard
 from costspan.process import waking
+from costspan.process.imports import when_imported
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -61,8 +60,8 @@ def watch_exits(ending: Ending, *, on_sigterm: bool) -> None:
         return
     _is_registered = True
     _before_the_exit_handlers(_be_first)
-    _when_imported("multiprocessing.util", _take_multiprocessing)
-    _when_imported("celery.signals", _take_celery)
+    when_imported("multiprocessing.util", _take_multiprocessing)
+    when_imported("celery.signals", _take_celery)
 
 
 def unwatch_exits() -> None:
@@ -183,13 +182,6 @@ def _take_celery(signals: Any) -> None:
 
 def _worker_ends(**_: Any) -> None:
     _deliver_in_time()
-
-
-def _when_imported(module: str, act: Callable[[Any], None]) -> None:
-    if module in sys.modules:
-        act(sys.modules[module])
-    else:
-        wrapt.register_post_import_hook(act, module)
 
 
 def _is_main_thread() -> bool:

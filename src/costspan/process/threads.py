@@ -10,11 +10,12 @@ from typing import Final
 _LOOK_S: Final = 0.0001
 
 
-def is_another(thread: threading.Thread) -> bool:
-    """Whether it is a thread of the system other than the one that asks: with gevent, which may take the place of Python's
-    threads, all are one, and whoever waits for the end of one lets the others run.
+def is_another(thread: threading.Thread | None) -> bool:
+    """Whether it runs, and is a thread of the system other than the one that asks.
+
+    With gevent, which may take the place of Python's threads, all are one: whoever waits for the end of one lets the others run.
     """
-    return thread.native_id != threading.get_native_id()
+    return thread is not None and thread.is_alive() and thread.native_id != threading.get_native_id()
 
 
 def wait_for_end(thread: threading.Thread, give_up_s: float) -> None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from costspan.facts.attribution_words import ACCOUNT, SESSION
-from costspan.facts.periods import offset, zone
+from costspan.facts.periods import NS_PER_S, offset, zone
 from costspan.remote.server import Server
 from costspan.report import forms
 from costspan.report.answers import MOST_ROWS, Daily, NewestWords, Stats, Summary, UsageSpan
@@ -19,7 +19,6 @@ from costspan.report.usage import Question
 from costspan.report.values import CacheSavings, UsageDay, UsagePage, UsageRow, UsageSummary
 from costspan.report.words import SIGNS, Filter
 
-_NS: Final = 1_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _IS: Final = SIGNS[2]
 _A = TypeVar("_A")
@@ -134,7 +133,7 @@ def _filters(filters: Sequence[Filter]) -> list[tuple[str, str]]:
 
 
 def _moment(at_ns: int) -> str:
-    return (_EPOCH + timedelta(seconds=at_ns // _NS)).isoformat()
+    return (_EPOCH + timedelta(seconds=at_ns // NS_PER_S)).isoformat()
 
 
 def _of_all(found: Summary) -> UsageSummary:

@@ -8,11 +8,12 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from costspan.facts import cost_items
 from costspan.facts.attribution_words import ACCOUNT, SESSION, WORDS
 from costspan.facts.money import usd
+from costspan.facts.periods import NS_PER_S
 from costspan.ledger import rolled
 from costspan.ledger.store import Store
 from costspan.pricing import Prices
@@ -33,7 +34,6 @@ from costspan.report.values import (
     UsageTotals,
 )
 
-_NS: Final = 1_000_000_000
 _R = TypeVar("_R")
 
 
@@ -145,7 +145,7 @@ def _summary(report: Report, top: int | None) -> UsageSummary:
 def _days(report: Report) -> tuple[UsageDay, ...]:
     found = {date.fromisoformat(row.key[0]): _totals(row.totals) for row in report.rows if row.key[0] is not None}
     if report.start_ns is not None:
-        first = datetime.fromtimestamp(report.start_ns // _NS, report.question.zone).date()
+        first = datetime.fromtimestamp(report.start_ns // NS_PER_S, report.question.zone).date()
         for number in range(report.days):
             found.setdefault(first + timedelta(days=number), _totals(Totals()))
     return tuple(UsageDay(day, totals) for day, totals in sorted(found.items()))
@@ -188,5 +188,5 @@ def _record(found: record.Record) -> UsageRecord:
 def _moment(at_ns: int | None) -> datetime | None:
     if at_ns is None:
         return None
-    whole_s, rest_ns = divmod(at_ns, _NS)
+    whole_s, rest_ns = divmod(at_ns, NS_PER_S)
     return datetime.fromtimestamp(whole_s, timezone.utc) + timedelta(microseconds=rest_ns // 1_000)

@@ -18,6 +18,7 @@ import wrapt
 
 from costspan import guard
 from costspan.facts.attribution import NOBODY
+from costspan.process.imports import when_imported
 from costspan.scope.carrier import Carried, Inherited
 from costspan.scope.session import Attributed, carried_along
 
@@ -154,16 +155,8 @@ def install_carry(*, calls: bool = False) -> None:
     """
     _state.is_on, _state.takes_calls = True, calls
     for name in dict.fromkeys(module for module, *_ in _POINTS):
-        _when_imported(name, _patch_module)
-    _when_imported(_GREENLETS, _follow_greenlets)
-
-
-def _when_imported(name: str, act: Callable[[ModuleType], object]) -> None:
-    if name in sys.modules:
-        act(sys.modules[name])
-    elif name not in _state.awaited:
-        _state.awaited.add(name)
-        wrapt.register_post_import_hook(act, name)
+        when_imported(name, _patch_module, _state.awaited)
+    when_imported(_GREENLETS, _follow_greenlets, _state.awaited)
 
 
 def remove_carry() -> None:

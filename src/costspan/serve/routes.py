@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from costspan.report import answers as forms
 from costspan.report import values
+from costspan.report.answers import Daily, NewestWords, Stats, Summary, Tokens, UsageSpan
 from costspan.serve import answers, arrivals, exports, exposition, intake, prices, standing, stats
 from costspan.serve.asked import Asked
 from costspan.serve.parameters import BY, CHOICE, FILTERS, TIME_ZONE, TOP, Parameter
@@ -34,20 +34,20 @@ class Route(NamedTuple):
 
 
 ROUTES: Final = (
-    Route("/v1/usage/tokens", "Tokens and cost this month and in all time, and the last use.", answers.tokens, forms.Tokens,
+    Route("/v1/usage/tokens", "Tokens and cost this month and in all time, and the last use.", answers.tokens, Tokens,
           (*FILTERS, TIME_ZONE)),
     Route("/v1/usage/summary", "The sums of each group (by default of each model), and of all.", answers.summary,
-          forms.Summary, (BY, TOP, *CHOICE)),
-    Route("/v1/usage/daily", "The sums of each calendar day, by default of the last 30.", answers.daily, forms.Daily, CHOICE),
-    Route("/v1/usage/span", "When the first of the calls began, and the last.", answers.span, forms.UsageSpan, FILTERS),
-    Route("/v1/usage/newest", "The sessions and accounts of the last 1,000 calls.", answers.newest, forms.NewestWords, CHOICE),
+          Summary, (BY, TOP, *CHOICE)),
+    Route("/v1/usage/daily", "The sums of each calendar day, by default of the last 30.", answers.daily, Daily, CHOICE),
+    Route("/v1/usage/span", "When the first of the calls began, and the last.", answers.span, UsageSpan, FILTERS),
+    Route("/v1/usage/newest", "The sessions and accounts of the last 1,000 calls.", answers.newest, NewestWords, CHOICE),
     Route("/v1/usage/records", "Calls, the newest first, in pages.", answers.records, values.UsagePage,
           (answers.LIMIT, answers.AFTER, *CHOICE)),
     Route("/v1/usage/records", "Book usage that a program writes down itself: priced here, each id once.", intake.records,
           intake.BookedAnswer, method="POST", body=intake.BookedUsages, books=True),
     Route("/v1/logs", "OTLP/HTTP: book the usage events of other processes, each once.", intake.otlp, None, method="POST",
           media=(arrivals.PROTOBUF, arrivals.JSON), books=True, takes=(arrivals.PROTOBUF, arrivals.JSON)),
-    Route("/v1/stats", "Averages, how calls ended, how sure the amounts are, what has no attribution.", stats.stats, forms.Stats,
+    Route("/v1/stats", "Averages, how calls ended, how sure the amounts are, what has no attribution.", stats.stats, Stats,
           CHOICE),
     Route("/v1/models", "Models of the price table and their rates.", prices.models, prices.ModelPrices, prices.CHOICE),
     Route("/v1/cost", "What a call would cost, and why; nothing is booked.", prices.cost, prices.CostAnswer, method="POST",
