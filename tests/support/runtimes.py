@@ -21,6 +21,7 @@ else:
 _SYNC: Final = (
     _WHO
     + f"""
+import contextvars
 from concurrent.futures import ThreadPoolExecutor
 client = openai.OpenAI(max_retries=0, timeout=60)
 
@@ -40,6 +41,14 @@ asking = []
 for at in range({NUMBER}):
     with attribution(session=f"s{{at}}"):
         asking.append(gevent.spawn(ask, at))
+word, theirs, kept = contextvars.ContextVar("word"), contextvars.Context(), []
+theirs.run(word.set, "the program's own")
+own = gevent.Greenlet(lambda: kept.append(word.get()))
+own.gr_context = theirs
+with attribution(session="none of its"):
+    own.start()
+own.join()
+assert kept == ["the program's own"]
 pool = ThreadPoolExecutor(1)  # a greenlet as well, that lives on: each task is its own
 with attribution(session="first"):
     pool.submit(ask, 1).result()
