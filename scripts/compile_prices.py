@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import genai_prices.types as gp
-from genai_prices.data import providers as known_providers
+from genai_prices.data_snapshot import get_snapshot  # genai_prices.data: 30,000 lines that pyright infers in 40 s
 from genai_prices.data_units import unit_data
 
 import price_facts as facts
@@ -30,6 +30,7 @@ from price_rates import batches_of, rate
 
 TABLE = Path(__file__).parent.parent / "src" / "costspan" / "pricing" / "prices.jsonl"
 MILLION = 1_000_000
+KNOWN_PROVIDERS = get_snapshot().providers
 
 #: Price key of genai-prices -> unit of costspan. Units that costspan cannot count keep a name of their own: a
 #: listing shows them, no call is charged by them.
@@ -180,7 +181,7 @@ def decisions_of(provider: str, model: str) -> list[Any]:
     """
     if provider != "openai":
         return []
-    models = [each for of in known_providers if of.id == "openai-decisions" for each in of.models if each.id == model]
+    models = [each for of in KNOWN_PROVIDERS if of.id == "openai-decisions" for each in of.models if each.id == model]
     found = [rates(each.prices)["input"] for each in models if isinstance(each.prices, gp.ModelPrice)]
     return [
         ["processing", "decisions", None, {"input": price, "cache_read": price, "cache_write": price, "output": 0}]
@@ -232,7 +233,7 @@ def compiled(date: str) -> list[str]:
     """The lines of the table."""
     lines: list[str] = []
     providers: dict[str, Any] = {}
-    for provider in known_providers:
+    for provider in KNOWN_PROVIDERS:
         rows = [model_row(provider.id, model) for model in provider.models]
         rows += added_rows(provider.id) + video_rows(provider.id)
         providers[provider.id] = {
@@ -244,9 +245,8 @@ def compiled(date: str) -> list[str]:
             "fallback": provider.fallback_model_providers or [],
         }
         lines += [compact(row) for row in rows]
-    source = f"genai-prices {importlib.metadata.version('genai-prices')}"
     header = {
-        "source": source,
+        "source": f"genai-prices {importlib.metadata.version('genai-prices')}",
         "date": date,
         "multipliers": facts.MULTIPLIERS,
         "routers": [router(each) for each in facts.ROUTERS],
