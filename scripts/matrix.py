@@ -2,7 +2,8 @@
 
     python scripts/matrix.py [ROW ...] [-- PYTEST ARGUMENT ...]
 
-The rows stand in tests/matrix.toml. Environments are built by uv under .envs/ and kept until their row changes.
+The rows stand in tests/matrix.toml. Environments are built by uv under .envs/ and kept until their row changes. Rows run
+beside each other, the long ones first, with as many processes as PYTEST_XDIST_AUTO_NUM_WORKERS says.
 """
 # pyright: basic, reportMissingImports=false
 # It runs on 3.11 and later only, where tomllib is.
@@ -13,7 +14,9 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +66,10 @@ def main(arguments: list[str]) -> int:
         print(f"tests/matrix.toml has no row {', '.join(unknown)}; it has {', '.join(rows)}.")
         return 2
     rows = {name: {**rows[row["like"]], **row} if "like" in row else row for name, row in rows.items()}
-    failed = [name for name in wanted or rows if _is_there(name, rows[name]) and not _run(name, rows[name], more)]
+    there = {name: rows[name] for name in wanted or rows if _is_there(name, rows[name])}
+    pythons = {name: _environment(name, row) for name, row in there.items()}
+    passed = _run_all({name: (python, there[name]) for name, python in pythons.items() if python is not None}, more)
+    failed = [name for name in there if name not in passed]
     if failed:
         print(f"\nFailed: {', '.join(failed)}")
     return 1 if failed else 0
@@ -81,23 +87,35 @@ def _is_there(name: str, row: dict[str, Any]) -> bool:
     return False
 
 
-def _run(name: str, row: dict[str, Any], more: list[str]) -> bool:
+def _run_all(rows: dict[str, tuple[str, dict[str, Any]]], more: list[str]) -> set[str]:
+    """Run the tests of rows beside each other, as many as there is room for; the names of those that passed."""
+    room = max(2, int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or 2 * (os.cpu_count() or 1)))
+    free = threading.Semaphore(room)
+    results: dict[str, Future[bool]] = {}
+    # The long ones first: what is left at the end is short.
+    in_turn = sorted(rows, key=lambda name: len(rows[name][1].get("tests", TESTS)), reverse=True)
+    with ThreadPoolExecutor(room) as pool:
+        for name in in_turn:
+            python, row = rows[name]
+            # All of the engine's tests take minutes. In most others a second process would begin and have nothing to do.
+            processes = 1 if "tests" in row else 2
+            for _ in range(processes):
+                free.acquire()
+            results[name] = pool.submit(_run, name, python, row, processes, more)
+            results[name].add_done_callback(lambda _, processes=processes: free.release(processes))
+    return {name for name, result in results.items() if result.result()}
+
+
+def _run(name: str, python: str, row: dict[str, Any], processes: int, more: list[str]) -> bool:
+    """Run the tests of a row, and print in one piece what they said."""
     started = time.monotonic()
-    python = _environment(name, row)
-    if python is None:
-        return False
-    print(f"\n--- {name}: {_versions(python, row)}", flush=True)
-    command = [
-        python,
-        "-m",
-        "pytest",
-        "-q",
-        "-rfE",
-        *("-n", "auto", "--maxprocesses", "8"),
-        *(more or [str(path) for test in row.get("tests", TESTS) for path in ROOT.glob(f"tests/*/{test}.py")]),
-    ]
-    done = subprocess.run(command, cwd=ROOT, check=False)  # a command of ours
+    files = [str(path) for test in row.get("tests", TESTS) for path in ROOT.glob(f"tests/*/{test}.py")]
+    command = [python, "-m", "pytest", "-q", "-rfE", *("-n", str(processes if processes > 1 else 0)), *(more or files)]
+    done = subprocess.run(  # a command of ours
+        command, cwd=ROOT, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
     print(
+        f"\n--- {name}: {_versions(python, row)}\n{done.stdout}"
         f"--- {name}: {'passed' if done.returncode == 0 else 'FAILED'} in {time.monotonic() - started:.0f} s",
         flush=True,
     )
