@@ -1,4 +1,4 @@
-"""Write into README.md what benchmarks/RESULTS.md says: how right the contenders are, and what they cost.
+"""Write into README.md and benchmarks/README.md what benchmarks/RESULTS.md says: how right the contenders are, and what they cost.
 
 python scripts/show_benchmarks.py [--check]
 """
@@ -11,6 +11,7 @@ from pages import ROOT, deliver, table, with_parts
 
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 README = ROOT / "README.md"
+PAGE = ROOT / "benchmarks" / "README.md"
 _WAYS, _CALL, _PROCESS, _EVENT = (
     "Are the figures right?",
     "Instructions per call, in the caller's thread",
@@ -45,13 +46,35 @@ def column(results: str, title: str, name: str) -> dict[str, str]:
 
 def summary(results: str) -> str:
     """Contenders, the right ones first: ways of calling that they get right, what they add to a call and an event."""
-    head, *_, last = rows_of(results, _WAYS)
-    right = {name: found.strip("* ") for name, found in zip(head[1:], last[1:], strict=True)}
+    right = _right(results)
     costs = [column(results, title, name) for title, name in ((_PROCESS, "sync"), (_CALL, "sync"), (_EVENT, "stream"))]
-    ranked = sorted(right, key=lambda name: -int(right[name].split()[0]))
-    rows = [(f"`{name}`", right[name], *(cost.get(name, "not measured") for cost in costs)) for name in ranked]
+    rows = [(f"`{name}`", right[name], *(cost.get(name, "not measured") for cost in costs)) for name in right]
     return table(_HEAD, rows)
 
 
+def sentence(results: str) -> str:
+    """The same of costspan alone, and of the best of the others."""
+    (ours, right), (_, next_best), *_ = _right(results).items()
+    times = re.search(r"\((.*?)x\)", column(results, _PROCESS, "sync")[ours])
+    if ours != "costspan" or times is None:
+        raise ValueError(f"{RESULTS.name} says nothing of costspan that the README could say")
+    return (
+        f"Of {right.split()[-1]} ways of calling, costspan counts {right.split()[0]} right, and the best of its peers "
+        f"{next_best.split()[0]}. A call costs the process {times[1]} of\nwhat a hand-written wrapper adds: "
+        "[how it is measured](benchmarks/README.md), [all results](benchmarks/RESULTS.md)."
+    )
+
+
+def _right(results: str) -> dict[str, str]:
+    head, *_, last = rows_of(results, _WAYS)
+    found = {name: count.strip("* ") for name, count in zip(head[1:], last[1:], strict=True)}
+    return dict(sorted(found.items(), key=lambda one: -int(one[1].split()[0])))
+
+
 if __name__ == "__main__":
-    deliver({README: lambda page: with_parts(page, {"benchmarks": summary(RESULTS.read_text())})}, str(__doc__))
+    told = RESULTS.read_text()
+    shown = {README: sentence(told), PAGE: summary(told)}
+    deliver(
+        {path: lambda page, text=text: with_parts(page, {"benchmarks": text}) for path, text in shown.items()},
+        str(__doc__),
+    )

@@ -31,7 +31,8 @@ def report() -> str:
         next(number for number, line in enumerate(lines) if line.startswith(words))
         for words in ("The stand-in counted", " Total", "On average", "The ledger: ")
     )
-    shown = [*lines[first : total + 1], "", *lines[average + 1 : ledger]]
+    counted = lines[first].replace(". ", ".\n")  # a page does not wrap a block
+    shown = [counted, *lines[first + 1 : total + 1], "", *lines[average + 1 : ledger]]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(shown)) + "\n"
 
 

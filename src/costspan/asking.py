@@ -21,6 +21,8 @@ from costspan.scope.words import word as clean_word
 
 #: To the letter: ids may differ in upper and lower case, and may have stars.
 _IS: Final = SIGNS[2]
+#: What is no filter and is often tried as one: the question that takes it.
+_QUESTIONS: Final = {"by": "by({!r})", "period": "total({!r})", "since": "total({!r})", "top": "by('model', top={!r})"}
 
 
 def usage(
@@ -84,6 +86,10 @@ def _pass_on() -> None:
 
 
 def _filters(name: str, value: object) -> list[Filter]:
+    if name in _QUESTIONS:
+        raise ValueError(
+            f"{name}={value!r} chooses no calls, it is part of a question: costspan.usage().{_QUESTIONS[name].format(value)}"
+        )
     if name not in COLUMNS:
         expected = f"expected some of {', '.join(COLUMNS)}{nearest(name, COLUMNS)}"
         raise ValueError(

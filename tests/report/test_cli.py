@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -153,3 +154,28 @@ def test_small_amounts_are_written_out(nano_usd: int, written: str, tmp_path: Pa
     ):
         result = CliRunner().invoke(costspan, [*words, "--ledger", str(path)])
         assert said in " ".join(result.output.split()), result.output
+
+
+def test_no_list_of_commands_is_cut() -> None:
+    """On a terminal of 80 columns each command says what it does in whole words."""
+    groups = [
+        "",
+        *(name for name in COMMANDS if isinstance(costspan.get_command(click.Context(costspan), name), click.Group)),
+    ]
+    told = [CliRunner().invoke(costspan, [*name.split(), "--help"]).output for name in groups]
+    cut = [line for text in told for line in text.splitlines()[1:] if line.endswith("...")]
+    assert cut == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("task", "attribution"), ("unpriced", "pricing"), ("killed", "exits"), ("streaming", "clients"), ("prcing", "pricing"),
+        ("jupyter", "start/notebook"), ("429", "start/fastapi"), ("unknown seller", "clients"), ("sigkill", "exits"),
+    ],
+)  # fmt: skip
+def test_a_word_that_is_no_page_finds_the_page_about_it(asked: str, found: str) -> None:
+    """The page that says it most comes first, in whichever ending the word was asked."""
+    told = CliRunner().invoke(costspan, ["docs", asked])
+    assert told.exit_code == 1
+    assert told.stderr.splitlines()[2].split()[2] == found

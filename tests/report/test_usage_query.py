@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -234,3 +235,20 @@ def test_a_program_whose_calls_are_in_no_ledger_is_told(ledger: Path) -> None:
     with pytest.raises(LedgerError, match="OTEL_COSTSPAN_LEDGER=on"):
         costspan.usage().within(month_usd=5)
     assert costspan.usage(ledger=ledger).total().calls == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "question"),
+    [({"by": "model"}, "by('model')"), ({"period": "7d"}, "total('7d')"), ({"top": 3}, "by('model', top=3)")],
+)
+def test_a_question_that_was_asked_as_a_filter_is_told(words: dict[str, Any], question: str) -> None:
+    """As people try it from the options of the command line."""
+    with pytest.raises(ValueError, match=re.escape(f"costspan.usage().{question}")):
+        costspan.usage(**words)
+
+
+def test_what_can_be_asked_is_seen_in_a_notebook(tmp_path: Path) -> None:
+    """The object by itself says which calls it is about and what to ask."""
+    shown = repr(costspan.usage(ledger=tmp_path / "ledger.db", team="search"))
+    assert shown.startswith("<UsageQuery of team==search: ask .total()")
+    assert "of all calls" in repr(costspan.usage(ledger=tmp_path / "ledger.db"))

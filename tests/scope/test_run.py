@@ -66,6 +66,7 @@ def test_a_run_tells_what_its_calls_came_to(client: openai.OpenAI) -> None:
         early = run.usage
         ask(client)
         assert counted(run.usage) == (2, 0, 2 * ONE)
+    assert repr(run) == "<Run: 2 calls, 0 under way, 0.000011250 USD>"
     ask(client)
     assert counted(early) == (1, 0, ONE)
     assert dict(early.tokens) == {"input": 11, "output": 7, "cache_read": 3, "reasoning": 2}

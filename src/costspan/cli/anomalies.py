@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @options.ledger
 @options.as_json
 def anomalies(asked: str, file: Path | None, time_zone: tzinfo, ledger: Path | None, *, is_json: bool) -> None:
-    """Hours, sessions and loops that cost more than they usually do, from the ledger.
+    """Hours, sessions and loops that cost more than usual.
 
     \b
     An hour   a team spends many times what it does in that hour of other days.

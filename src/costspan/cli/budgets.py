@@ -49,7 +49,7 @@ _MOST_ROWS: Final = 1_000  # values of a word, those with the highest spend
 
 @click.group()
 def budgets() -> None:
-    """Budgets: declared in one file, watched by Prometheus, obeyed by programs."""
+    """Budgets: checked, compiled, and how much of them is used."""
 
 
 for _command in (check, compile_file, rules, reservations):
@@ -85,7 +85,9 @@ def status(file: Path, ledger: Path | None, moment: str | None, *, is_json: bool
 def simulate(
     file: Path, ledger: Path | None, asked: str, overrides: Path | None, *, is_json: bool, is_csv: bool
 ) -> None:  # fmt: skip
-    """Show what the budgets in FILE would have done to the calls in the ledger: thresholds crossed, calls refused.
+    """Show what the budgets in FILE would have done.
+
+    Tells which thresholds the calls in the ledger would have crossed, and which of them would have been refused.
 
     Calls count with their real cost, in the order of their start; a program reserves an upper bound before the call, and so
     refuses earlier: much earlier where requests set no limit of output tokens.

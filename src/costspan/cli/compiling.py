@@ -62,7 +62,7 @@ def check(file: Path, receivers_file: Path | None, overrides: Path | None) -> No
 )  # fmt: skip
 @click.option("--check", "is_check", is_flag=True, help="Write nothing; fail if a file is not up to date.")
 def compile_file(file: Path, out: Path, receivers_file: Path | None, *, is_check: bool) -> None:
-    """Make Prometheus rules and their tests, and Alertmanager routes, from FILE."""
+    """Make rules for Prometheus and routes from FILE."""
     policy = budget_file.read(file)
     made = files.compiled(policy, file.name)
     names: Sequence[str] = ()
@@ -100,7 +100,9 @@ def _labels(ctx: click.Context, param: click.Parameter, said: tuple[str, ...]) -
     help="A label by which the operator selects rules (`ruleSelector`).",
 )  # fmt: skip
 def rules(file: Path, namespace: str, labels: dict[str, str]) -> None:
-    """Print the Prometheus rules of FILE as PrometheusRule objects, for the Prometheus operator of Kubernetes.
+    """Print the rules of FILE for Kubernetes.
+
+    They are PrometheusRule objects, which the Prometheus operator reads.
 
     \b
     costspan budgets rules budgets.yaml --namespace monitoring --label release=main | kubectl apply --server-side -f -

@@ -33,9 +33,9 @@ CLIENTS: Final = ("openai", "anthropic")
     "--send", is_flag=True, help="Send telemetry as your environment says; by default the demo sends nothing."
 )
 def demo(ledger: Path | None, *, send: bool) -> None:
-    """Run an example agent and report what it cost: no key, no network, no cost.
+    """Run an example agent, and report what it would have cost.
 
-    The agent calls the real openai and anthropic clients; a stand-in for both providers answers on this machine.
+    No key, no network, no cost: the agent calls the real openai and anthropic clients, and a stand-in for both providers answers on this machine.
     """
     _require_clients()
     example = shipped.root() / "examples" / "agent"

@@ -46,6 +46,10 @@ _HEADING: Final = re.compile(r"^#{1,4} (.+)$", re.MULTILINE)
 _MEANING: Final = re.compile(r"^## Meaning\n\n(.+?)(?:[.:](?=\s)|\Z)", re.MULTILINE | re.DOTALL)
 _WIDEST_MEANING: Final = 90
 _MOST_SUGGESTED: Final = 8
+_ALIKE: Final = 0.75  # of difflib's ratio: `prcing` is pricing, `task` is not stack
+_OF_THE_TITLE: Final = 100
+_OF_A_HEADING: Final = 20
+_MOST_COUNTED: Final = 60  # how often a page says a word, at most
 
 
 class Topic(NamedTuple):
@@ -139,22 +143,39 @@ def find(word: str, topics: Iterable[Topic]) -> Topic | None:
 
 
 def _suggestions(word: str, topics: list[Topic]) -> Iterator[str]:
-    """Pages with a name like it, then those that say it in a heading, then those that say it anywhere."""
+    """Pages with a name like it where it is a misspelled one, then those that say it, the one that says it most first."""
     pages = {topic.word.rpartition("/")[2].lower(): topic for topic in topics}
-    near = [pages[name] for name in difflib.get_close_matches(word.lower(), pages, n=3)]
-    said = re.compile(r"\b" + re.escape(word), re.IGNORECASE)
-    found = dict.fromkeys(near)
-    found |= dict.fromkeys(topic for topic in topics if said.search(" ".join(_HEADING.findall(topic.text))))
-    found |= dict.fromkeys(topic for topic in topics if not _is_numbered(topic) and said.search(topic.text))
+    near = [pages[name] for name in difflib.get_close_matches(word.lower(), pages, n=3, cutoff=_ALIKE)]
+    words = [re.compile(r"\b" + re.escape(_stem(part)), re.IGNORECASE) for part in re.split(r"[\s_-]+", word) if part]
+    weights = {topic: _weight(topic, words) for topic in topics}
+    said = sorted((topic for topic in topics if weights[topic]), key=lambda topic: -weights[topic])
+    found = dict.fromkeys([*near, *said])
     if found:
-        yield "Near to it:"
+        yield "Pages that say it, the best first:" if said else "Near to it:"
         yield from (f"  costspan docs {topic.word:24}  {topic.title}" for topic in list(found)[:_MOST_SUGGESTED])
     yield "All pages: costspan docs"
 
 
+def _stem(word: str) -> str:
+    """A word without its ending, so that `streaming` finds `stream`."""
+    return re.sub(r"(?<=\w{4})(?:ing|ed|es|s|e)$", "", word, flags=re.IGNORECASE)
+
+
+def _weight(topic: Topic, words: list[re.Pattern[str]]) -> int:
+    """How much a page is about words: 0 where it lacks one of them. Decisions are asked by their titles, files after pages."""
+    text = topic.title if _is_numbered(topic) else topic.text
+    counts = [len(one.findall(text)) for one in words]
+    if not words or not all(counts):
+        return 0
+    headings = " ".join(_HEADING.findall(text))
+    told = sum(_OF_THE_TITLE for one in words if one.search(f"{topic.word} {topic.title}"))
+    told += sum(_OF_A_HEADING for one in words if one.search(headings)) + min(sum(counts), _MOST_COUNTED)
+    return told if _is_page(topic) else 1
+
+
 def _listing(topics: list[Topic]) -> Iterator[str]:
     groups = {
-        "Pages": [one for one in topics if one.word not in FILES and not _is_numbered(one) and not _is_runbook(one)],
+        "Pages": [one for one in topics if _is_page(one)],
         "Files": [one for one in topics if one.word in FILES],
         "Runbooks": [one for one in topics if _is_runbook(one)],
     }
@@ -165,6 +186,10 @@ def _listing(topics: list[Topic]) -> Iterator[str]:
         yield ""
     yield "Decisions, by their number: costspan docs 0007"
     yield "The files of the stack: costspan stack init DIRECTORY"
+
+
+def _is_page(topic: Topic) -> bool:
+    return topic.word not in FILES and not _is_numbered(topic) and not _is_runbook(topic)
 
 
 def _is_numbered(topic: Topic) -> bool:

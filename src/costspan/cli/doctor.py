@@ -48,7 +48,9 @@ _MOST_COMPARED: Final = 200_000
 @options.ledger
 @options.as_json
 def doctor(ledger: Path | None, *, is_json: bool) -> None:
-    """Whether everything is counted and the figures arrive, in this Python and environment.
+    """Whether calls are counted here, and the figures arrive.
+
+    It is about the Python and the environment that you ask in.
 
     Looks at the client libraries installed and whether they can be watched, at other packages that watch them, where
     the telemetry goes and whether somebody listens there, what waits to be delivered, the price table, the ledger, and the

@@ -38,9 +38,9 @@ def ledger() -> None:
 @options.ledger
 @click.option("--rebuild", is_flag=True, help="Make the sums anew from the records; programs may write meanwhile.")
 def check(ledger: Path | None, *, rebuild: bool) -> None:
-    """Whether the file is sound, what waits beside it, and whether its sums are those of its records.
+    """Whether the file is sound, and its sums are right.
 
-    Reads the whole ledger.
+    Also says what waits beside it. Reads the whole ledger.
     """
     path = options.ledger_path(ledger)
     intake.take_in_all(path)
@@ -84,7 +84,10 @@ def _sentence(found: Difference) -> str:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @options.ledger
 def backup(file: Path, ledger: Path | None) -> None:
-    """Copy the ledger to FILE, while programs write to it: the copy is the ledger at one moment."""
+    """Copy the ledger to FILE, while programs write to it.
+
+    The copy is the ledger at one moment.
+    """
     try:
         records = back_up(options.ledger_path(ledger), file)
     except LedgerError as fault:
@@ -98,9 +101,9 @@ def backup(file: Path, ledger: Path | None) -> None:
 @options.time_zone
 @options.ledger
 def export_(file: Path, ledger: Path | None, *, period: str, time_zone: tzinfo) -> None:
-    """Write the calls of the ledger to FILE as usage events in OTLP JSON, one a line; to standard output for `-`.
+    """Write the calls to FILE as usage events in OTLP JSON.
 
-    `costspan ledger import` and an OpenTelemetry Collector read it. Programs may write to the ledger meanwhile.
+    One event a line; to standard output for `-`. `costspan ledger import` and an OpenTelemetry Collector read it. Programs may write to the ledger meanwhile.
     """
     try:
         chosen = parse(period, time_zone, time.time())
@@ -122,9 +125,9 @@ def export_(file: Path, ledger: Path | None, *, period: str, time_zone: tzinfo) 
 @options.time_zone
 @options.ledger
 def import_(files: tuple[Path, ...], ledger: Path | None, *, time_zone: tzinfo) -> None:
-    """Book what is in FILES, each record once: what is in the ledger already, by its id, stays as it is.
+    """Book what is in FILES, each record once.
 
-    A file is another ledger, or usage events as OTLP JSON, a message a line, also packed by gzip: what `costspan ledger export` and the file
+    What is in the ledger already, by its id, stays as it is. A file is another ledger, or usage events as OTLP JSON, a message a line, also packed by gzip: what `costspan ledger export` and the file
     exporter of a Collector write. `-` is standard input. Amounts are those of the files. Exit code 1 if a record was refused.
 
     \b
@@ -166,7 +169,7 @@ def _days(ctx: click.Context, param: click.Parameter, said: str | None) -> int |
 )
 @options.ledger
 def compact(ledger: Path | None, days: int | None, *, dry_run: bool, vacuum: bool) -> None:
-    """Make the ledger smaller: old records become sums of days, and free space is given back.
+    """Make the ledger smaller: old records become sums of days.
 
     \b
     costspan ledger compact --older-than 400d --dry-run

@@ -31,7 +31,7 @@ _SAMPLE: Final = 1_000
 @click.group(invoke_without_command=True)
 @click.pass_context
 def prices(ctx: click.Context) -> None:
-    """The price table: how old it is, its rates, the price of a call, your own prices.
+    """The price table, its age, and your own prices.
 
     Without a command: the version of the table in force, its age, and how to renew it.
     """
@@ -124,9 +124,9 @@ def explain(
 @prices.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def check(file: Path) -> None:
-    """Check your own prices: every mistake is told with its line, and every rule that takes no effect, with the reason.
+    """Check FILE, your own prices.
 
-    Exit code 1 if there is a mistake.
+    Every mistake is told with its line, and every rule that takes no effect, with the reason. Exit code 1 if there is a mistake.
     """
     try:
         loaded = Prices.load(file)

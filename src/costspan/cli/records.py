@@ -43,7 +43,7 @@ _MOST_SHOWN: Final = 1_000
 @click.option(
     "--top",
     type=click.IntRange(min=1),
-    help=f"So many, the newest.  [default: {_SHOWN} in a table, all in JSON and CSV]",
+    help=f"How many, the newest first.  [default: {_SHOWN} in a table, all in JSON and CSV]",
 )
 @options.ledger
 @click.option("--json", "is_json", is_flag=True, help="Answer in JSON, one object per call and line.")

@@ -59,8 +59,9 @@ def age(table: Prices, now_s: float) -> str:
 @options.ledger
 @click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
 def update(table: str, sha256: str, overrides: Path | None, ledger: Path | None, *, dry_run: bool) -> None:
-    """Use the price table at TABLE, a path or an https URL, instead of the bundled one.
+    """Use the table at TABLE instead of the bundled one.
 
+    TABLE is a path or an https URL.
     The table is written beside your own prices (--prices, or OTEL_COSTSPAN_PRICES), which name it with its digest. Shows
     what changes for the models of your ledger. What is booked stays as it is. No program fetches a table by itself.
     """

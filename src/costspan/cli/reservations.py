@@ -37,9 +37,9 @@ _COLUMNS: Final = (
 @options.as_json
 @click.option("--clear", metavar="KEY", help="Let go of this reservation, whoever holds it.")
 def reservations(ledger: Path | None, clear: str | None, *, is_json: bool) -> None:
-    """What is reserved of hard budgets: by calls under way, and by `costspan.reserve`.
+    """What is reserved of hard budgets.
 
-    On the server that OTEL_COSTSPAN_BUDGET_STORE names, by all machines; else on this one.
+    Calls under way and `costspan.reserve` reserve an amount before it is spent. They do so on the server that OTEL_COSTSPAN_BUDGET_STORE names, by all machines; else on this one.
     """
     store = _store(ledger, os.environ.get(OTEL_COSTSPAN_BUDGET_STORE, "").strip())
     try:

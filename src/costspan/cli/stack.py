@@ -34,14 +34,16 @@ _FILE_MODE: Final = 0o644
 
 @click.group()
 def stack() -> None:
-    """The stack: Collector, Prometheus, Alertmanager and Grafana, as files for docker compose."""
+    """Files of Collector, Prometheus, Alertmanager and Grafana."""
 
 
 @stack.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--overwrite", is_flag=True, help="Replace files that are there and differ.")
 def init(directory: Path, *, overwrite: bool) -> None:
-    """Write the files of the stack into DIRECTORY: compose file, configurations, rules, dashboards, routes, budgets.
+    """Write the files of the stack into DIRECTORY.
+
+    A compose file, configurations, rules, dashboards, routes, budgets.
 
     Nothing is written where one of the files is there already and differs, unless --overwrite says so. budgets.yaml,
     prometheus/receivers.yml and prometheus/targets are yours from then on: no later call replaces them, nor what is

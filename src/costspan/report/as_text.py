@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Final
 
 from costspan.facts.counting import number
+from costspan.facts.money import NO_USAGE, UNKNOWN_SELLER
+from costspan.facts.sellers import UNKNOWN
 from costspan.ledger.place import NoHome, default_path
 from costspan.report import savings, table, usage
 from costspan.report.amounts import average, average_usd, decimals_for, percent, short_usd
@@ -140,12 +142,11 @@ def notes(report: Report) -> Iterator[str]:
     total = report.total
     yield _average(report) if report.state == usage.OK else _state(report)
     if total.unpriced_requests:
-        is_followed = report.priced_now == total.unpriced_requests
-        advice = "" if is_followed else "Give the model a price: `costspan docs pricing`."
+        known = "A lower bound" if total.has_price else "No cost is known"
         yield (
-            f"A lower bound: without a price {_are(total.unpriced_requests)} {number(total.unpriced_requests, 'call')} with "
+            f"{known}: without a price {_are(total.unpriced_requests)} {number(total.unpriced_requests, 'call')} with "
             f"{number(total.unpriced_tokens, 'token')} ({_unpriced(report)}). {_all_of_them(report)}"
-            f"{advice}"
+            f"{_advice(report)}"
         )
         yield from _followed(report)
     if total.items:
@@ -247,12 +248,28 @@ def of_ledger(path: str) -> str:
 
 
 def _unpriced(report: Report) -> str:
-    named = [
-        f"{_name(unpriced.model) or 'no model'} of {unpriced.provider}: {unpriced.reason.replace('_', ' ')}"
-        for unpriced in report.unpriced[:_MODELS_NAMED]
+    """Models and why they have no price, those with one reason together."""
+    named: dict[tuple[str | None, str], list[str]] = {}
+    for unpriced in report.unpriced[:_MODELS_NAMED]:
+        models = named.setdefault((unpriced.provider, unpriced.reason), [])
+        models.append(_name(unpriced.model) or "no model")
+    whys = [
+        f"{', '.join(models)}{_of(provider)}: {reason.replace('_', ' ')}"
+        for (provider, reason), models in named.items()
     ]
-    more = len(report.unpriced) - len(named)
-    return "; ".join([*named, f"{more} more"] if more else named)
+    more = len(report.unpriced) - _MODELS_NAMED
+    return "; ".join([*whys, f"{more} more"] if more > 0 else whys)
+
+
+def _of(provider: str | None) -> str:
+    return f" of {provider}" if provider not in (None, UNKNOWN) else ""
+
+
+def _advice(report: Report) -> str:
+    """What to do about calls without a price, where a price is what they lack: the sentences about hosts say what those lack."""
+    is_followed = report.priced_now == report.total.unpriced_requests
+    lacks = {unpriced.reason for unpriced in report.unpriced} - {UNKNOWN_SELLER, NO_USAGE}
+    return "Give the model a price: `costspan docs pricing`." if lacks and not is_followed else ""
 
 
 def _name(text: str | None) -> str:

@@ -10,6 +10,7 @@ from costspan.facts.call import OK
 from costspan.pricing import Prices
 from costspan.report import bill
 from costspan.report.amounts import usd
+from costspan.report.naming import NOT_SET
 from costspan.report.record import Again, Record
 
 
@@ -24,10 +25,10 @@ def lines(one: Record, zone: tzinfo) -> list[str]:
     answered = one["response_model"] or "nobody"
     return [
         f"call      {one['id']}" + (f", answer {one['response_id']}" if one["response_id"] else ""),
-        f"started   {started.isoformat(sep=' ')}, booked in {one['period']}",
-        f"for       {', '.join(who) or 'nobody said whom'}",
+        f"started   {started.isoformat(sep=' ')}",
+        f"for       {', '.join(who) or f'{NOT_SET}: no session, task type, source, team or account'}",
         f"by        {one['provider']}{host}, {one['operation']}; asked {one['request_model']}, answered {answered}",
-        f"how       {', '.join(how) or 'nothing said'}",
+        *([f"how       {', '.join(how)}"] if how else []),
         f"ended     {', '.join(word for word in ended if word)} after {one['duration_s'] or 0:.2f} s",
         f"usage     {_usage(one)}",
         f"booked    {_booked(one)}",

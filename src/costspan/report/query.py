@@ -30,6 +30,10 @@ class UsageQuery:
         self._filters = filters
         self._zone = zone
 
+    def __repr__(self) -> str:
+        chosen = " ".join(f"{one.word}{one.sign}{one.value}" for one in self._filters)
+        return f"<UsageQuery of {chosen or 'all calls'}: ask .total(), .this_month(), .by('model'), .records()>"
+
     def total(self, period: str | Period = "all") -> UsageTotals:
         """The sums of a period, in the words of the command line: `this-month`, `7d`, `2026-11`, `2026-11-03..2026-11-10`."""
         return self._source.summary(self._question(period), None, is_brief=True).total

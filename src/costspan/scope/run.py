@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 from costspan.facts import usage as units
 from costspan.facts.attribution_words import SESSION
 from costspan.facts.call import ERROR, Call
+from costspan.facts.counting import number
 from costspan.facts.money import ESTIMATED, INCOMPLETE, Cost, usd
 from costspan.facts.recent import Recent
 from costspan.guard import guarded_positional
@@ -109,8 +110,8 @@ class _Sums:
 
     def add_list(self, told: list[Any]) -> None:
         """Add the sums of another process."""
-        for name, number in zip(self.NUMBERS, told, strict=False):
-            setattr(self, name, getattr(self, name) + number)
+        for name, more in zip(self.NUMBERS, told, strict=False):
+            setattr(self, name, getattr(self, name) + more)
         for unit, count in told[-1].items():
             self.counts[unit] = self.counts.get(unit, 0) + count
 
@@ -140,6 +141,11 @@ class Run:
         #: By which scopes and calls know this run.
         self.reference: Reference = weakref.ref(self, RUNS.discard)
         RUNS.add(self.reference)
+
+    def __repr__(self) -> str:
+        told = self.usage
+        amount = f"{'at least ' if told.is_lower_bound else ''}{told.cost_usd:f} USD"
+        return f"<Run: {number(told.calls, 'call')}, {told.open_calls} under way, {amount}>"
 
     @property
     def usage(self) -> RunUsage:
