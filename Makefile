@@ -7,6 +7,9 @@ SOURCES := src tests examples $(wildcard benchmarks scripts stack grafana)
 SHOWN := $(sort $(wildcard scripts/show_*.py))
 COMPILE_BUDGETS := costspan budgets compile examples/budgets/budgets.yaml --out prometheus --receivers prometheus/receivers.yml
 
+# Where images switch it off, every process of the tests would compile the client libraries anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup fmt lint types test test-matrix coverage docs site generate generate-check package demo bench lock clean
 
