@@ -34,9 +34,9 @@ def program(name: str) -> str:
 
 def promtool(*arguments: str | Path, cwd: Path | None = None) -> str:
     """What promtool says; fails the test if it says no."""
-    done = subprocess.run(
-        [program("promtool"), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
-    )
+    command = [program("promtool"), *map(str, arguments)]
+    environ = {**os.environ, "GOGC": "400"}  # its garbage is collected less often: an eighth of its time
+    done = subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
