@@ -13,6 +13,7 @@ from costspan.budgets.periods import DAY, MONTH, Period
 from costspan.cli.commands import costspan
 from costspan.facts.money import Cost
 from costspan.facts.periods import NS_PER_S, zone
+from costspan.ledger import notes
 from ledger_calls import UNPRICED, USAGE, at_ns, call, write
 
 FILE = """\
@@ -205,6 +206,21 @@ def test_every_period_scope_and_unit_is_read_from_the_ledger(tmp_path: Path, led
         for line in CliRunner().invoke(costspan, command, env={"COLUMNS": "120"}).output.splitlines()
     ]
     assert "cycle:requests from 2026-11-15 4 3 calls 133.3% 240 over 100 %" in shown
+
+
+def test_calls_that_are_in_no_ledger_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A budget whose calls went by OTLP is not unspent: Prometheus has them."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("OTEL_COSTSPAN_LEDGER", raising=False)
+    (tmp_path / "budgets.yaml").write_text(FILE)
+    notes.leave(notes.RECORD, "otlp", how="otlp", where="collector:4318")
+    told = CliRunner().invoke(costspan, ["budgets", "status", str(tmp_path / "budgets.yaml")])
+    assert "went by OTLP to collector:4318, so no ledger was written" in told.stderr
+    named = CliRunner().invoke(
+        costspan, ["budgets", "status", str(tmp_path / "budgets.yaml"), "--ledger", str(tmp_path / "x.db")]
+    )
+    assert "OTLP" not in named.stderr
 
 
 def test_many_values_are_some_rows_and_a_number(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ NOT_TYPED: Final = {
     r"(uv|poetry) add costspan$": "it installs from an index",
     r"(uv|poetry) run costspan ": "it needs a project that has costspan from an index; test_in_code.py has `uv run`",
     r"kubectl |systemctl |docker compose ": "there is no cluster, no service and no engine of containers here",
+    r"(otelcol-contrib|prometheus|alertmanager) --|python stack/webhook": "they go on until they are ended; tests/stack starts them with these flags, as the compose file has them",
     r"kill PID": "the process is the reader's",
     r"amtool silence add ": "the Alertmanager is that of the stack",
 }

@@ -298,6 +298,20 @@ def test_the_files_of_the_stack_replace_nothing_unless_they_are_told_to(tmp_path
     assert lost.exists()
 
 
+def test_the_files_of_the_stack_can_be_read_by_all_and_lie_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a directory named from here, under a umask that lets nobody in: containers run as users of their own."""
+    monkeypatch.chdir(tmp_path)
+    before = os.umask(0o077)
+    try:
+        assert CliRunner().invoke(costspan, ["stack", "init", "new/mine"]).exit_code == 0
+    finally:
+        os.umask(before)
+    assert oct((tmp_path / "new/mine").stat().st_mode)[-3:] == "755"
+    assert not (tmp_path / "new/mine/new").exists()
+
+
 def test_rules_of_the_users_own_budgets_are_never_the_examples_again(tmp_path: Path) -> None:
     """What is compiled from files that the user has edited stays, and it is said; where they are ours, it is renewed."""
     asked = CliRunner()

@@ -51,7 +51,7 @@ class Reader:
         self.environ = {**kept, **client_environment(stand_in), **own}
         self.places = {"0.0.0.0": "127.0.0.1", "/var/log/otel": str(home)}  # noqa: S104  # nobody listens there
         self.accepts = False
-        self._exports: list[str] = []
+        self._kept: list[str] = []
         self._going_on: subprocess.Popen[bytes] | None = None
         self._screen = -1
         self._lay_out()
@@ -111,10 +111,11 @@ class Reader:
         """What a line prints, on both outputs; it must end well."""
         self._edit(line)
         line = self.here(line)
-        if line.startswith("export "):
-            self._exports.append(line)
+        before = list(self._kept)
+        if line.startswith(("export ", "cd ")):
+            self._kept.append(line)
         ran = subprocess.run(
-            [BASH, "-e", "-o", "pipefail", "-c", "\n".join([*self._exports, line])], cwd=self.home, env=self.environ,
+            [BASH, "-e", "-o", "pipefail", "-c", "\n".join([*before, line])], cwd=self.home, env=self.environ,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert (ran.returncode, "Traceback" in ran.stdout) == (0, False), f"{line}\n{ran.stdout}"
@@ -125,7 +126,7 @@ class Reader:
         self.presses_ctrl_c()
         self._edit(line)
         self.accepts = "--accept" in line
-        command = "\n".join([*self._exports, f"exec {self.here(line)}"])
+        command = "\n".join([*self._kept, f"exec {self.here(line)}"])
         screen, terminal = os.openpty()
         self._screen = screen
         self._going_on = subprocess.Popen(

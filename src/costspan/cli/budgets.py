@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -23,9 +24,10 @@ from costspan.cli.reservations import reservations
 from costspan.facts.counting import number
 from costspan.facts.money import NANO_PER_USD
 from costspan.facts.periods import NS_PER_S, zone
+from costspan.ledger import rolled
 from costspan.ledger.faults import LedgerError, NoLedger
 from costspan.ledger.intake import read
-from costspan.report import Page
+from costspan.report import Page, notices
 from costspan.report.amounts import short_usd
 from costspan.report.as_text import of_ledger
 from costspan.report.naming import harmless, shortened
@@ -70,6 +72,19 @@ def status(file: Path, ledger: Path | None, moment: str | None, *, is_json: bool
         click.echo(json.dumps([_record(each) for each in found], indent=2))
     else:
         _show(found, policy, path)
+    if ledger is None and moment is None:
+        for sentence in _missed(path):
+            click.echo(sentence, err=True)
+
+
+def _missed(path: Path) -> list[str]:
+    """What programs here spent that this ledger does not have: a budget whose calls went by OTLP would look unspent."""
+    try:
+        with read(path) as store:
+            last_ns = rolled.last_ns(store)
+    except LedgerError:
+        last_ns = None
+    return notices.of(os.environ, time.time(), last_ns=last_ns, ledger=path)
 
 
 @budgets.command()

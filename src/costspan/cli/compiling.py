@@ -144,7 +144,7 @@ def _next_steps(out: Path, *, has_receivers: bool) -> Iterator[str]:
     yield "  kill -HUP PID-OF-PROMETHEUS"
     if has_receivers:
         yield f"Have Alertmanager read {out / files.ALERTMANAGER}; that of `costspan stack init`, in its directory:"
-        yield "  docker compose kill -s HUP alertmanager"
+        yield "  docker compose kill -s HUP alertmanager    (without docker: kill -HUP PID-OF-ALERTMANAGER)"
     else:
         yield f"Routes to copy for Alertmanager are in {out / files.ROUTES}. --receivers FILE writes its whole configuration."
 

@@ -102,10 +102,10 @@ def _refusal(directory: Path, differing: list[str]) -> str:
 def _write(directory: Path, name: str, content: bytes) -> None:
     """Readable by all, whatever the umask: the containers run as users of their own."""
     path = directory / name
-    for folder in (directory, *reversed(path.relative_to(directory).parents[:-1])):
-        place = directory / folder
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    for place in (directory, *(directory / folder for folder in reversed(Path(name).parents[:-1]))):
         if not place.is_dir():
-            place.mkdir(parents=True)
+            place.mkdir()
             place.chmod(_FOLDER_MODE)
     if not path.exists() or path.read_bytes() != content:
         path.write_bytes(content)
