@@ -81,11 +81,19 @@ def address() -> Generator[str]:
         yield where
 
 
+@pytest.fixture(scope="module")
+def caller(tmp_path_factory: pytest.TempPathFactory, address: str) -> Reader:
+    """Somebody who has made a call and types nothing else: every reader gets a copy of what it left."""
+    someone = Reader(tmp_path_factory.mktemp("caller"), address)
+    someone.has_made_calls()
+    return someone
+
+
 @pytest.fixture
-def reader(tmp_path: Path, address: str) -> Generator[Reader]:
+def reader(tmp_path: Path, address: str, caller: Reader) -> Generator[Reader]:
     """Somebody who has made a call, and who has a stand-in for the providers."""
     someone = Reader(tmp_path, address)
-    someone.has_made_calls()
+    someone.has_made_the_calls_of(caller)
     try:
         yield someone
     finally:
