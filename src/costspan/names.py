@@ -65,6 +65,7 @@ DURATION: Final = "llm.duration_s"
 TRANSACTION: Final = "llm.budget.transaction.id"
 ESTIMATE: Final = "llm.estimate"
 BUDGET: Final = "llm.budget.name"
+THRESHOLD: Final = "llm.budget.threshold"
 ANOMALY_KIND: Final = "llm.anomaly.kind"
 ESTIMATE_FIGURE: Final = "llm.estimate.figure"
 ESTIMATE_OFF: Final = "llm.estimate.off"
@@ -120,6 +121,7 @@ ATTRIBUTES: Final = (
     Attribute(TRANSACTION, "The reservation under which the call was made (`costspan docs enforcement`)."),
     Attribute(ESTIMATE, "What was estimated of the call before it was sent, as JSON (`costspan docs estimates`)."),
     Attribute(BUDGET, "The name of a budget, as in budgets.yaml."),
+    Attribute(THRESHOLD, "A threshold of a budget, in percent of its limit, e.g. `80`."),
     Attribute(ESTIMATE_FIGURE, "What was estimated of a call before it was sent: `input`, `output` or `cost`."),
     Attribute(
         ESTIMATE_OFF, "By how much of what came the estimate was off, at most: `10%`, `20%`, `50%`, `100%` or `more`."
@@ -286,6 +288,13 @@ BUDGET_RESERVED_USD: Final = Metric(
 BUDGET_REFUSED: Final = Metric(
     "llm.budget.refused", COUNTER, "{request}", "Calls that a hard budget refused.", (BUDGET,)
 )
+BUDGET_CROSSINGS: Final = Metric(
+    "llm.budget.crossings",
+    COUNTER,
+    "{crossing}",
+    "Thresholds that budgets have reached, each counted by the process that tells it, once a period.",
+    (BUDGET, THRESHOLD),
+)
 ANOMALIES: Final = Metric(
     "llm.anomalies",
     COUNTER,
@@ -327,7 +336,7 @@ METRICS: Final = (
     COST_USD, REQUESTS, UNPRICED_REQUESTS, UNPRICED_TOKENS, SESSION_COST_USD, SESSION_TOKENS, DAY_COST_USD, DAY_TOKENS,
     DAY_REQUESTS, RATELIMIT_LIMIT, RATELIMIT_REMAINING, RATELIMIT_RESET,
     ERRORS, DEGRADED, LEDGER_WRITTEN, LEDGER_WRITTEN_USD, LEDGER_LOST, LEDGER_LOST_USD, LEDGER_QUEUED, FOLDED,
-    OUTBOX_WAITING, OUTBOX_LOST, BUDGET_RESERVED_USD, BUDGET_REFUSED, ANOMALIES, ESTIMATE_COMPARED,
+    OUTBOX_WAITING, OUTBOX_LOST, BUDGET_RESERVED_USD, BUDGET_REFUSED, BUDGET_CROSSINGS, ANOMALIES, ESTIMATE_COMPARED,
     ESTIMATE_BOUNDS, RETIRED_USD,
 )  # fmt: skip
 

@@ -125,6 +125,59 @@ def test_a_budget_s_alert_says_what_is_spent_where_that_leads_and_what_is_deares
     promtool("test", "rules", "told.yml", cwd=tmp_path)
 
 
+CROSSED = """
+runbooks: https://wiki.example/llm/
+grafana: https://grafana.example/
+budgets:
+  - {name: each-account, period: month, limit_usd: 100, each: account, scope: {team: 'a"{b'}, thresholds: [80]}
+  - {name: acme, rolling: 24h, limit_tokens: 1000, scope: {account: ['x",y="', 'c\\d']}, thresholds: [{at: 50, do: [alert]}], owner: 'o"{'}
+"""
+WHERE = "No metric says whose spend it is, nor how much: on that machine `costspan budgets status FILE` says how the budget stands,"
+ENDS = "\nThis alert ends an hour after the last crossing, whatever is spent by then. It refuses nothing; what to do stands in the runbook."
+
+
+def test_what_programs_tell_says_who_told_it_and_where_the_rest_stands(tmp_path: Path) -> None:
+    """Two processes of one program and one of another have told it in the last hour, and one before that."""
+    compiled.write(compiled.compiled(parse(CROSSED), "budgets.yaml"), tmp_path)
+    expected = [
+        ("each-account", "month", "80", "warning", None, 'each account, team a"{b', "80 % of 100 USD a month",
+         ("80 % of 100 USD a month was reached in the last hour, each account for itself: 3 times. Told by web, night, whose log has the line"
+         f" `budget each-account of account ... has spent ...`. {WHERE} and `costspan usage --by account` what each cost.{ENDS}")),
+        ("acme", "24h", "50", "info", 'o"{', 'account x",y=" or c\\d', "50 % of 1000 tokens in any 24h",
+         (f"50 % of 1000 tokens in any 24h was reached in the last hour. Told by web. {WHERE} and `costspan usage --by account` what each"
+         f" cost.{ENDS}")),
+    ]  # fmt: skip
+    told = [
+        {
+            "exp_labels": {
+                "component": "llm-budget", "llm_budget": name, "llm_budget_period": period, "threshold": threshold, "severity": severity,
+                **({"owner": owner} if owner else {}),
+            },
+            "exp_annotations": {
+                "summary": f"Budget {name} ({scope}): {reached} is spent", "scope": scope, "description": description,
+                "dashboard_url": "https://grafana.example/d/costspan-budgets", "runbook_url": "https://wiki.example/llm/LlmBudgetCrossed.md",
+            },
+        }
+        for name, period, threshold, severity, owner, scope, reached, description in expected
+    ]  # fmt: skip
+    of = 'llm_budget_crossings_total{{llm_budget_name="{}", llm_budget_threshold="{}", job="{}", instance="{}"}}'
+    series = [
+        {"series": of.format(*which), "values": values}
+        for *which, values in (
+            ("each-account", "80", "web", "1", "_x9 1x9"), ("each-account", "80", "web", "2", "_x10 1x9"),
+            ("each-account", "80", "night", "3", "4x8 5x12"), ("each-account", "80", "before", "4", "7x20"),
+            ("acme", "50", "web", "1", "_x9 1x9"), ("acme", "80", "web", "1", "_x9 1x9"),
+        )
+    ]  # fmt: skip
+    story = {
+        "interval": "10m", "input_series": series,
+        "alert_rule_test": [{"alertname": "LlmBudgetCrossed", "eval_time": "110m", "exp_alerts": told}],
+    }  # fmt: skip
+    tests = {"rule_files": [compiled.BUDGET_RULES], "evaluation_interval": "10m", "tests": [story]}
+    (tmp_path / "told.yml").write_text(json.dumps(tests))
+    promtool("test", "rules", "told.yml", cwd=tmp_path)
+
+
 def test_burn_and_forecast_say_it_as_well(tmp_path: Path) -> None:
     """The pace with its windows, what the long window cost, and what is spent of the whole."""
     compiled.write(compiled.compiled(parse(BUDGETS), "budgets.yaml"), tmp_path)

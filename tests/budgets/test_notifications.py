@@ -17,7 +17,9 @@ from stack import Stack, routes
 from costspan.alerting import compiled, series
 from costspan.budgets.reading import load
 from costspan.names import COST_USD
+from launching import APP, INSTRUMENT, start
 from stack_clients import needing_programs, post, request
+from stand_in_process import client_environment, stand_in
 
 # Shipped: an evaluation every 30 s, a group waits 10 s and is looked at each minute, alerts come again after a minute. Here
 # a tenth of it.
@@ -32,6 +34,7 @@ BUDGETS = """
 time_zone: UTC
 budgets:
   - {name: mine, period: month, limit_usd: 10, each: team}
+  - {name: theirs, period: month, limit_requests: 5, each: account, thresholds: [50, 100]}
 """
 
 
@@ -227,6 +230,45 @@ def test_who_leaps_over_two_thresholds_is_told_of_the_higher_and_later_of_the_la
     stack.until(lambda: len(told(stack, "leaps-twice")) == 2, "the rest is to be told")
     assert told(stack, "leaps-twice") == ["80", "100"]
     assert silenced(stack, "leaps-twice") == {"50", "80"}
+
+
+def test_what_programs_tell_of_an_account_is_told_once_and_not_again_by_a_restart(stack: Stack, tmp_path: Path) -> None:
+    """Three programs in turn that share a store, three calls each: the first reaches 50 %, the second 100 %, the third nothing new.
+
+    Each has ended before Prometheus hears of it, and has counted from zero: two counters of one, one of nothing.
+    """
+    (tmp_path / "budgets.yaml").write_text(BUDGETS)
+    (tmp_path / "app.py").write_text(APP)
+    more = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": stack.url("collector", 4318), "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_COSTSPAN_BUDGETS": str(tmp_path / "budgets.yaml"), "OTEL_COSTSPAN_ACCOUNT": "acme",
+    }  # fmt: skip
+    lines: list[str] = []
+    with stand_in() as address:
+        for job in ("first", "second", "third"):
+            sent = {**client_environment(address), **more, "OTEL_SERVICE_NAME": job}
+            ended = start([INSTRUMENT, "python", "app.py"], tmp_path, **sent)
+            assert ended.returncode == 0, ended.stderr
+            lines += [line for line in ended.stderr.splitlines() if "budget theirs of account acme has spent" in line]
+            query = f'sum(llm_requests_total{{job="{job}"}})'
+            stack.until(lambda query=query: stack.value(query) == 3, f"the calls of {job} are to arrive")
+    assert len(lines) == 2
+    stack.until(lambda: len(told_by_programs(stack)) >= 2, "both thresholds are to be told")
+    evaluations_pass(stack, 2)
+    settled(stack)
+    told = [(alert["threshold"], alert["severity"]) for alert in told_by_programs(stack)]
+    assert sorted(told) == [("100", "critical"), ("50", "info")]
+    counted = [row["metric"] for row in stack.query("llm_budget_crossings_total")]
+    assert sorted((each["job"], each["llm_budget_name"], each["llm_budget_threshold"]) for each in counted) == [
+        ("first", "theirs", "50"), ("second", "theirs", "100"),
+    ]  # fmt: skip
+    assert not any("acme" in each.values() for each in counted)
+
+
+def told_by_programs(stack: Stack) -> list[dict[str, str]]:
+    """The labels of the crossings that programs have told, in the order in which somebody heard of them."""
+    alerts = [alert for body in stack.notifications() for alert in body["alerts"] if alert["status"] == "firing"]
+    return [alert["labels"] for alert in alerts if alert["labels"]["alertname"] == "LlmBudgetCrossed"]
 
 
 @pytest.mark.parametrize("service", ["alertmanager", "prometheus"])

@@ -26,6 +26,7 @@ from promtools import ROOT, has_real_dates, program, prometheus, promtool
 SHIPPED = ROOT / "prometheus"
 RUNBOOKS = SHIPPED / "runbooks"
 MONTHLY = ROOT / "examples" / "budgets" / "monthly.yaml"  # in a zone that changes its clock
+ACCOUNT = ROOT / "examples" / "budgets" / "account.yaml"  # whose spend no counter tells apart
 EXAMPLES = sorted((ROOT / "examples" / "budgets").glob("*.yaml"))
 GOLDEN = sorted((ROOT / "tests" / "golden" / "rules").glob("*.yaml"))
 SHIPPED_TESTS = sorted((SHIPPED / "rules-tests").glob("*.yml"))
@@ -217,8 +218,9 @@ def _expected(name: str, hours: int, *samples: tuple[str, str, float]) -> dict[s
 
 
 def all_alerts(tmp_path: Path) -> list[dict[str, Any]]:
-    """Every alert that can be compiled: with and without changes of the clock."""
-    rules = rules_of(SHIPPED / "rules") + rules_of(made(MONTHLY, tmp_path) / "rules")
+    """Every alert that can be compiled: with and without changes of the clock, and of budgets that programs tell."""
+    rules = [*rules_of(SHIPPED / "rules"), *rules_of(made(MONTHLY, tmp_path) / "rules")]
+    rules += rules_of(made(ACCOUNT, tmp_path) / "rules")
     return [rule for rule in rules if "alert" in rule]
 
 
@@ -240,9 +242,70 @@ def test_an_anomaly_that_nobody_wants_alerted_is_not() -> None:
             assert (name in files["alertmanager-routes.yml"]) is is_alert
 
 
+CROSSED = """
+budgets:
+  - {name: each-account, period: month, limit_usd: 100, each: account, owner: research, thresholds: [80, {at: 90, do: [log]}, 100]}
+  - {name: acme, period: month, limit_usd: 100, scope: {account: acme}}
+  - {name: pace, rolling: 24h, limit_tokens: 10, each: team, thresholds: [50]}
+  - {name: session, period: session, limit_usd: 1, thresholds: [100]}
+  - {name: told, rolling: 1h, limit_usd: 1, thresholds: [{at: 100, do: [log]}]}
+  - {name: seen, period: month, limit_usd: 5, thresholds: [40, 90]}
+"""
+
+
+def test_what_programs_tell_is_alerted_by_threshold_and_a_spent_session_wakes_nobody() -> None:
+    """An alert for each threshold that alerts, of each budget whose spend no rule can see, and for no other."""
+    files = compiled.compiled(parse(CROSSED), "b.yaml")
+    rules = [rule for group in yaml.safe_load(files[compiled.BUDGET_RULES])["groups"] for rule in group["rules"]]
+    labels = [rule["labels"] for rule in rules if rule.get("alert") == "LlmBudgetCrossed"]
+    assert [(each["llm_budget"], each["threshold"], each["severity"], each.get("owner")) for each in labels] == [
+        ("each-account", "80", "warning", "research"),
+        ("each-account", "100", "critical", "research"),
+        ("acme", "50", "info", None),
+        ("acme", "80", "warning", None),
+        ("acme", "100", "critical", None),
+        ("pace", "50", "info", None),
+        ("session", "100", "warning", None),
+    ]
+    quiet = compiled.compiled(
+        parse("budgets: [{name: q, rolling: 1h, limit_usd: 1, thresholds: [{at: 100, do: [log]}]}]"), "b.yaml"
+    )
+    assert not [path for path, text in quiet.items() if "crossings" in text or "LlmBudgetCrossed" in text]
+
+
+def test_what_programs_tell_is_told_again_for_what_came_since(tmp_path: Path) -> None:
+    """Each hour, to the owner; of one budget the highest threshold alone, of one for each account every threshold."""
+    receivers = tmp_path / "receivers.yml"
+    receivers.write_text(RECEIVERS)
+    made = compiled.with_receivers(parse(CROSSED), "b.yaml", ["default", "research"], RECEIVERS)
+    (tmp_path / "alertmanager.yml").write_text(made)
+    whole = yaml.safe_load(made)
+    (budgets,) = whole["route"]["routes"]
+    crossed, *others = budgets["routes"]
+    stays = re.search(r"crossings_total\[(\w+)\]", compiled.compiled(parse(CROSSED), "b.yaml")[compiled.BUDGET_RULES])
+    assert stays
+    assert (crossed["matchers"], crossed["repeat_interval"]) == (['alertname="LlmBudgetCrossed"'], stays[1])
+    assert [route["receiver"] for route in others] == ["research", "default"]
+    silenced = [rule for rule in whole["inhibit_rules"] if 'alertname="LlmBudgetCrossed"' in rule["source_matchers"]]
+    assert [(rule["source_matchers"][1:], rule["target_matchers"][1:], rule["equal"]) for rule in silenced] == [
+        (
+            ['llm_budget="acme"', f'threshold="{source}"'],
+            ['llm_budget="acme"', f'threshold=~"{target}"'],
+            ["llm_budget"],
+        )
+        for source, target in (("100", "80|50"), ("80", "50"))
+    ]
+    # What only programs tell has no part in what silences the alerts of others.
+    assert [rule["source_matchers"][1] for rule in whole["inhibit_rules"][2:3]] == ['threshold="90"']
+    test = ["config", "routes", "test", f"--config.file={tmp_path / 'alertmanager.yml'}", "alertname=LlmBudgetCrossed"]
+    assert amtool(*test, "component=llm-budget", "owner=research").strip() == "research"
+    assert amtool(*test, "component=llm-budget").strip() == "default"
+
+
 def test_every_alert_is_tested(tmp_path: Path) -> None:
     """A story fires each alert by name; the end of the clock's table has its test on a real Prometheus."""
-    tested = set(re.findall(r'alertname="(\w+)"', "".join(path.read_text() for path in SHIPPED_TESTS)))
+    written = [*SHIPPED_TESTS, made(ACCOUNT, tmp_path) / compiled.BUDGET_TESTS]
+    tested = set(re.findall(r'alertname="(\w+)"', "".join(path.read_text() for path in written)))
     assert {alert["alert"] for alert in all_alerts(tmp_path)} == tested | {"LlmBudgetClockEnds"}
 
 
@@ -273,7 +336,8 @@ def test_every_metric_and_label_in_a_rule_exists(tmp_path: Path) -> None:
     known = {*metrics, *series.FOREIGN_METRICS, *(each.name for each in series.RECORDED)}
     labels = {prometheus_label(label) for metric in METRICS for label in metric.labels}
     labels |= {label for each in series.RECORDED for label in each.labels} | set(series.FOREIGN_LABELS)
-    for rule in rules_of(SHIPPED / "rules") + rules_of(made(MONTHLY, tmp_path) / "rules"):
+    folders = (SHIPPED, made(MONTHLY, tmp_path / "monthly"), made(ACCOUNT, tmp_path / "account"))
+    for rule in [rule for folder in folders for rule in rules_of(folder / "rules")]:
         said = re.sub(r'"[^"]*"', '""', rule["expr"])
         assert set(re.findall(r"\b\w+(?=\{)|\b\w*:[\w:]+|\b\w+_(?:total|count|degraded)\b", said)) <= known, rule[
             "expr"
@@ -292,14 +356,15 @@ def test_every_recorded_series_is_listed_and_every_listed_one_recorded(tmp_path:
     """
     more = parse("budgets: [{name: a, period: month, begins_on: 2, limit_usd: 1, limit_tokens: 1, limit_requests: 1}]")
     compiled.write(compiled.compiled(more, "more.yaml"), tmp_path)
-    folders = (SHIPPED, ROOT / "tests" / "golden" / "rules" / "berlin", tmp_path)
-    shipped, golden, cycles = (
+    folders = (SHIPPED, ROOT / "tests" / "golden" / "rules" / "berlin", tmp_path, made(ACCOUNT, tmp_path / "account"))
+    shipped, golden, cycles, account = (
         {rule["record"] for rule in rules_of(folder / "rules") if "record" in rule} for folder in folders
     )
     asked = {series.CURRENT_WEEK.name, series.SPEND_WEEK.name, series.TOKENS_WEEK.name}
     asked |= {each.name for each in series.RECORDED if re.search("requests|cycle|days", each.name)}
     assert (golden | cycles) - shipped == asked
-    assert golden | cycles | shipped == {each.name for each in series.RECORDED}
+    assert account - shipped == {series.CROSSINGS_HOUR.name}
+    assert golden | cycles | shipped | account == {each.name for each in series.RECORDED}
 
 
 # -- Alertmanager -----------------------------------------------------------------------------------------------------

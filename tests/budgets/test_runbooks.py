@@ -61,7 +61,9 @@ def test_a_runbook_names_what_to_type_or_to_set(page: Path) -> None:
     assert "```sh" in said or re.search(r"`[A-Z_]{6,}[=`]|`(?:docker|kubectl|costspan|pip) |`\w+\.yml`|`[\w-]+/", said)
 
 
-@pytest.mark.parametrize("name", ["LlmBudgetThreshold", "LlmBudgetBurnRate", "LlmSpendAnomaly", "LlmRunawaySession"])
+@pytest.mark.parametrize(
+    "name", ["LlmBudgetThreshold", "LlmBudgetCrossed", "LlmBudgetBurnRate", "LlmSpendAnomaly", "LlmRunawaySession"]
+)
 def test_a_runbook_about_spend_says_how_to_stop_it(name: str) -> None:
     """End the program, or take its key away; and that switching costspan off stops nothing."""
     said = sections(PAGES / f"{name}.md")["Mitigation"]
@@ -134,6 +136,8 @@ SPENT = (
 )
 SESSION = {"job": "night-batch", "session_id": "circle"}
 RUNAWAY = {"llm_anomaly_kind": "loop", "llm_task_type": "review"}
+NOTICED = {"job": "chat", "instance": "q-1"}
+CROSSED = {"llm_budget_name": "acme", "llm_budget_threshold": "80"}
 LEDGER = culprit("llm_cost_usd_total", "5x20") | other("llm_cost_usd_total", "5x60")
 GAP = "1x10 _x40"  # heard until minute 50
 
@@ -166,6 +170,12 @@ STORIES: dict[str, Story] = {
         | of("llm_session_cost_usd_total", "0+0.5x23", WHO, PROCESS, session_id="circle")
         | of("llm_session_cost_usd_total", "0+0.0002x60", OTHER, session_id="short") | INFO,
         [{"job": "night-batch", **RUNAWAY}, PROCESS, SESSION, HOST], fires=100, ended=115,
+    ),
+    "LlmBudgetCrossed": Story(
+        of("llm_budget_crossings_total", "_x11 1+1x12", PROCESS, CROSSED) | of("llm_budget_crossings_total", "1x60", NOTICED, CROSSED)
+        | INFO,
+        [{"job": "night-batch", **CROSSED}, PROCESS, HOST], fires=100, ended=115, alert={"llm_budget": "acme", "threshold": "80"},
+        budgets=ROOT / "examples" / "budgets" / "account.yaml",
     ),
     "LlmBudgetClockEnds": Story(
         {}, [{}], fires=7 * 60, ended=60, interval=60, over=-1,

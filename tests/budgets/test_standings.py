@@ -251,4 +251,7 @@ def test_check_tells_what_is_most_likely_meant_otherwise(tmp_path: Path) -> None
         in done.stderr
     )
     assert "a begins on day 30: in a month without it, on the last day of the month" in done.stderr
-    assert "no rule for b:usd: counters do not carry the session" in done.stderr
+    assert (
+        "no rule for the spend of b:usd: counters do not carry the session; programs that obey the file tell its thresholds"
+        in done.stderr
+    )

@@ -30,6 +30,7 @@ anomaly: {do: alert}
 budgets:
   - {name: none, period: day, limit_usd: 0, scope: {task_type: refused}, hard: true, overage: false}
   - {name: all, period: day, limit_usd: 10, hard: true, overage: false}
+  - {name: told, period: day, limit_requests: 1, thresholds: [{at: 33.30, do: [alert]}]}
 """
 
 

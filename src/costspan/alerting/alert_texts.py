@@ -53,14 +53,21 @@ def titled(budget: Budget) -> str:
 
 def scope(budget: Budget) -> str:
     """Which calls count, e.g. `team search, source task_agent or heartbeat`."""
+    return _scope(budget, f"{word(budget.each)} {{{{ $labels.{each_label(budget)} }}}}" if budget.each else "")
+
+
+def scope_of_any(budget: Budget) -> str:
+    """The same where the alert does not say which value of `each` it is, e.g. `each account, team search`."""
+    return _scope(budget, f"each {word(budget.each)}" if budget.each else "")
+
+
+def _scope(budget: Budget, each: str) -> str:
     words = [
-        f"{_word(dimension)} {literals.as_template(' or '.join(values))}"
+        f"{word(dimension)} {literals.as_template(' or '.join(values))}"
         for dimension, values in budget.scope.items()
         if dimension != budget.each
     ]
-    if budget.each:
-        words.insert(0, f"{_word(budget.each)} {{{{ $labels.{each_label(budget)} }}}}")
-    return ", ".join(words) or "all calls"
+    return ", ".join([*([each] if each else []), *words]) or "all calls"
 
 
 def current(budget: Budget) -> str:
@@ -120,7 +127,8 @@ def scope_matchers(budget: Budget) -> list[str]:
     ]
 
 
-def _word(dimension: str) -> str:
+def word(dimension: str) -> str:
+    """A dimension as people write it: `task type`."""
     return dimension.replace("_", " ")
 
 

@@ -13,7 +13,6 @@ from costspan.alerting.own_alerts import meter_rules
 from costspan.alerting.routes import alertmanager
 from costspan.alerting.rule_tests import budget_tests
 from costspan.alerting.rules import budget_rules
-from costspan.alerting.unruled import ruled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,9 +31,8 @@ NAMES: Final = (BUDGET_RULES, METER_RULES, BUDGET_TESTS, ROUTES, ALERTMANAGER)
 def compiled(policy: Policy, source: str) -> dict[str, str]:
     """The text of every file by its path. `source` is the name of the file that they come from.
 
-    A budget that no rule can watch is in none of them: `unruled` names it.
+    Of a budget whose spend no rule can see there are the alerts that programs tell (`crossings`): `unruled` names it.
     """
-    policy = ruled(policy)
     title = f"Compiled by `costspan budgets compile` from {source}: edit that file and compile again."
     return {
         BUDGET_RULES: as_yaml.dump(budget_rules(policy), title=title),
@@ -51,7 +49,7 @@ def with_receivers(policy: Policy, source: str, names: Sequence[str], content: s
         "Run Alertmanager with --data.retention=768h, or a month's alert is told every five days, and with\n"
         "--dispatch.start-delay=100s, or a restart tells what a higher threshold silences."
     )
-    return as_yaml.dump(alertmanager(ruled(policy), names), title=title) + "\n" + content
+    return as_yaml.dump(alertmanager(policy, names), title=title) + "\n" + content
 
 
 def stale(files: Mapping[str, str], folder: Path) -> list[str]:

@@ -9,7 +9,6 @@ from costspan.alerting import as_yaml
 from costspan.alerting.compiled import BUDGET_RULES, METER_RULES
 from costspan.alerting.own_alerts import meter_rules
 from costspan.alerting.rules import budget_rules
-from costspan.alerting.unruled import ruled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +20,6 @@ _PART_OF: Final = {"app.kubernetes.io/part-of": "costspan"}
 
 def rule_objects(policy: Policy, source: str, namespace: str, labels: Mapping[str, str]) -> str:
     """The objects as YAML. `labels` are what the operator chooses rules by (`ruleSelector`), beside ours."""
-    policy = ruled(policy)
     title = f"Compiled by `costspan budgets rules` from {source}."
     objects = [
         as_yaml.dump(

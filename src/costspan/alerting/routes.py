@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from costspan.alerting import anomaly
+from costspan.alerting import anomaly, crossings
 from costspan.alerting.alert_texts import number
 from costspan.alerting.literals import equals, matches, one_of, regex
 from costspan.alerting.periods import PERIOD_RULES
@@ -15,7 +15,7 @@ from costspan.alerting.unruled import ruled
 from costspan.budgets.policy import ALERT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from decimal import Decimal
 
     from costspan.alerting.as_yaml import Content
@@ -42,7 +42,7 @@ def alertmanager(policy: Policy, receivers: Sequence[str] = ()) -> dict[str, Con
 def owned(policy: Policy) -> dict[str, list[str]]:
     """The owners, each with those of his budgets that have alerts."""
     found: dict[str, list[str]] = {}
-    for budget in ruled(policy).budgets:
+    for budget in policy.budgets:
         if budget.owner and budget.alerting:
             found.setdefault(budget.owner, []).append(budget.name)
     return found
@@ -59,11 +59,19 @@ def _route(policy: Policy, receivers: Sequence[str]) -> Content:
         "group_interval": "1m",
         "repeat_interval": _ONCE_A_PERIOD,
     }
-    told = [{"matchers": [equals(OWNER_LABEL, owner)], "receiver": owner} for owner in owners]
+    told: list[Content] = [{"matchers": [equals(OWNER_LABEL, owner)], "receiver": owner} for owner in owners]
     if ALERT in policy.anomaly.actions:
         # It has no period at whose end it is over: one that goes on is told again the next day.
         named = one_of("alertname", (anomaly.ALERT, anomaly.SESSION_ALERT))
         told.append({"matchers": [named], "receiver": DEFAULT_RECEIVER, "repeat_interval": _A_DAY})
+    if crossings.told_by_programs(policy):
+        # An alert of several crossings that follow each other is one: it is told again for those that came since.
+        crossed: dict[str, Content] = {
+            "matchers": [equals("alertname", crossings.CROSSED_ALERT)],
+            "receiver": DEFAULT_RECEIVER,
+            "repeat_interval": crossings.STAYS,
+        }
+        told.insert(0, {**crossed, "routes": told[: len(owners)]} if owners else crossed)
     if told:
         budgets["routes"] = told
     return {
@@ -80,8 +88,8 @@ def _inhibition(policy: Policy) -> list[Content]:
     """A crossed threshold silences all lower ones of its budget and period; a full budget needs no forecast; of the
     windows in which a budget burns, the shortest tells, which is the most severe.
     """
-    crossed = sorted({percent for budget in policy.budgets for percent in budget.alerting}, reverse=True)
-    rules: list[Content] = []
+    crossed = sorted({percent for budget in ruled(policy).budgets for percent in budget.alerting}, reverse=True)
+    rules: list[Content] = list(_told_by_programs(policy))
     for index, percent in enumerate(crossed[:-1]):
         lower = regex(number(each) for each in crossed[index + 1 :])
         rules.append(_silences(percent, [equals("alertname", THRESHOLD_ALERT), matches(THRESHOLD_LABEL, lower)]))
@@ -104,6 +112,21 @@ def _burning() -> list[Content]:
         for faster in paces
         for index in range(len(faster) - 1)
     ]
+
+
+def _told_by_programs(policy: Policy) -> Iterator[Content]:
+    """The highest threshold tells where one budget reaches several at once. Of a budget for each account (session, ...) these may
+    be several of them, so that each threshold is told.
+    """
+    for budget in crossings.told_by_programs(policy):
+        percents = [number(percent) for percent in reversed(budget.alerting)]
+        for index, percent in enumerate(percents[:-1] if budget.each is None else ()):
+            one = [equals("alertname", crossings.CROSSED_ALERT), equals(BUDGET_LABEL, budget.name)]
+            yield {
+                "source_matchers": [*one, equals(THRESHOLD_LABEL, percent)],
+                "target_matchers": [*one, matches(THRESHOLD_LABEL, regex(percents[index + 1 :]))],
+                "equal": [BUDGET_LABEL],
+            }
 
 
 def _silences(percent: Decimal, targets: list[str]) -> Content:

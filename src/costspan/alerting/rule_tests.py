@@ -13,12 +13,13 @@ from decimal import Decimal
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from costspan.alerting import literals
+from costspan.alerting import crossings, literals
 from costspan.alerting.alert_texts import each_label, number
 from costspan.alerting.calendar import TABLE_START, offset_s
 from costspan.alerting.periods import rules_of
 from costspan.alerting.rules import THRESHOLD_ALERT, THRESHOLD_LABEL, groups
 from costspan.alerting.series import BUDGET_LABEL, PERIOD_LABEL, SPENT_OF
+from costspan.alerting.unruled import ruled
 from costspan.budgets.policy import COUNTED_DIMENSIONS
 from costspan.facts.attribution_words import MAIN_AGENT
 from costspan.facts.periods import zone
@@ -45,16 +46,41 @@ _ELSEWHERE: Final = "elsewhere"
 _SOMEBODY: Final = dict(zip(COUNTED_DIMENSIONS, ("search", "review", MAIN_AGENT, "openai", "gpt-5"), strict=True))
 
 
-def budget_tests(policy: Policy, rule_file: str) -> Content:
+def budget_tests(whole: Policy, rule_file: str) -> Content:
     """The test file for the budgets of a policy; `rule_file` is the path of the rules as seen from it."""
+    policy = ruled(whole)
     ahead_min = offset_s(zone(policy.time_zone), round(TABLE_START.timestamp())) // 60
     stories = [_crossings(budget, (_START_MIN - ahead_min) // _STEP_MIN) for budget in policy.budgets]
     return {
         "rule_files": [rule_file],
         "evaluation_interval": f"{_STEP_MIN}m",
         "group_eval_order": groups(policy),
-        "tests": [_test(together) for together in _apart(stories)],
+        "tests": [*(_test(together) for together in _apart(stories)), *_told_by_programs(whole)],
     }
+
+
+def _told_by_programs(policy: Policy) -> Iterator[Content]:
+    """Of budgets that programs tell: each crossing fires its alert for an hour, from the first sample of its counter on."""
+    told = crossings.told_by_programs(policy)
+    steps = 60 // _STEP_MIN
+    series: list[Content] = []
+    expected: list[Content] = []
+    for budget in told:
+        thresholds = budget.percents[:_MOST_TESTED]
+        end = 1 + steps * len(thresholds)
+        for at, percent in enumerate(thresholds):
+            first = 1 + steps * at
+            series.append({"series": crossings.counter(budget, percent), "values": f"_x{first} 1x{end - first}"})
+            fired = [percent] if percent in budget.alerting else []
+            expected += [_crossed(budget, step, fired) for step in (first, first + steps - 1)]
+        expected.append(_crossed(budget, end, []))
+    if told:
+        name = "budgets that programs tell: each crossing fires for an hour, and of its threshold alone"
+        yield {"name": name, "interval": f"{_STEP_MIN}m", "input_series": series, "promql_expr_test": expected}
+
+
+def _crossed(budget: Budget, step: int, percents: list[Decimal]) -> Content:
+    return _fired(budget, f"{step * _STEP_MIN}m", percents, crossings.CROSSED_ALERT)
 
 
 class _Spend(NamedTuple):
@@ -134,8 +160,8 @@ def _around(budget: Budget, percent: Decimal) -> tuple[Decimal, Decimal]:
     return budget.limit * (percent - _BELOW_PERCENT) / 100, budget.limit * percent / 100
 
 
-def _fired(budget: Budget, time: str, percents: list[Decimal]) -> Content:
-    firing = {"alertname": THRESHOLD_ALERT, "alertstate": "firing", BUDGET_LABEL: budget.name}
+def _fired(budget: Budget, time: str, percents: list[Decimal], alert: str = THRESHOLD_ALERT) -> Content:
+    firing = {"alertname": alert, "alertstate": "firing", BUDGET_LABEL: budget.name}
     samples: list[Content] = [
         {"labels": literals.labels({THRESHOLD_LABEL: number(percent)}), "value": 1} for percent in percents
     ]

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from costspan.alerting import alert_texts as texts
-from costspan.alerting import anomaly, calendar, cycles, literals, spend
+from costspan.alerting import anomaly, calendar, crossings, cycles, literals, spend
 from costspan.alerting.alert_texts import each_label, number, told
 from costspan.alerting.periods import OF_DAYS, PERIOD_RULES, Pace, PeriodRules, rules_of
 from costspan.alerting.rule import BUDGET_COMPONENT, CRITICAL, INFO, WARNING, Alert, group, recording
@@ -33,6 +33,7 @@ from costspan.alerting.series import (
     WINDOW_OF,
     Series,
 )
+from costspan.alerting.unruled import ruled
 from costspan.budgets.policy import UNITS, USD
 from costspan.names import UNKNOWN
 
@@ -58,8 +59,9 @@ _FULL_PERCENT: Final = 100
 _HOURS: Final = {"5m": "1 / 12", "30m": "0.5", "1h": "1", "2h": "2", "6h": "6", "1d": "24"}
 
 
-def budget_rules(policy: Policy) -> Content:
+def budget_rules(whole: Policy) -> Content:
     """The rule file of the budgets."""
+    policy = ruled(whole)
     units = sorted({USD, *(budget.unit for budget in policy.budgets)})
     asked, days = _asked(policy), _units_of_days(policy)
     budgets = [
@@ -68,8 +70,9 @@ def budget_rules(policy: Policy) -> Content:
         *_recorded(policy, units),
         *_alerts(policy),
     ]
-    rates = [*_windows(units), *_burn(policy), *anomaly.recorded()]
-    rates += [alert.rule(policy) for alert in (*_burn_alerts(policy), *anomaly.alerts(policy.anomaly))]
+    rates = [*_windows(units), *_burn(policy), *anomaly.recorded(), *crossings.recorded(whole)]
+    paced = (*_burn_alerts(policy), *anomaly.alerts(policy.anomaly), *crossings.alerts(whole))
+    rates += [alert.rule(policy) for alert in paced]
     past = [recording(PAST_DAYS_OF[unit], cycles.past_days(OF_DAYS[unit])) for unit in days]
     written = ((GROUPS[0], budgets, ""), (_DAYS_GROUP, past, cycles.INTERVAL), (GROUPS[1], rates, ""))
     return {"groups": [group(*each) for each in written if each[1]]}

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from costspan.budgets.policy import COUNTED_DIMENSIONS, REQUESTS, TOKENS, USD
-from costspan.names import PERIOD, POINTS_REFUSED, REFUSED_REASON, TEAM, WEEKDAY, prometheus_label
+from costspan.names import (
+    BUDGET,
+    PERIOD,
+    POINTS_REFUSED,
+    REFUSED_REASON,
+    TEAM,
+    THRESHOLD,
+    WEEKDAY,
+    prometheus_label,
+)
 
 #: The name of a budget.
 BUDGET_LABEL: Final = "llm_budget"
@@ -19,6 +28,8 @@ EVERY_LABEL: Final = "llm_budget_period"
 WINDOW_LABEL: Final = "llm_window"
 #: Which threshold of a budget, in percent.
 THRESHOLD_LABEL: Final = "threshold"
+#: The program, by its `service.name`.
+JOB_LABEL: Final = "job"
 #: Who looks after a budget.
 OWNER_LABEL: Final = "owner"
 
@@ -114,6 +125,11 @@ BUDGET_BURN: Final = Series(
     "How many times faster than evenly a budget is spent, in a window of time.",
     (BUDGET_LABEL, EVERY_LABEL, WINDOW_LABEL, *DIMENSION_LABELS),
 )
+CROSSINGS_HOUR: Final = Series(
+    "llm:budget_crossings:hour",
+    "Thresholds that programs have told in the last hour, of budgets whose spend no rule can see.",
+    (JOB_LABEL, prometheus_label(BUDGET), prometheus_label(THRESHOLD)),
+)
 USUAL_SPEND: Final = Series(
     "llm:spend_usd:usual1h",
     "The median spend of this hour of the week in the three weeks before.",
@@ -125,13 +141,13 @@ RECORDED: Final = (
     CURRENT_CYCLE, CYCLE_OVER, CYCLE_LENGTH, DAYS_AGO, *DAYS_OF.values(), *PAST_DAYS_OF.values(), *CYCLE_OF.values(),
     SPEND_MONTH, SPEND_DAY, SPEND_WEEK, TOKENS_MONTH, TOKENS_DAY, TOKENS_WEEK,
     REQUESTS_MONTH, REQUESTS_DAY, REQUESTS_WEEK, *WINDOW_OF.values(), *SPENT_OF.values(), *LIMIT_OF.values(), BUDGET_THRESHOLD,
-    BUDGET_USED, BUDGET_CROSSED, BUDGET_PROJECTED, BUDGET_BURN, USUAL_SPEND,
+    BUDGET_USED, BUDGET_CROSSED, BUDGET_PROJECTED, BUDGET_BURN, CROSSINGS_HOUR, USUAL_SPEND,
 )  # fmt: skip
 
 #: Labels that others put on what the rules read: OTLP's identity of a process, the SDK's mark of an overflow, and
 #: the names of exporters and receivers in the Collector's telemetry about itself.
 FOREIGN_LABELS: Final = (
-    "job", "instance", "otel_metric_overflow", "exporter", "receiver", "data_type", "filter", "http_response_status_code",
+    JOB_LABEL, "instance", "otel_metric_overflow", "exporter", "receiver", "data_type", "filter", "http_response_status_code",
     "rpc_response_status_code", prometheus_label(REFUSED_REASON),
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Which budgets no Prometheus rule watches, and why: the counters do not have what the rule would have to read."""
+"""Which budgets' spend no Prometheus rule can see, and why: the counters do not have what the rule would have to read."""
 
 from __future__ import annotations
 

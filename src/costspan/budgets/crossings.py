@@ -64,6 +64,12 @@ class Crossings:
         self._budgets = {budget.definition: budget for budget in budgets}
         self._store = store
         self._told: Recent[tuple[Any, ...], bool] = Recent(_MOST_TOLD)
+        #: How many this process has told, by budget and threshold.
+        self.counted: dict[tuple[str, Decimal], int] = {}
+
+    def forget(self) -> None:
+        """In a forked child: what was told is told, and counted by the parent."""
+        self.counted = {}
 
     def look(self, keys: Iterable[str], now_ns: int) -> None:
         """Tell what the spend under these keys has reached. Raises StoreUnavailableError."""
@@ -79,9 +85,12 @@ class Crossings:
         place = (key, budget.tells_once(now_ns), str(threshold.percent))
         if self._told.get(place):
             return
+        is_first = self._store.crossed(*place)
         self._told.keep(place, value=True)
-        if not {LOG, CALLBACK} & set(threshold.actions) or not self._store.crossed(*place):
+        if not is_first:
             return
+        counted = budget.budget.name, threshold.percent
+        self.counted[counted] = self.counted.get(counted, 0) + 1
         crossing = BudgetCrossing(
             budget.budget.name, budget.value(key), budget.budget.unit, threshold.percent, budget.shown(spent),
             budget.budget.limit, budget.stretch(now_ns).label, budget.resets_at(now_ns),

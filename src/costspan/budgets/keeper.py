@@ -38,7 +38,7 @@ class Keeper:
         self._store = store
         self._intake = intake
         self.admission = admission
-        self._crossings = Crossings(budgets, store)
+        self.crossings = Crossings(budgets, store)
         self.watch = watch
         self._is_recorded = is_recorded
         self._now_ns = now_ns
@@ -70,7 +70,7 @@ class Keeper:
                     self._sign()
                     now_ns = self._now_ns()
                     changed = self._caught_up(now_ns) | self._unbooked.deliver(self._store)
-                    self._crossings.look(changed, now_ns)
+                    self.crossings.look(changed, now_ns)
                     self._settle_late()
             except StoreUnavailableError as fault:
                 self._signed_s = float("-inf")
@@ -118,7 +118,7 @@ class Keeper:
             try:
                 if entries:
                     self._book(entries)
-                self._crossings.look(keys, self._now_ns())
+                self.crossings.look(keys, self._now_ns())
             except StoreUnavailableError as fault:  # their rows are read from the ledger, where there is one
                 _tell(fault)
 
@@ -191,6 +191,7 @@ class Keeper:
         self._store.forget()
         self._looker.forget()
         self._begin()
+        self.crossings.forget()
         if self.watch is not None:
             self.watch.forget()
         if self.admission is not None:

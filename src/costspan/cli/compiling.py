@@ -13,6 +13,7 @@ from costspan.alerting import compiled as files
 from costspan.alerting import routes
 from costspan.alerting.alert_texts import number as digits
 from costspan.alerting.alert_texts import told, unit
+from costspan.alerting.crossings import CROSSED_ALERT
 from costspan.alerting.operator_objects import rule_objects
 from costspan.alerting.unruled import unruled
 from costspan.budgets import doubts, unstated
@@ -150,9 +151,11 @@ def _next_steps(out: Path, *, has_receivers: bool) -> Iterator[str]:
 
 
 def _tell_unruled(policy: Policy) -> None:
-    """Name the budgets that Prometheus does not watch, with the reason."""
+    """Name the budgets whose spend Prometheus does not see, with the reason, and who tells their thresholds."""
     for budget, reason in unruled(policy):
-        click.echo(f"no rule for {budget.name}: {reason}; `costspan budgets status` tells how it stands", err=True)
+        who = f"; programs that obey the file tell its thresholds ({CROSSED_ALERT})" if budget.alerting else ""
+        standing = "`costspan budgets status` says how it stands"
+        click.echo(f"no rule for the spend of {budget.name}: {reason}{who}; {standing}", err=True)
 
 
 def _tell_unreceived(policy: Policy, names: Sequence[str], file: Path | None) -> None:

@@ -28,6 +28,7 @@ from costspan.metrics.health import (
     LedgerHealth,
     observe_admission,
     observe_anomalies,
+    observe_crossings,
     observe_health,
     observe_rate_limits,
 )
@@ -100,6 +101,9 @@ class Pipeline:
         if self.keeper is not None and self.keeper.admission is not None:
             admission = self.keeper.admission
             guard.part("budget metrics", lambda: observe_admission(meter, admission))
+        if self.keeper is not None:
+            crossings = self.keeper.crossings
+            guard.part("crossing metrics", lambda: observe_crossings(meter, crossings))
         if self.keeper is not None and self.keeper.watch is not None:
             watch = self.keeper.watch
             guard.part("anomaly metrics", lambda: observe_anomalies(meter, watch, label_limit))

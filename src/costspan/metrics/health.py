@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Protocol
 
 from opentelemetry.metrics import Meter
@@ -82,6 +83,25 @@ def observe_admission(meter: Meter, admission: AdmissionHealth) -> None:
 
 def _by_budget(values: Mapping[str, float]) -> list[tuple[float, dict[str, str]]]:
     return [(value, {names.BUDGET: name}) for name, value in values.items()]
+
+
+class CrossingsHealth(Protocol):
+    """What the thresholds of budgets count, by the name of a budget and percent of its limit."""
+
+    @property
+    def counted(self) -> dict[tuple[str, Decimal], int]: ...
+
+
+def observe_crossings(meter: Meter, crossings: CrossingsHealth) -> None:
+    """Have the thresholds that were told read at each collection."""
+
+    def source() -> list[tuple[float, dict[str, str]]]:
+        return [
+            (count, {names.BUDGET: budget, names.THRESHOLD: f"{percent.normalize():f}"})
+            for (budget, percent), count in dict(crossings.counted).items()
+        ]
+
+    observe(meter, names.BUDGET_CROSSINGS, source)
 
 
 class AnomalyHealth(Protocol):
