@@ -1,10 +1,10 @@
-"""Compile the bundled price table from the installed genai-prices package.
+"""Compile the bundled price table from the installed genai-prices package and scripts/second_prices.jsonl.
 
     python scripts/compile_prices.py            write src/costspan/pricing/prices.jsonl
     python scripts/compile_prices.py --check    fail if the committed table is stale or was edited by hand
 
 The table is a text of one JSON value a line: a header, then one line per model, in the order in which
-genai-prices matches them. Rates are integer pico-USD per unit, or "n/d" where no integer is exact.
+genai-prices matches them; before these the ones that only the second source has (scripts/price_gaps.py). Rates are integer pico-USD per unit, or "n/d" where no integer is exact.
 """
 
 from __future__ import annotations
@@ -26,11 +26,14 @@ from genai_prices.data_snapshot import get_snapshot  # genai_prices.data: 30,000
 from genai_prices.data_units import unit_data
 
 import price_facts as facts
+from costspan.pricing.catalog import Catalog
+from price_gaps import Dispute, Second, Table
 from price_rates import batches_of, rate
 
 TABLE = Path(__file__).parent.parent / "src" / "costspan" / "pricing" / "prices.jsonl"
 MILLION = 1_000_000
 KNOWN_PROVIDERS = get_snapshot().providers
+SECOND = Second()
 
 #: Price key of genai-prices -> unit of costspan. Units that costspan cannot count keep a name of their own: a
 #: listing shows them, no call is charged by them.
@@ -134,17 +137,16 @@ def parts_of(provider: str, model: str, facts_by_pattern: list[tuple[str, str, l
     ]
 
 
-def remarks(provider: str, model: gp.ModelInfo, *, priced: bool) -> dict[str, Any]:
+def facts_of(provider: str, model: str) -> dict[str, Any]:
+    """What `price_facts` says of a model's price besides its rates."""
     found: dict[str, Any] = {}
-    if not priced and (model.id.endswith(":free") or (provider, model.id) in facts.FREE):
-        found["free"] = True
-    if least := facts.LEAST.get((provider, model.id)):
+    if least := facts.LEAST.get((provider, model)):
         found["least"] = least
-    if covers := parts_of(provider, model.id, facts.COVERS):
+    if covers := parts_of(provider, model, facts.COVERS):
         found["covers"] = covers
-    if lacks := parts_of(provider, model.id, facts.LACKS):
+    if lacks := parts_of(provider, model, facts.LACKS):
         found["lacks"] = lacks
-    if any(provider == of and re.fullmatch(pattern, model.id) for of, pattern in facts.CHARGES_MORE):
+    if any(provider == of and re.fullmatch(pattern, model) for of, pattern in facts.CHARGES_MORE):
         found["charges_more"] = True
     return found
 
@@ -169,9 +171,10 @@ def model_row(provider: str, model: gp.ModelInfo) -> list[Any]:
     ]
     variants += decisions_of(provider, model.id)
     variants += batches_of(provider, model.id, prices, variants)
-    priced = any(each.prices.__dict__ for each in conditional)
+    is_priced = any(each.prices.__dict__ for each in conditional)
+    is_free = not is_priced and (model.id.endswith(":free") or (provider, model.id) in facts.FREE)
     words = [word for word in clause(model.match) if not is_moved(provider, word)]
-    return [model.id, words, prices, variants, remarks(provider, model, priced=priced)]
+    return [model.id, words, prices, variants, {**({"free": True} if is_free else {}), **facts_of(provider, model.id)}]
 
 
 def decisions_of(provider: str, model: str) -> list[Any]:
@@ -231,28 +234,66 @@ def video_rows(provider: str) -> list[list[Any]]:
 
 def compiled(date: str) -> list[str]:
     """The lines of the table."""
+    return written(completed(date)[0], date)
+
+
+def disputes(date: str) -> list[Dispute]:
+    """The models that have another price in the second source on a day."""
+    return completed(date)[1]
+
+
+def completed(date: str) -> tuple[Table, list[Dispute]]:
+    """The rows of both sources, and where these differ."""
+    table = {
+        provider.id: [model_row(provider.id, model) for model in provider.models]
+        + added_rows(provider.id)
+        + video_rows(provider.id)
+        for provider in KNOWN_PROVIDERS
+    }
+    found = SECOND.complete(table, lambda rows: Catalog("\n".join(written(rows, date))))
+    return {provider: [with_facts(provider, row) for row in rows] for provider, rows in table.items()}, found
+
+
+def with_facts(provider: str, row: list[Any]) -> list[Any]:
+    """A row of the second source with what `price_facts` says of its model; of the first source it has that already."""
+    model, words, prices, variants, remarks = row
+    if "by" not in remarks:
+        return row
+    prices = [[when, {**rates_, **more_rates(provider, model)}] for when, rates_ in prices]
+    return [model, words, prices, [*variants, *batches_of(provider, model, prices, variants)], {**remarks, **facts_of(provider, model)}]  # fmt: skip
+
+
+def written(table: Table, date: str) -> list[str]:
+    """Rows as the lines of a table, below a header with their digest."""
     lines: list[str] = []
     providers: dict[str, Any] = {}
-    for provider in KNOWN_PROVIDERS:
-        rows = [model_row(provider.id, model) for model in provider.models]
-        rows += added_rows(provider.id) + video_rows(provider.id)
-        providers[provider.id] = {
-            "first": len(lines) + 1,
-            "count": len(rows),
-            "api": provider.api_pattern,
-            "models": clause(provider.model_match) if provider.model_match else [],
-            "names": clause(provider.provider_match) if provider.provider_match else [],
-            "fallback": provider.fallback_model_providers or [],
-        }
+    for name, rows in table.items():
+        known = next((provider for provider in KNOWN_PROVIDERS if provider.id == name), None)
+        providers[name] = {"first": len(lines) + 1, "count": len(rows), **(words_of(known) if known else NO_WORDS)}
         lines += [compact(row) for row in rows]
     header = {
         "source": f"genai-prices {importlib.metadata.version('genai-prices')}",
+        "second": SECOND.name,
         "date": date,
         "multipliers": facts.MULTIPLIERS,
         "routers": [router(each) for each in facts.ROUTERS],
         "providers": providers,
     }
     return [compact({"sha256": digest(compact(header), lines), **header}), *lines]
+
+
+#: Of a seller whom only the second source knows: he is told by his address alone.
+NO_WORDS: dict[str, Any] = {"api": "", "models": [], "names": [], "fallback": []}
+
+
+def words_of(provider: gp.Provider) -> dict[str, Any]:
+    """How a provider is told, and whose models he sells besides his own."""
+    return {
+        "api": provider.api_pattern,
+        "models": clause(provider.model_match) if provider.model_match else [],
+        "names": clause(provider.provider_match) if provider.provider_match else [],
+        "fallback": provider.fallback_model_providers or [],
+    }
 
 
 def digest(header: str, lines: list[str]) -> str:
@@ -288,7 +329,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     if asked.check:
         sys.exit(
-            f"compile_prices: {table.name} is not what the installed genai-prices and scripts/price_facts.py give: "
+            f"compile_prices: {table.name} is not what the installed genai-prices, scripts/price_facts.py and scripts/second_prices.jsonl give: "
             "run `make generate` and look at the difference; never edit the table by hand"
         )
     lines = compiled(dt.datetime.now(tz=dt.timezone.utc).date().isoformat())

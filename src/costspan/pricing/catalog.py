@@ -1,7 +1,7 @@
 """The bundled price table: which model an id names, and which rates hold for it at a moment.
 
-The table is compiled from genai-prices by scripts/compile_prices.py; the header of prices.jsonl and the rows are
-described there. A provider's rows are decoded when the first of its models is priced.
+The table is compiled from genai-prices, and from LiteLLM's map for what that lacks, by scripts/compile_prices.py; the
+header of prices.jsonl and the rows are described there. A provider's rows are decoded when the first of its models is priced.
 """
 
 from __future__ import annotations
@@ -62,6 +62,12 @@ class Model:
         self.covers: frozenset[str] = frozenset(row[4].get("covers", ()))
         self.lacks: frozenset[str] = frozenset(row[4].get("lacks", ()))
         self.charges_more: bool = row[4].get("charges_more", False)
+        #: Who compiled the rates and where they were read, of a model that the first source does not have.
+        self.origin: str = ", read at ".join(filter(None, (row[4].get("by"), row[4].get("origin"))))
+        added = row[4].get("added", {"by": "", "variants": ()})
+        #: Who compiled the rates for some contexts only, and which.
+        self.added_by: str = added["by"]
+        self.added: frozenset[tuple[str, str]] = frozenset((key, value) for key, value in added["variants"])
 
     def matches(self, ref: str) -> bool:
         """Whether a model id means this model, by the words of the table."""
@@ -72,6 +78,10 @@ class Model:
         plain = _VERSION.sub("", ref)
         names = {self.id.lower(), *(word[1:] for word in self.words if isinstance(word, str) and word[0] in "=^")}
         return ref in names or plain in names or plain in {_VERSION.sub("", name) for name in names}
+
+    def has_rates_for(self, key: str, value: str) -> bool:
+        """Whether the table has rates of its own for something that may be said of a call."""
+        return any(variant[0] == key and variant[1] == value for variant in self._variants)
 
     def at(self, at_s: float, context: dict[str, str]) -> Dated:
         """The rates at a moment for a context such as {"service_tier": "flex"}."""

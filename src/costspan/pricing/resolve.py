@@ -20,6 +20,8 @@ from costspan.pricing.rule import Asked, Rule, first
 Shared: TypeAlias = "Recent[tuple[Any, ...], Plan]"
 #: Words by which providers say that an answer is charged at the standard rates.
 STANDARD: Final = frozenset({"default", "standard", "standard_only", "auto", "on_demand", "interactive", ""})
+_AWS: Final = "aws"
+_REGION: Final = re.compile(r"bedrock[a-z-]*\.([a-z]{2}(?:-[a-z]+)+-\d)\.")
 EVERYWHERE: Final = frozenset({"global", "not_available", ""})
 
 
@@ -60,7 +62,7 @@ def _from_table(
         return no_plan(found)
     provider, address, request_model, _, tier, geo, speed, processing = asked
     model = found.model
-    context = context_of(tier, speed, processing)
+    context = {**context_of(tier, speed, processing), **region_of(model, host_of(address))}
     dated = model.at(at_s, context)
     span_s = (dated.since_s, dated.until_s)
     if not dated.rates and not model.is_free:
@@ -73,7 +75,7 @@ def _from_table(
 
     def make() -> Plan:
         rates = raised(multiplied(dated.rates, times, TOKENS), added)
-        notes = [*_notes(version, found, dated, missing, why), *by_router]
+        notes = [*_notes(version, found, dated, context, (missing, why)), *by_router]
         if rule is not None:
             rates = multiplied(rates, rule.times, TOKENS | PIECES | {REQUESTS})
             notes += [f"the user's rule, line {rule.line}", *_times_note(rule)]
@@ -86,6 +88,8 @@ def _from_table(
 def _missing(model: Model, dated: Dated, context: dict[str, str], geo: str | None) -> list[str]:
     """What the answer says, or the model charges, that the table has no rates for."""
     missing = sorted(f"{key} {value!r}" for key, value in context.items() if key not in dated.context)
+    if "region" in dated.context and len(dated.context) > 1:  # each of them has rates, and nobody states those of both
+        missing.append(f"all of {sorted(dated.context)} together")
     if geo is not None and geo.lower() not in EVERYWHERE:
         missing.append(f"geo {geo!r}")
     if model.charges_more:
@@ -141,6 +145,19 @@ def context_of(tier: str | None, speed: str | None, processing: str | None) -> d
     return {key: value for key, value in said.items() if value not in STANDARD}
 
 
+def region_of(model: Model, host: str | None) -> dict[str, str]:
+    """The region of AWS that was called, in the table's words, where it changes the rates or might.
+
+    Most regions have the prices of the table. Those of governments have others, and those of China another currency.
+    """
+    called = _REGION.search(host) if host is not None and model.provider == _AWS else None
+    if called is None:
+        return {}
+    region = called[1]
+    is_apart = region.startswith(("us-gov-", "cn-")) and not model.id.startswith("us-gov.")
+    return {"region": region} if is_apart or model.has_rates_for("region", region) else {}
+
+
 def routed(catalog: Catalog, provider: str, request_model: str | None) -> tuple[Rate, list[str]]:
     """What a router adds to a token of input, where one was asked for, and its reason."""
     name = table_name(catalog, provider) if request_model else None
@@ -162,8 +179,16 @@ def multiplier(catalog: Catalog, model: Model, host: str | None, geo: str | None
     return Fraction(1), ""
 
 
-def _notes(version: str, found: Found, dated: Dated, missing: list[str], why: str) -> list[str]:
+def _added_by(model: Model, key: str, context: dict[str, str]) -> str:
+    return f" by {model.added_by}" if (key, context[key]) in model.added else ""
+
+
+def _notes(
+    version: str, found: Found, dated: Dated, context: dict[str, str], place: tuple[list[str], str]
+) -> list[str]:
+    missing, why = place
     notes = [f"prices: {version}", f"model: {found.how} ({found.quality})"]
-    notes += [f"rates for {key}" for key in sorted(dated.context)]
+    notes += [f"rates by {found.model.origin}"] if found.model.origin else []
+    notes += [f"rates for {key}{_added_by(found.model, key, context)}" for key in sorted(dated.context)]
     notes += [f"no rates for {each}: the standard ones are used, quality incomplete" for each in missing]
     return [*notes, why] if why else notes
