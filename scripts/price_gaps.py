@@ -115,7 +115,8 @@ class Second:
             found = catalog.find(provider, model) if provider in catalog.providers else None
             first = found.model.at(at_s, {}).rates if found else {}
             is_taken = found is None or not (first or found.model.is_free)
-            if found and _differ(first, usd):
+            is_other = _differ(first, usd) and not (found and found.quality == EXACT and _had(found, usd))
+            if found and is_other:
                 verdict = verdict_on(provider, model, is_named=found.quality == EXACT)
                 is_taken = verdict.taken == SECOND
                 yield Dispute(provider, model, _per_million(first), _per_million(_steps(usd)), origin, verdict)
@@ -123,7 +124,7 @@ class Second:
                 remarks = {"by": self.name, **({"origin": origin} if origin else {})}
                 row = [model, [f"={model}"], [[None, _rates(usd)]], _variants(variants), remarks]
                 added.setdefault(provider, []).append(row)
-            elif found and found.quality == EXACT and found.model.provider == provider and not _differ(first, usd):
+            elif found and found.quality == EXACT and found.model.provider == provider and not is_other:
                 self._add_variants(_row_of(table, found), _variants(variants))
         for provider, rows in added.items():  # a name of its own goes before the pattern that it happens to fit
             table[provider] = rows + table.get(provider, [])
@@ -173,6 +174,11 @@ def _rate(price: Any) -> Any:
 
 def _steps(usd: dict[str, Any]) -> Rates:
     return {unit: ((0, Fraction(base(price)) * PICO),) for unit, price in usd.items()}
+
+
+def _had(found: Found, usd: dict[str, Any]) -> bool:
+    """Whether the first source has these rates for another time, or another hour of the day."""
+    return not all(_differ(rates, usd) for rates in found.model.history())
 
 
 def _differ(first: Rates, usd: dict[str, Any]) -> bool:

@@ -41,3 +41,35 @@ def multiplied(price: Any, times: str) -> Any:
         return written(Fraction(price) * Fraction(times))
     base, *tiers = price
     return [multiplied(base, times), *([start, multiplied(each, times)] for start, each in tiers)]
+
+
+def parts_of(provider: str, model: str, facts_by_pattern: list[tuple[str, str, list[str]]]) -> list[str]:
+    return [
+        part
+        for provider_pattern, model_pattern, parts in facts_by_pattern
+        if re.fullmatch(provider_pattern, provider) and re.fullmatch(model_pattern, model)
+        for part in parts
+    ]
+
+
+def facts_of(provider: str, model: str) -> dict[str, Any]:
+    """What `price_facts` says of a model's price besides its rates."""
+    found: dict[str, Any] = {}
+    if least := facts.LEAST.get((provider, model)):
+        found["least"] = least
+    if covers := parts_of(provider, model, facts.COVERS):
+        found["covers"] = covers
+    if lacks := parts_of(provider, model, facts.LACKS):
+        found["lacks"] = lacks
+    if any(provider == of and re.fullmatch(pattern, model) for of, pattern in facts.CHARGES_MORE):
+        found["charges_more"] = True
+    return found
+
+
+def more_rates(provider: str, model: str) -> dict[str, Any]:
+    return {
+        unit: rate(Fraction(usd), 1_000)
+        for of_provider, pattern, more in facts.MORE_RATES
+        if provider == of_provider and re.search(pattern, model)
+        for unit, usd in more.items()
+    }

@@ -215,7 +215,10 @@ def test_any_usage_of_any_model_costs_what_the_oracle_says(data: st.DataObject) 
     moment = dt.datetime.fromtimestamp(moment_s, tz=dt.timezone.utc)
     context = data.draw(st.sampled_from(contexts_of(model)))
     counts = usage_for(model, data.draw(fitting_usage()), moment.timestamp())
-    row = (provider, next(names_of(model)), counts, moment, context)
+    name = next((name for name in names_of(model) if not is_of_the_second(provider, name)), None)
+    if name is None:
+        return
+    row = (provider, name, counts, moment, context)
     assert ours(*row) == oracle(*row)
 
 

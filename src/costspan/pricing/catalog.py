@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -96,6 +97,10 @@ class Model:
                 for unit, price in prices.items():
                     chosen.setdefault(unit, price)
         return Dated({**rates, **_steps_of(chosen)}, since_s, until_s, frozenset(said))
+
+    def history(self) -> Iterator[Rates]:
+        """The standard rates of each time and each hour of the day."""
+        return (_steps_of(prices) for _, prices in self._prices)
 
     def _standard(self, at_s: float) -> dict[str, Any]:
         """The last price whose constraint holds, else the first (the rule of genai-prices)."""

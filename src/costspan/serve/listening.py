@@ -47,7 +47,7 @@ def address(listening: socket.socket, host: str, *, is_secure: bool) -> str:
 def run(
     app: Starlette, listening: socket.socket, began: Callable[[], object], certificate: tuple[Path, Path] | None = None
 ) -> None:
-    """Serve until SIGINT or SIGTERM. `began` is called when the socket is about to be served."""
+    """Serve until SIGINT or SIGTERM. `began` is called when the socket is served."""
     _write_log()
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, proxy_headers=False, ws="none", lifespan="off",
@@ -56,8 +56,19 @@ def run(
     )  # fmt: skip
     config.load()  # a faulty certificate is told before anything is said of serving
     with contextlib.suppress(KeyboardInterrupt):
-        began()
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config, began).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Tells when it serves: by then a signal ends it well, and finds no event loop that is half made."""
+
+    def __init__(self, config: uvicorn.Config, began: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._began = began
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._began()
 
 
 def _write_log() -> None:
