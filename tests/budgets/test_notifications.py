@@ -423,6 +423,6 @@ def pages(stack: Stack, teams: list[str], threshold: str) -> list[str]:
     whole, _, _ = (file.read_text(encoding="utf-8") if file.exists() else "").rpartition("\n")
     bodies = [json.loads(line) for line in whole.splitlines()]
     alerts = [alert for body in bodies for alert in body["alerts"] if alert["status"] == "firing"]
-    told = [alert["labels"]["llm_team"] for alert in alerts if alert["labels"].get("threshold") == threshold]
+    told = [alert["labels"].get("llm_team", "") for alert in alerts if alert["labels"].get("threshold") == threshold]
     among = set(teams)
     return [team for team in told if team in among]
