@@ -9,7 +9,7 @@ import subprocess
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,13 +58,29 @@ class Server:
 
     def query(self, expression: str, moment_s: float) -> dict[tuple[tuple[str, str], ...], float]:
         """The instant vector of an expression at a moment: values by their sorted labels."""
-        form = urllib.parse.urlencode({"query": expression, "time": f"{moment_s:.3f}"}).encode()
-        asked = urllib.request.Request(f"http://{self.address}/api/v1/query", form, self._headers)
-        with urllib.request.urlopen(asked, timeout=30) as answer:
-            found: dict[str, Any] = json.load(answer)["data"]
+        found = self._asked("query", query=expression, time=f"{moment_s:.3f}")
         if found["resultType"] == "scalar":
             return {(): float(found["result"][1])}
-        return {tuple(sorted(each["metric"].items())): float(each["value"][1]) for each in found["result"]}
+        return {_sorted(each): float(each["value"][1]) for each in found["result"]}
+
+    def told_in(self, expression: str, seconds: Sequence[int]) -> dict[int, set[tuple[tuple[str, str], ...]]]:
+        """The labels that an expression gives in each of some seconds on end, all asked for at once."""
+        found = self._asked("query_range", query=expression, start=str(seconds[0]), end=str(seconds[-1]), step="1")
+        told: dict[int, set[tuple[tuple[str, str], ...]]] = {second: set() for second in seconds}
+        for each in found["result"]:
+            for second, _ in each["values"]:
+                told[second].add(_sorted(each))
+        return told
+
+    def _asked(self, what: str, **words: str) -> dict[str, Any]:
+        form = urllib.parse.urlencode(words).encode()
+        asked = urllib.request.Request(f"http://{self.address}/api/v1/{what}", form, self._headers)
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            return json.load(answer)["data"]
+
+
+def _sorted(result: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(result["metric"].items()))
 
 
 @contextmanager
