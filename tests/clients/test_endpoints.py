@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -11,10 +12,13 @@ import pytest
 import ways
 from answers import (
     CHAT_USAGE,
+    CUT,
+    Reply,
     chat_chunks,
     completion,
     events,
     response,
+    response_events,
     whole,
 )
 from caller import KINDS, Caller
@@ -180,3 +184,48 @@ def test_a_reported_cost_goes_before_the_table(way: str, provider: Provider, mod
     call = compared(ways.READ_TO_THE_END[way], "chat", provider, mode, prepare=prepare)
     assert isinstance(call.price, Cost)
     assert (call.price.nano_usd, call.price.quality) == (1_230_000, "reported")
+
+
+def _stopped(*more: Any) -> Reply:
+    """The first events of a response that is made in the background, and how they stop."""
+    begun = [body for body in response_events() if body["type"] != "response.completed"]
+    for body in begun:
+        if "response" in body:
+            body["response"]["background"] = True
+    return events([*begun, *more], named=True)
+
+
+async def _stop_and_fetch(c: Caller) -> None:
+    stream = await c.create(background=True, stream=True)
+    await c.some(stream, 5)
+    await c.get(stream.close())
+    c.look(await c.get(c.methods.retrieve("resp_1")))
+
+
+async def _stop_and_resume(c: Caller) -> None:
+    with contextlib.suppress(Exception):
+        await c.look_at_each(await c.create(background=True, stream=True))
+    await c.look_at_each(await c.get(c.methods.retrieve("resp_1", stream=True, starting_after=5)))
+
+
+@_MODES
+@pytest.mark.parametrize(
+    ("way", "stop", "rest"),
+    [
+        (_stop_and_fetch, (), whole(response(background=True))),
+        (_stop_and_resume, (), _stopped({"type": "response.completed", "response": response(background=True)})),
+        (_stop_and_resume, (CUT,), _stopped({"type": "response.completed", "response": response(background=True)})),
+    ],
+    ids=["left", "ended", "cut"],
+)
+def test_a_background_stream_that_stops_is_booked_when_the_answer_is_fetched(
+    provider: Provider, mode: str, way: Callable[[Caller], Any], stop: tuple[Any, ...], rest: Reply
+) -> None:
+    """The work goes on: what the stream showed is no estimate of it, and the answer is not taken for booked."""
+    provider.replies += [_stopped(*stop), rest]
+    with Watched() as watched:
+        Caller(KINDS["responses"], provider.url, mode).run(way)
+        call = watched.call()
+    assert (call.outcome, call.request_model) == (OK, "gpt-4o-mini")
+    assert call.usage is not None
+    assert (call.usage.counts, call.usage.complete) == (OPENAI_USAGE, True)

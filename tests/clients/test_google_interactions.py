@@ -144,6 +144,24 @@ def test_what_is_made_in_the_background_is_booked_once_when_it_is_fetched(provid
     assert (call.outcome, call.usage and call.usage.counts) == (OK, COUNTS)
 
 
+async def stream_in_the_background(a: Asker) -> None:
+    stream = await given(a.of.interactions.create(model=MODEL, input="Rain?", background=True, stream=True))
+    if a.is_async:
+        async for _ in stream:
+            pass
+    else:
+        for _ in stream:
+            pass
+    await given(a.of.interactions.get("v1_one"))
+
+
+@_MODES
+def test_a_stream_of_the_background_that_stops_is_booked_when_it_is_fetched(provider: Provider, mode: str) -> None:
+    """The work goes on without it: what it showed is no estimate."""
+    [call], _ = booked(stream_in_the_background, [events(steps()), whole(body())], provider, mode)
+    assert (call.outcome, call.usage and call.usage.counts) == (OK, COUNTS)
+
+
 @_MODES
 def test_a_refused_interaction_is_an_error_without_usage(provider: Provider, mode: str) -> None:
     """The library raises what the service said."""

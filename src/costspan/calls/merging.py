@@ -15,6 +15,8 @@ def merged(earlier: Answer, later: Answer) -> Answer:
     Usage is replaced unit by unit: a last event may repeat the totals without the cache details of the
     first, and the providers that report on every event report running totals.
     """
+    if earlier.pending and later.usage is None and later.error is None and not later.finish_reasons:
+        later.pending = True  # nothing has been said since that would end it
     if earlier.usage is not None:
         if later.usage is not None and earlier.usage.get(units.INPUT) and later.usage.counts.get(units.INPUT) == 0:
             _leave_out_zeros(later, later.usage)

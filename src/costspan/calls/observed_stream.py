@@ -215,12 +215,19 @@ class ObservedStream(ObservedCall):
         if is_final or self.endpoint.fetches or (usage is None and self.endpoint.request_usage is not None):
             return answer
         answer = answer or Answer()
-        if answer.pending:  # the work goes on in the background, and will be fetched
+        answer.pending = answer.pending or self._goes_on(answer)
+        if answer.pending:  # in the background, and will be fetched
             return answer
         if usage is None and answer.error is not None and self.count == 1:  # an error in place of a stream
             return answer
         answer.usage = self.estimated(usage)
         return answer
+
+    def _goes_on(self, answer: Answer) -> bool:
+        """Whether the work goes on in the background though the stream has stopped: the answer can be fetched."""
+        is_later = self.endpoint.is_later
+        has_ended = answer.usage is not None or answer.error is not None or answer.finish_reasons
+        return answer.id is not None and not has_ended and is_later is not None and is_later(self.body)
 
     def answer_so_far(self) -> Answer | None:
         """What the kept events say, joined from the last one back, until nothing is missing.
