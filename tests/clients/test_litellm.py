@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -358,3 +359,22 @@ def test_a_body_is_read_as_its_api_means_it(body: Any, expected: dict[str, int] 
     """Told by its form."""
     answer = litellm_body.own(body)
     assert (answer and answer.usage and answer.usage.counts) == expected
+
+
+def test_what_is_told_at_the_end_of_the_process_is_for_its_own_caller(provider: Provider) -> None:
+    """A success that the loop ended too early to tell is told at exit, in no context of a caller's."""
+    worker: Any = pytest.importorskip("litellm.litellm_core_utils.logging_worker").GLOBAL_LOGGING_WORKER
+    if not hasattr(litellm, "anthropic_messages") or not hasattr(worker, "_flush_on_exit"):
+        pytest.skip("this release has no messages, or tells nothing at exit")
+    provider.replies.append(whole(message_of()))
+
+    async def ask() -> None:
+        given: dict[str, Any] = {"api_base": provider.url, "api_key": "local", "model": _CLAUDE, "max_tokens": 9}
+        with attribution(task_type="letters"):
+            await litellm.anthropic_messages(messages=_MESSAGES, **given)
+
+    litellm.in_memory_llm_clients_cache.flush_cache()
+    with Watched() as watched:
+        asyncio.run(ask())
+        worker._flush_on_exit()
+        assert watched.call().attribution.task_type == "letters"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextvars
 import inspect
+import weakref
 from time import perf_counter_ns, time_ns
 from typing import Any, Final
 
@@ -47,10 +48,15 @@ _LOGGED: Final = "litellm_logging_obj"
 class LiteLlm(PatchedClient):
     """LiteLLM, watched on behalf of a recorder."""
 
+    #: The callers of LiteLLM's records. Beside them: LiteLLM copies its records, and no context can be copied deeply.
+    _contexts: Final[weakref.WeakKeyDictionary[Any, contextvars.Context]] = weakref.WeakKeyDictionary()
+
     def points(self) -> tuple[Point, ...]:
         """Its functions, the streams that they give, and the logging of calls."""
-        logged = Beside(before=self._logged)
-        of_logging = {"success_handler": logged.whole, "async_success_handler": logged.whole_async}
+        logged, made = Beside(before=self._logged), Beside(before=self._made)
+        of_logging = {
+            "__init__": made.whole, "success_handler": logged.whole, "async_success_handler": logged.whole_async,
+        }  # fmt: skip
         return (
             *(point for module, names in _FUNCTIONS.items() for name in names for point in self._twins(module, name)),
             *callback_streams.points(),
@@ -103,6 +109,11 @@ class LiteLlm(PatchedClient):
         return observed
 
     @guard.guarded_positional("calls.logged")
+    def _made(self, logged: Any, _: Any, __: Any) -> None:
+        """LiteLLM's record of a call is made where the call is; its success may be told elsewhere, and later."""
+        self._contexts[logged] = contextvars.copy_context()
+
+    @guard.guarded_positional("calls.logged")
     def _logged(self, logged: Any, args: Any, kwargs: Any) -> None:
         """A success is told to callbacks: one that passed no function of ours was asked for by the Rust core."""
         given = {**dict(zip(("result", "start_time", "end_time", "cache_hit"), args, strict=False)), **kwargs}
@@ -117,6 +128,7 @@ class LiteLlm(PatchedClient):
                 self.missed(self.client.name, name if name in _UNCOUNTED else plain)
             return
         observed = self._begun(Request(endpoint, self.servers.at("")), logged)
+        observed.context = self._contexts.get(logged, observed.context)
         took_ns = time_ns() - int(logged.start_time.timestamp() * 1e9)
         observed.call.started_ns -= took_ns
         observed.start = perf_counter_ns() - took_ns
