@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import Final
 
 from costspan.calls.description import Endpoint
-from costspan.clients import anthropic, anthropic_body, estimates, openai_body, server_tools
+from costspan.clients import anthropic, anthropic_body, estimates, google_genai, openai_body, server_tools
 
 #: Whose protocol each path is of where it is not OpenAI's.
-VENDORS: Final = {"/v1/messages": "anthropic"}
+VENDORS: Final = {
+    "/v1/messages": "anthropic",
+    **dict.fromkeys((each.path for each in google_genai.GENERATED), "gcp.gemini"),
+}
 
 ENDPOINTS: Final = estimates.usual(
     Endpoint("/chat/completions", "chat", openai_body.chat, keeps=server_tools.telling),

@@ -5,8 +5,25 @@ What it asks for beside these and what is uncounted (token counts, files, models
 
 from __future__ import annotations
 
+from typing import Final
+
 from costspan.calls.description import Client, Endpoint, Socket
 from costspan.clients import google_batches, google_body, google_interactions, google_live
+
+#: What models are asked for by their names in the path, whoever asks.
+GENERATED: Final = (
+    Endpoint("/{}:generateContent", "generate_content", google_body.generated),
+    Endpoint(
+        "/{}:streamGenerateContent",
+        "generate_content",
+        google_body.generated,
+        google_body.merge,
+        shown=google_body.shown,
+        prompt=google_body.prompt,
+    ),
+    Endpoint("/{}:batchEmbedContents", "embeddings", google_body.embedded),
+    Endpoint("/{}:embedContent", "embeddings", google_body.embedded),
+)
 
 CLIENT = Client(
     name="google_genai",
@@ -15,17 +32,7 @@ CLIENT = Client(
     module="google.genai._api_client",
     provider="gcp.gemini",
     endpoints=(
-        Endpoint("/{}:generateContent", "generate_content", google_body.generated),
-        Endpoint(
-            "/{}:streamGenerateContent",
-            "generate_content",
-            google_body.generated,
-            google_body.merge,
-            shown=google_body.shown,
-            prompt=google_body.prompt,
-        ),
-        Endpoint("/{}:batchEmbedContents", "embeddings", google_body.embedded),
-        Endpoint("/{}:embedContent", "embeddings", google_body.embedded),
+        *GENERATED,
         # One method for every older model of Vertex AI: embeddings by their names, all others make images.
         Endpoint("/{}embedding{}:predict", "embeddings", google_body.predicted),
         Endpoint("/{}:predict", "image_generation", google_body.predicted),

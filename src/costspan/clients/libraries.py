@@ -24,6 +24,7 @@ WAITED_FOR = {
     "xai": "xai_sdk.client",
     "claude_agent": "claude_agent_sdk._internal.query",
     "openai_agents": "agents.models.openai_responses",
+    "dspy": "dspy._vendor.lm15.transports._sync",
 }
 
 #: Where other versions and variants of a library have that module; the first that is imported counts.
@@ -36,6 +37,7 @@ OTHER_MODULES = {
         "mistralai_gcp.basesdk",
     ),
     "huggingface": ("huggingface_hub.inference._generated._async_client",),  # without the other
+    "dspy": ("lm15.transports._sync",),  # the library itself
 }
 
 #: HTTP libraries, in the same form: watched only where the user says so (OTEL_COSTSPAN_HTTP_CLIENTS).
@@ -64,7 +66,20 @@ NOT_WATCHED = {
     "llama_api_client": "llama-api-client",
     "writerai": "writer-sdk",
     "reka": "reka-api",
+    "portkey_ai": "portkey-ai",
+    "sambanova": "sambanova",
+    "gigachat": "gigachat",
+    "elevenlabs": "elevenlabs",
+    "deepgram": "deepgram-sdk",
+    "baml_py": "baml-py",
+    # Layers that send by an HTTP library themselves, past the client library of who is asked.
+    "langchain_mistralai": "langchain-mistralai",
+    "langchain_nvidia_ai_endpoints": "langchain-nvidia-ai-endpoints",
 }
 
 #: What is to be said of a library beside that it is not watched.
-REMARKS: dict[str, str] = {}
+REMARKS: dict[str, str] = {
+    "baml-py": "it asks by a core in Rust, which no setting reaches",
+    "langchain-mistralai": "it asks by httpx",
+    "langchain-nvidia-ai-endpoints": "it asks by requests and aiohttp",
+}

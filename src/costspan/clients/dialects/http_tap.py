@@ -32,6 +32,9 @@ _FIRST_REFUSAL: Final = 300
 class HttpTap(PatchedClient):
     """An HTTP library, watched on behalf of a recorder."""
 
+    #: Whether only requests to known sellers are calls: most that an HTTP library sends asks no model.
+    needs_seller = True
+
     def __init__(self, client: Client, recorder: Recorder, options: Options = Options()) -> None:  # noqa: B008  # a constant
         super().__init__(client, recorder, options)
         self.sending = recorder.told_apart()
@@ -46,7 +49,7 @@ class HttpTap(PatchedClient):
             return None
         key = (place.scheme, place.netloc, place.path)
         server = self.servers.known(key, lambda: self._server(place, endpoint))
-        if server.provider == UNKNOWN:
+        if self.needs_seller and server.provider == UNKNOWN:
             return None
         body = _body(sent)
         if self.sending.is_for(server, body):
