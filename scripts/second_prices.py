@@ -24,7 +24,7 @@ FILE: Final = Path(__file__).with_name("second_prices.jsonl")
 #: Sellers that charge in another currency at some of their hosts are left out (dashscope, volcengine).
 SELLERS: Final = {
     "ai21": "ai21", "anthropic": "anthropic", "azure": "azure", "azure_ai": "azure", "baseten": "baseten", "bedrock": "aws",
-    "bedrock_converse": "aws", "cerebras": "cerebras", "cohere": "cohere", "cohere_chat": "cohere", "crusoe": "crusoe",
+    "bedrock_converse": "aws", "bedrock_mantle": "aws", "cerebras": "cerebras", "cohere": "cohere", "cohere_chat": "cohere", "crusoe": "crusoe",
     "deepinfra": "deepinfra", "deepseek": "deepseek", "fireworks_ai": "fireworks",
     "fireworks_ai-embedding-models": "fireworks", "friendliai": "friendli", "gemini": "google", "groq": "groq",
     "heroku": "heroku", "hyperbolic": "hyperbolic", "meta_llama": "meta_llama", "minimax": "minimax",
@@ -66,8 +66,10 @@ _OF_MODE: Final = {
     ("audio_transcription", "input_cost_per_second"): ("input_audio_ms", 1_000),
     ("audio_speech", "output_cost_per_second"): ("output_audio_ms", 1_000),
     ("image_generation", "output_cost_per_image"): ("images", 1),
+    ("embedding", "input_cost_per_image"): ("images", 1),
 }
-#: Another measure of what tokens measure too: where a model has a price of both, that of the tokens is the bill.
+#: Another measure of what tokens measure too: where a model has a price of both, that of the tokens is the bill. What
+#: is embedded is text or a picture, each in a measure of its own.
 _MEASURES: Final = frozenset({"characters", "input_audio_ms", "output_audio_ms", "images", "pages"})
 #: More than any model costs, in USD per million tokens: such a price is a slip of the map's.
 _MOST_USD: Final = {"embedding": 10, "rerank": 10}
@@ -84,7 +86,7 @@ _VARIANTS: Final = {
     "_priority": ("service_tier", "priority"),
 }
 _ABOVE: Final = re.compile(r"_above_(\d+)k_tokens")
-_REGION: Final = re.compile(r"bedrock/([a-z]{2}(?:-[a-z]+)+-\d)/(.+)")
+_REGION: Final = re.compile(r"bedrock(?:_mantle)?/([a-z]{2}(?:-[a-z]+)+-\d)/(.+)")
 #: Ids that LiteLLM made up: classes of sizes, sizes of pictures, places of Azure, commitments, routes of its own.
 _MADE_UP: Final = re.compile(
     r"together-ai-.*|fireworks-ai-.*|.*commitment/.*|(us|eu|apac|global|us-gov|global-standard|hd|standard|high|medium|low|speech)/.*"
@@ -150,7 +152,8 @@ def _prices(entry: dict[str, Any]) -> tuple[dict[str, Any], list[list[Any]]] | N
         steps[int(longer[1]) * 1_000 if longer else 0] = Decimal(cast("Decimal", value)) / per
     standard = _written(found.pop(None, {}))
     if standard.keys() & {"input", "output"}:
-        standard = {unit: price for unit, price in standard.items() if unit not in _MEASURES}
+        twice = _MEASURES - {"images"} if entry["mode"] == "embedding" else _MEASURES
+        standard = {unit: price for unit, price in standard.items() if unit not in twice}
     if any(base(price) * 1_000_000 > _most(entry) for unit, price in standard.items() if unit in {"input", "output"}):
         return None
     variants: list[list[Any]] = [[*key, each] for key, given in found.items() if key and (each := _written(given))]

@@ -87,6 +87,7 @@ MODELS = [
     ("unknown",         "gpt-4o",                                          (2.5, "alias")),
     ("unknown",         "deepseek-chat",                                   "unknown_seller"),
     ("unknown",         "mistralai/mistral-large-latest",                  "unknown_seller"),
+    ("unknown",         "ai21/jamba-large-1.7",                            "unknown_seller"),
     ("unknown",         "command-r",                                       "unknown_seller"),
     ("unknown",         "gpt-oss-120b",                                    "unknown_seller"),
     ("openai",          "claude-haiku-4-5",                                "unknown_model"),

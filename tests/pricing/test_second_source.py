@@ -158,12 +158,20 @@ def test_a_measure_beside_tokens_is_not_charged_too() -> None:
     alone = row(mode="audio_transcription", input_cost_per_second=1e-4, input_cost_per_token=0, output_cost_per_token=0)
     assert alone is not None
     assert alone[4] == {"input_audio_ms": "0.0000001"}
+    pictures_too = row(
+        mode="embedding", output_cost_per_token=0, input_cost_per_image=1e-4, input_cost_per_character=1e-8
+    )
+    assert pictures_too is not None
+    assert pictures_too[4] == {"input": "0.000001", "images": "0.0001"}, "what is embedded is text or a picture"
 
 
 def test_a_region_of_aws_is_told_apart() -> None:
     found = row("bedrock/us-gov-west-1/amazon.nova-pro-v1:0", litellm_provider="bedrock")
     assert found is not None
     assert found[:3] == ["aws", "amazon.nova-pro-v1:0", "us-gov-west-1"]
+    through_mantle = row("bedrock_mantle/us-gov-east-1/openai.gpt-oss-20b", litellm_provider="bedrock_mantle")
+    assert through_mantle is not None
+    assert through_mantle[:3] == ["aws", "openai.gpt-oss-20b", "us-gov-east-1"]
 
 
 # --- the two against each other -----------------------------------------------------------------------------

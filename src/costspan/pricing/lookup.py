@@ -45,7 +45,7 @@ GATEWAYS: Final = frozenset({
 PLANS: Final = frozenset({"chatgpt", "zai_coding_plan", "kimi_coding_plan", "dashscope_coding_plan"})
 #: Whose models anybody may serve, because their weights are published: such an id does not tell the seller.
 OPEN_WEIGHTS: Final = frozenset({
-    "arcee", "cohere", "databricks", "deepseek", "meta", "minimax", "mistral", "moonshotai", "zai", "zhipuai",
+    "ai21", "arcee", "cohere", "databricks", "deepseek", "meta", "minimax", "mistral", "moonshotai", "zai", "zhipuai",
 })  # fmt: skip
 #: Who sells no models but his own: an id with another vendor before the slash (`openai` and `gemini/gemini-2.5-flash`)
 #: was passed on by a proxy of the user's, which he said to be the vendor's own.
