@@ -15,7 +15,7 @@ from grafana.source.promql import title
 
 from costspan.alerting.series import BUDGET_LABEL, EVERY_LABEL, OWNER_LABEL
 from costspan.budgets.policy import COUNTED_DIMENSIONS
-from costspan.names import ANOMALY_KIND, TASK_TYPE, TEAM, prometheus_label
+from costspan.names import ANOMALY_KIND, BUDGET, TASK_TYPE, TEAM, THRESHOLD, prometheus_label
 
 _NO_RULES: Final = Look(nothing="no spend yet, or no rules: see docs/budgets.md")
 _NO_BUDGETS: Final = "no budgets: see docs/budgets.md"
@@ -24,6 +24,7 @@ _KEYS: Final = {BUDGET_LABEL: "Budget", EVERY_LABEL: "Period", signals.EACH_LABE
 _ANOMALY: Final = {
     "job": "Job", prometheus_label(ANOMALY_KIND): "What", prometheus_label(TEAM): "Team", prometheus_label(TASK_TYPE): "Task type",
 }  # fmt: skip
+_CROSSING: Final = {"job": "Job", prometheus_label(BUDGET): "Budget", prometheus_label(THRESHOLD): "Threshold, %"}
 _STATES: Final = {
     signals.BELOW: ("fine", NO_COLOUR),
     signals.ABOVE: ("threshold reached", ORANGE),
@@ -55,7 +56,19 @@ def dashboard() -> Dashboard:
         (signals.ANOMALIES_FOUND,), order=signals.ANOMALIES_FOUND.name,
         look=Look(nothing="none, or nobody watches: see docs/anomalies.md"),
     )  # fmt: skip
-    rows = [Row(5, now), Row(12, [_budgets()]), Row(9, graphs), Row(10, [spenders]), Row(7, [anomalies])]
+    crossings = table(
+        "Told by programs",
+        f"{signals.CROSSINGS_TOLD.description} In the time range; `costspan budgets status` says whose they are.", _CROSSING,
+        (signals.CROSSINGS_TOLD,), order=signals.CROSSINGS_TOLD.name, look=Look(nothing="none, or no program obeys the file: see docs/enforcement.md"),
+    )  # fmt: skip
+    rows = [
+        Row(5, now),
+        Row(12, [_budgets()]),
+        Row(9, graphs),
+        Row(10, [spenders]),
+        Row(7, [anomalies]),
+        Row(7, [crossings]),
+    ]
     said = "Spend of day and month against budgets.yaml, as of the end of the time range: now, if it ends now."
     chosen = [choice(signals.CHOSEN, signals.BUDGET_NAMES)]
     return Dashboard("budgets", "Budgets", said, rows, start="now-24h", refresh="1m", choices=chosen)

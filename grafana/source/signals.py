@@ -59,6 +59,8 @@ from costspan.facts.money import ESTIMATED, INCOMPLETE
 from costspan.names import (
     ANOMALIES,
     ANOMALY_KIND,
+    BUDGET,
+    BUDGET_CROSSINGS,
     CACHE_READ_TOKENS,
     CLIENT,
     COST_USD,
@@ -99,6 +101,7 @@ from costspan.names import (
     SOURCE,
     TASK_TYPE,
     TEAM,
+    THRESHOLD,
     UNPRICED_REASON,
     UNPRICED_REQUESTS,
     UNPRICED_TOKENS,
@@ -335,6 +338,13 @@ ANOMALIES_FOUND: Final = Signal(
     COUNT,
     "Told by programs that watch their ledger.",
     f"{_by_job(ANOMALIES, ANOMALY_KIND, TEAM, TASK_TYPE)} > 0",
+)
+
+CROSSINGS_TOLD: Final = Signal(
+    "Crossings",
+    COUNT,
+    "Thresholds that programs have told, of all budgets that they obey.",
+    f"{_by_job(BUDGET_CROSSINGS, BUDGET, THRESHOLD)} > 0",
 )
 
 # -- health of the meter ---------------------------------------------------------------------------------------

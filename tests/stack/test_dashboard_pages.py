@@ -267,6 +267,7 @@ MISTAKES = [
     ("budgets", "Used in the time range", "llm:budget_used:ratio", "llm:budget_crossed:ratio"),
     ("budgets", "Pace in the time range", '"1h"', '"6h"'),
     ("budgets", "Anomalies", "llm_anomaly_kind, ", ""),
+    ("budgets", "Told by programs", ", llm_budget_threshold", ""),
     ("budgets", "What burns", "topk(20", "topk(1"),
     ("budgets", "What burns", '"1h"', '"6h"'),
 ]  # fmt: skip

@@ -215,6 +215,9 @@ otelcol_exporter_send_failed_metric_points{job="collector",instance="c",exporter
 prometheus_tsdb_too_old_samples_total{job="prometheus",instance="p",type="float"} 2
 llm_anomalies_total{job="agents",instance="a",llm_anomaly_kind="loop",llm_team="unknown",llm_task_type="triage"} 2
 llm_anomalies_total{job="agents",instance="a",llm_anomaly_kind="hour",llm_team="search",llm_task_type="unknown"} 1
+llm_budget_crossings_total{job="agents",instance="a",llm_budget_name="accounts",llm_budget_threshold="80"} 3
+llm_budget_crossings_total{job="agents",instance="b",llm_budget_name="accounts",llm_budget_threshold="80"} 1
+llm_budget_crossings_total{job="agents",instance="b",llm_budget_name="accounts",llm_budget_threshold="100"} 1
 llm_estimate_compared_total{job="agents",instance="a",gen_ai_request_model="gpt-5",llm_estimate_figure="input",llm_estimate_off="10%"} 5
 llm_estimate_compared_total{job="agents",instance="a",gen_ai_request_model="gpt-5",llm_estimate_figure="input",llm_estimate_off="20%"} 1
 llm_estimate_compared_total{job="agents",instance="a",gen_ai_request_model="gpt-5",llm_estimate_figure="input",llm_estimate_off="more"} 2
