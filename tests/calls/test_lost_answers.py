@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import importlib
 import socket
@@ -25,6 +26,7 @@ from caller import flavour
 from costspan.facts.call import ABANDONED, ERROR
 from costspan.facts.lost_answers import may_be_billed
 from costspan.facts.money import NO_USAGE, Unpriced
+from provider import Provider
 from watching import Watched
 
 _PATIENCE_S: Final = 0.5
@@ -155,6 +157,29 @@ def test_other_errors_are_no_lost_answers() -> None:
     ring.__cause__.__cause__ = ring
     assert [may_be_billed(error) for error in (ring, TypeError(), UnicodeError())] == [False] * 3
     assert may_be_billed(RuntimeError(), "DEADLINE_EXCEEDED")
+
+
+def _over_a_connection_of_a_loop_that_has_ended(library: Any, url: str) -> None:
+    """The usual slip of notebooks and tests: one client, and `asyncio.run` twice."""
+    client = library.AsyncClient()
+
+    async def ask() -> None:
+        await client.post(f"{url}/v1/chat/completions", json={"model": "gpt-4o-mini", "messages": []})
+
+    asyncio.run(ask())
+    asyncio.run(ask())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+def test_a_request_by_a_loop_that_has_ended_may_have_been_billed(library: Any, provider: Provider) -> None:
+    """The server answers, and nobody hears it."""
+    with pytest.raises(RuntimeError, match="Event loop is closed") as failed:
+        _over_a_connection_of_a_loop_that_has_ended(library, provider.url)
+    assert may_be_billed(failed.value)
+    assert not may_be_billed(RuntimeError("no provider is set"))
+    del failed
+    gc.collect()  # nobody can close such a connection any more
 
 
 class Deprecated(Exception):  # noqa: N818

@@ -148,6 +148,7 @@ def _listed(one: Listed) -> dict[str, Any]:
         "usd": _rates(one.usd),
         "long_prompts": [{"above_input_tokens": start, "usd": _rates(usd)} for start, usd in one.long_prompts],
         "is_free": one.is_free,
+        "origin": one.origin,
     }
 
 

@@ -6,6 +6,7 @@ import contextlib
 import re
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, timezone
 from pathlib import Path
@@ -49,7 +50,9 @@ def age(table: Prices, now_s: float) -> str:
     found = re.search(r"\d{4}-\d\d-\d\d", table.version)
     made = date.fromisoformat(found[0]) if found else date.min
     days = max((datetime.fromtimestamp(now_s, timezone.utc).date() - made).days, 0)
-    return f"{table.version}: {number(sum(1 for _ in table.models(now_s)), 'model')}, {number(days, 'day')} old."
+    by_source = Counter(each.origin.partition(",")[0] for each in table.models(now_s))
+    counted = ", ".join(f"{count:,} by {source}" for source, count in by_source.most_common())
+    return f"{table.version}: {number(by_source.total(), 'model')} ({counted}), {number(days, 'day')} old."
 
 
 @click.command()

@@ -25,11 +25,16 @@ _LOST: Final = re.compile(
     r"|ServiceResponse\w*|DEADLINE_EXCEEDED|DeadlineExceeded|CancelledError"
 )
 
+#: What asyncio says where a connection is used that was opened in a loop which has ended. The request leaves by it.
+_LOOP_HAS_ENDED: Final = ("Event loop is closed",)
+
 
 def may_be_billed(error: BaseException, said: str | None = None) -> bool:
     """Whether the provider may have worked on the request of a call that ended so. `said` is the error in the library's word."""
-    names = {name for each in _causes(error) for name in _names(each)} | {said or ""}
-    return any(map(_LOST.fullmatch, names)) and not any(map(_NOT_SENT.fullmatch, names))
+    causes = list(_causes(error))
+    names = {name for each in causes for name in _names(each)} | {said or ""}
+    is_lost = any(map(_LOST.fullmatch, names)) or any(each.args == _LOOP_HAS_ENDED for each in causes)
+    return is_lost and not any(map(_NOT_SENT.fullmatch, names))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -32,13 +32,17 @@ _RANK: Final = {quality: rank for rank, quality in enumerate(money.QUALITIES)}
 
 
 class Listed(NamedTuple):
-    """A model of the table as a list shows it. Rates in USD, per the quantity that `quantity_of` names."""
+    """A model of the table as a list shows it. Rates in USD, per the quantity that `quantity_of` names.
+
+    `origin`: who compiled them and, where it is known, the page where they were read.
+    """
 
     provider: str
     model: str
     usd: dict[str, Decimal]
     long_prompts: tuple[tuple[int, dict[str, Decimal]], ...]
     is_free: bool
+    origin: str
 
 
 class Explanation(NamedTuple):
@@ -131,7 +135,8 @@ class Prices:
         for provider in self._catalog.providers.values():
             for model in provider.models:
                 rates = model.at(moment_s, {}).rates
-                yield Listed(provider.id, model.id, _usd(rates, 0), _long_prompts(rates), model.is_free)
+                origin = model.origin or self._catalog.source
+                yield Listed(provider.id, model.id, _usd(rates, 0), _long_prompts(rates), model.is_free, origin)
 
     def idle(self, now_s: float, named: Collection[str] = ()) -> list[Idle]:
         """The user's rules that take no effect from now on; `named` are providers that the user's settings name."""
