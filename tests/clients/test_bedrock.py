@@ -750,7 +750,7 @@ _ARN = "arn:aws:bedrock:us-east-1:123456789012:"
     ("model", "same_as"),
     [
         ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "us.anthropic.claude-haiku-4-5-20251001-v1:0"),
-        ("apac.amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0"),
+        ("us.amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0"),
         (f"{_ARN}inference-profile/global.anthropic.claude-haiku-4-5-20251001-v1:0",
          "global.anthropic.claude-haiku-4-5-20251001-v1:0"),
         ("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0"),

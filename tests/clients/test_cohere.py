@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Coroutine
 from typing import Any
-from unittest.mock import ANY
 
 import pytest
 
@@ -16,7 +15,7 @@ from cohere_caller import Asker
 from costspan import attribution
 from costspan.clients import cohere_body
 from costspan.facts.call import ABANDONED, ERROR, OK, Call
-from costspan.facts.money import UNKNOWN_MODEL, Cost, Unpriced
+from costspan.facts.money import EXACT, Cost
 from provider import Provider
 
 # The library's own: of connections, and in older releases of a newer pydantic.
@@ -275,7 +274,8 @@ def test_rankings_are_charged_by_the_search(provider: Provider, mode: str) -> No
     body: dict[str, Any] = {"id": "r", "results": [], "meta": {"billed_units": {"search_units": 2.0}}}
     (call,) = asked(way, lambda: [whole(body)], provider, mode)
     assert (call.operation, call.usage and call.usage.counts) == ("rerank", {"search_units": 2, "output": 0})
-    assert call.price == Unpriced(UNKNOWN_MODEL, ANY)  # the price table has no rankings of Cohere
+    assert isinstance(call.price, Cost)
+    assert (call.price.nano_usd, call.price.quality) == (4_000_000, EXACT)  # 2 USD for a thousand searches
 
 
 def test_who_answered_is_told_by_where_the_request_went(provider: Provider) -> None:

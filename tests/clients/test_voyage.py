@@ -14,7 +14,7 @@ from answers import Reply, whole
 from asker import Replies
 from costspan import attribution
 from costspan.facts.call import ERROR, OK, Call
-from costspan.facts.money import Cost, Unpriced
+from costspan.facts.money import Cost
 from provider import Provider
 from voyage_caller import Asker
 
@@ -72,7 +72,8 @@ def test_rankings_are_input(provider: Provider, mode: str) -> None:
     found = {"object": "list", "data": [{"index": 0, "relevance_score": 0.5}], "model": "rerank-2.5"}
     (call,) = asked(way, lambda: [whole({**found, "usage": {"total_tokens": 9}})], provider, mode)
     assert (call.operation, call.usage and call.usage.counts) == ("rerank", {"input": 9, "output": 0})
-    assert isinstance(call.price, Unpriced)  # the table has no price of it
+    assert isinstance(call.price, Cost)
+    assert call.price.nano_usd == 450  # 0.05 USD for a million tokens
 
 
 @_MODES
