@@ -285,6 +285,7 @@ _POINTS = {
     "google_genai": 6,
     "claude_agent": 2,
     "openai_agents": 1,
+    "langchain_mistralai": 2,
 }
 
 

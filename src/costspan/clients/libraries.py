@@ -25,6 +25,7 @@ WAITED_FOR = {
     "claude_agent": "claude_agent_sdk._internal.query",
     "openai_agents": "agents.models.openai_responses",
     "dspy": "dspy._vendor.lm15.transports._sync",
+    "langchain_mistralai": "langchain_mistralai.chat_models",
 }
 
 #: Where other versions and variants of a library have that module; the first that is imported counts.
@@ -73,13 +74,11 @@ NOT_WATCHED = {
     "deepgram": "deepgram-sdk",
     "baml_py": "baml-py",
     # Layers that send by an HTTP library themselves, past the client library of who is asked.
-    "langchain_mistralai": "langchain-mistralai",
     "langchain_nvidia_ai_endpoints": "langchain-nvidia-ai-endpoints",
 }
 
 #: What is to be said of a library beside that it is not watched.
 REMARKS: dict[str, str] = {
     "baml-py": "it asks by a core in Rust, which no setting reaches",
-    "langchain-mistralai": "it asks by httpx",
     "langchain-nvidia-ai-endpoints": "it asks by requests and aiohttp",
 }
