@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -39,12 +40,19 @@ def grafanas_code() -> Path:
 
 def installed() -> Path:
     """The same folder, kept in .cache. Raises MissingProgramError where npm is missing or could not install it."""
-    source, kept = ROOT / "tests" / "grafana", ROOT / ".cache" / "grafana-schema"
+    kept = ROOT / ".cache" / "grafana-schema"
+    kept.mkdir(parents=True, exist_ok=True)
+    with (kept.parent / "grafana-schema.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # each worker of a test run comes by; two at once would spoil it
+        _install(ROOT / "tests" / "grafana", kept)
+    return kept
+
+
+def _install(source: Path, kept: Path) -> None:
     npm = shutil.which("npm")
     is_there = (kept / "node_modules" / ".bin" / "tsc").exists()
     if not is_there and npm is None:
         raise MissingProgramError("npm is missing")
-    kept.mkdir(parents=True, exist_ok=True)
     is_there = is_there and (kept / "package-lock.json").read_text() == (source / "package-lock.json").read_text()
     for file in source.iterdir():
         shutil.copy(file, kept)
@@ -54,7 +62,6 @@ def installed() -> Path:
         )
         if done.returncode:
             raise MissingProgramError(f"npm could not install Grafana's code: {done.stderr[-300:]}")
-    return kept
 
 
 def step_s(panel: Json) -> int:
