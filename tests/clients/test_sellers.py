@@ -81,18 +81,25 @@ PRICED = {
     "voyageai": "api.voyageai.com", "x-ai": "api.x.ai", "zai": "api.z.ai", "zhipuai": "open.bigmodel.cn",
 }  # fmt: skip
 SAME_API = {"openai-decisions"}  # another list of prices of OpenAI's own API
+#: Whose prices the second source alone has: the table has no pattern of their addresses.
+BY_ADDRESS_ALONE = {
+    "ai21": "api.ai21.com", "crusoe": "api.inference.crusoecloud.com", "deepinfra": "api.deepinfra.com",
+    "friendli": "api.friendli.ai", "hyperbolic": "api.hyperbolic.xyz", "ibm.watsonx.ai": "us-south.ml.cloud.ibm.com",
+    "nebius": "api.studio.nebius.ai", "sambanova": "api.sambanova.ai", "scaleway": "api.scaleway.ai",
+}  # fmt: skip
 
 
 def test_every_seller_that_the_price_table_tells_by_its_address_is_found() -> None:
     """Each provider of the table is reached at an address that the table's own pattern accepts."""
     catalog = Catalog.bundled()
-    places = dict(PRICED)
+    places = PRICED | BY_ADDRESS_ALONE
     for name in catalog.providers:
         if name.startswith("huggingface_"):
             places[name] = f"router.huggingface.co/{name.removeprefix('huggingface_')}/v1"
     assert places.keys() | SAME_API == catalog.providers.keys()
     for name, place in places.items():
         host, _, path = place.partition("/")
+        assert bool(catalog.providers[name].api) == (name not in BY_ADDRESS_ALONE)
         assert re.match(catalog.providers[name].api, f"https://{place}"), name
         assert table_name(catalog, seller_at(host, None, f"/{path}").provider) == name
 
