@@ -52,6 +52,7 @@ class ModelPrice:
     usd: Mapping[str, Rate]
     long_prompts: tuple[LongPromptRates, ...]
     is_free: bool
+    origin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def models(asked: Asked) -> ModelPrices:
 
 def _price(one: Listed) -> ModelPrice:
     long_prompts = tuple(LongPromptRates(start, _rates(usd)) for start, usd in one.long_prompts)
-    return ModelPrice(one.provider, one.model, _rates(one.usd), long_prompts, one.is_free)
+    return ModelPrice(one.provider, one.model, _rates(one.usd), long_prompts, one.is_free, one.origin)
 
 
 def _rates(usd: Mapping[str, Decimal]) -> dict[str, Rate]:
