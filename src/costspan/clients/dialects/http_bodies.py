@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from types import TracebackType
 from typing import Any, Final
 
 from costspan import guard
@@ -33,6 +34,13 @@ _EVENT_END: Final = re.compile(rb"(\r?\n\r?\n|\r\r)")
 _LARGE: Final = 64 * 1024
 #: Where usage is looked for in a large event: providers put it behind what it is about.
 _END: Final = 256 * 1024
+
+
+@guard.guarded_positional("calls.error")
+def note_status(observed: ObservedCall, error: BaseException) -> None:
+    """The status that an error of an HTTP library has in its response, or by itself."""
+    status = fields(fields(error).get("response")).get("status_code", fields(error).get("status"))
+    observed.call.http_status = status if type(status) is int else None
 
 
 def take(observed: ObservedCall, response: Any) -> Any:
@@ -109,6 +117,16 @@ class Tap:
         observed.call.is_stream = False
         if observed.endpoint.each:
             observed.claim()
+
+    def __enter__(self) -> None:
+        """The body is read within."""
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        """It was read to its end, or broke. Who leaves it before closes the response: that tells it."""
+        if error is None:
+            self.end_decoded()
+        elif not isinstance(error, GeneratorExit):
+            self.observed.broken(error)
 
     def take(self, chunk: bytes) -> bytes | None:
         """A piece passes by. What the caller gets now, if it is not just what is held back and this."""

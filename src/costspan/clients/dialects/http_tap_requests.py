@@ -60,16 +60,10 @@ def _reading(wrapped: Callable[..., Any], response: Any, args: Any, kwargs: Any)
 
 
 def _along(tap: Any, pieces: Iterator[Any], response: Any) -> Iterator[Any]:
-    try:
+    with tap:
         for piece in pieces:
             _take_piece(tap, piece, response)
             yield piece
-    except GeneratorExit:
-        raise
-    except BaseException as error:
-        tap.observed.broken(error)
-        raise
-    tap.end_decoded()
 
 
 @guard.guarded_positional("calls.read_body")

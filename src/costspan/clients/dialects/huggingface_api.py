@@ -14,9 +14,10 @@ from typing import Any, Final
 from costspan import guard
 from costspan.calls import streams
 from costspan.calls.engine import ObservedCall
-from costspan.calls.messages import NOTHING, fields, parsed, text
+from costspan.calls.messages import NOTHING, parsed, text
 from costspan.calls.observed_stream import Look, ObservedStream
 from costspan.calls.points import PatchedClient, Point, Request
+from costspan.clients.dialects import http_bodies
 
 #: What stands for the model where an address does.
 _NO_MODEL: Final = "dummy"
@@ -65,7 +66,7 @@ class HuggingfaceClient(PatchedClient):
     def left(self, observed: ObservedCall, error: BaseException | None = None) -> None:
         """The library's errors have the status in their response alone."""
         if error is not None:
-            _note_status(observed, error)
+            http_bodies.note_status(observed, error)
         super().left(observed, error)
 
     def _ask(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
@@ -83,12 +84,6 @@ class HuggingfaceClient(PatchedClient):
 def _data(line: Any) -> bytes:
     raw = line if isinstance(line, bytes) else line.encode("utf-8", "replace")
     return raw[len(_DATA) :].strip() if raw.startswith(_DATA) else b""
-
-
-@guard.guarded_positional("calls.error")
-def _note_status(observed: ObservedCall, error: BaseException) -> None:
-    status = fields(fields(error).get("response")).get("status_code", fields(error).get("status"))
-    observed.call.http_status = status if type(status) is int else None
 
 
 def _take(observed: ObservedCall, result: Any) -> Any:

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from costspan import guard
 from costspan.calls.engine import ObservedCall
-from costspan.calls.messages import fields, text
+from costspan.calls.messages import text
 from costspan.calls.points import PatchedClient, Point, Request
-
-_PATH: Final = "/chat/completions"
+from costspan.clients.dialects import http_bodies
 
 
 class LangchainMistral(PatchedClient):
@@ -23,6 +21,8 @@ class LangchainMistral(PatchedClient):
 
     def points(self) -> tuple[Point, ...]:
         """Whatever asks passes one of the two."""
+        self._whole = self.whole(self._ask, _take)
+        self._whole_async = self.whole_async(self._ask_async, _take)
         return (
             Point(self.client.module, "ChatMistralAI.completion_with_retry", self._asked),
             Point(self.client.module, "acompletion_with_retry", self._asked_async, ("llm",)),
@@ -31,38 +31,30 @@ class LangchainMistral(PatchedClient):
     def left(self, observed: ObservedCall, error: BaseException | None = None) -> None:
         """An error of httpx has the status in its response."""
         if error is not None:
-            _note_status(observed, error)
+            http_bodies.note_status(observed, error)
         super().left(observed, error)
 
-    def _ask(self, model: Any, _: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
+    def _ask(self, model: Any, _: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
         return self._request(model.client, kwargs)
 
-    def _ask_async(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
+    def _ask_async(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
         model = args[0] if args else kwargs["llm"]
         return self._request(model.async_client, kwargs)
 
-    def _request(self, http: Any, asked: dict[str, Any]) -> Request | None:
-        endpoint = self.client.endpoint(_PATH, "post")
-        if endpoint is None:
-            return None
+    def _request(self, http: Any, asked: dict[str, Any]) -> Request:
+        (chat,) = self.client.endpoints
         is_stream = bool(asked.get("stream"))
-        return Request(endpoint, self.servers.at(str(http.base_url)), asked, text(asked.get("model")), is_stream)
+        return Request(chat, self.servers.at(str(http.base_url)), asked, text(asked.get("model")), is_stream)
 
     def _asked(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         if kwargs.get("stream"):
             return self._generated(self._ask, wrapped(*args, **kwargs), instance, args, kwargs)
-        return self.whole(self._ask, _take)(wrapped, instance, args, kwargs)
+        return self._whole(wrapped, instance, args, kwargs)
 
     async def _asked_async(self, wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         if kwargs.get("stream"):
             return self._async_events(self._ask_async, await wrapped(*args, **kwargs), instance, args, kwargs)
-        return await self.whole_async(self._ask_async, _take)(wrapped, instance, args, kwargs)
-
-
-@guard.guarded_positional("calls.error")
-def _note_status(observed: ObservedCall, error: BaseException) -> None:
-    status = getattr(fields(error).get("response"), "status_code", None)
-    observed.call.http_status = status if type(status) is int else None
+        return await self._whole_async(wrapped, instance, args, kwargs)
 
 
 def _take(observed: ObservedCall, answer: Any) -> Any:

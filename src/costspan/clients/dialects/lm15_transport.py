@@ -81,31 +81,18 @@ def _take_async(observed: ObservedCall, response: Any) -> Any:
 
 
 def _along(tap: http_bodies.Tap, pieces: Any) -> Iterator[bytes]:
-    try:
-        with closing(pieces):
-            for piece in pieces:
-                tap.take_decoded(piece)
-                yield piece
-    except GeneratorExit:
-        raise
-    except BaseException as error:
-        tap.observed.broken(error)
-        raise
-    tap.end_decoded()
+    with tap, closing(pieces):
+        for piece in pieces:
+            tap.take_decoded(piece)
+            yield piece
 
 
 async def _along_async(tap: http_bodies.Tap, pieces: Any) -> AsyncIterator[bytes]:
-    try:
+    with tap:
         async with aclosing(pieces):
             async for piece in pieces:
                 tap.take_decoded(piece)
                 yield piece
-    except GeneratorExit:
-        raise
-    except BaseException as error:
-        tap.observed.broken(error)
-        raise
-    tap.end_decoded()
 
 
 def _left(response: Any, _: Any, __: Any) -> None:
