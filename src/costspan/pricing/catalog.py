@@ -150,8 +150,6 @@ class Catalog:
         head, *lines = text.splitlines()
         header = json.loads(head)
         self.source: str = header["source"]
-        #: Who compiled what the source does not have; "" in tables of versions that had one source only.
-        self.second: str = header.get("second", "")
         self.date: str = header["date"]
         self.sha256: str = header["sha256"]
         self.multipliers: list[dict[str, str]] = header["multipliers"]
