@@ -145,13 +145,7 @@ def test_what_is_made_in_the_background_is_booked_once_when_it_is_fetched(provid
 
 
 async def stream_in_the_background(a: Asker) -> None:
-    stream = await given(a.of.interactions.create(model=MODEL, input="Rain?", background=True, stream=True))
-    if a.is_async:
-        async for _ in stream:
-            pass
-    else:
-        for _ in stream:
-            pass
+    await a.exhaust(await given(a.of.interactions.create(model=MODEL, input="Rain?", background=True, stream=True)))
     await given(a.of.interactions.get("v1_one"))
 
 

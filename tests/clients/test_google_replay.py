@@ -67,21 +67,11 @@ async def replay(a: Asker, exchange: dict[str, Any]) -> None:
         answer = a.of.interactions.create(input=_TEXT, **of)
         answer = await answer if hasattr(answer, "__await__") else answer
         if of.get("stream"):
-            await consumed(a, answer)
+            await a.exhaust(answer)
     elif asked == "generateContent":
         await a.get(a.of.models.generate_content(model=model, contents=_TEXT))
     else:
         await a.get(a.of.models.embed_content(model=model, contents=_TEXT))
-
-
-async def consumed(a: Asker, stream: Any) -> None:
-    """All events of a stream of steps."""
-    if a.is_async:
-        async for _ in stream:
-            pass
-    else:
-        for _ in stream:
-            pass
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])

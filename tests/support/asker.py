@@ -48,6 +48,15 @@ class Asker:
                 if not most:
                     break
 
+    async def exhaust(self, stream: Any) -> None:
+        """Go through all items of a stream, and note none."""
+        if self.is_async:
+            async for _ in stream:
+                pass
+        else:
+            for _ in stream:
+                pass
+
     def look(self, value: Any) -> None:
         """Note a type and a content."""
         self.seen.append((type(value), value))
@@ -93,7 +102,7 @@ def asked(
     provider.replies.extend(replies())
     with Watched() as watched:
         seen = make().run(way)
-        assert seen == plain, (seen, plain)
+        assert seen == plain, (seen, plain, [(each.path, each.body) for each in provider.asked])
         calls = list(watched.calls())
         assert len(watched.spans()) == len(watched.events()) == len(calls)
         assert watched.total(names.REQUESTS) == len(calls)
