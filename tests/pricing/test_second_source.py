@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from test_catalog import NOW_S
 
+import second_prices
 from costspan.facts.call import Answer
 from costspan.facts.money import Cost, Unpriced
 from costspan.facts.usage import Usage
 from costspan.pricing import Prices
-from places import ROOT
-
-sys.path.insert(0, str(ROOT / "scripts"))
-
-second_prices = pytest.importorskip("second_prices")
 
 PRICES = Prices.load()
 GOV = "bedrock-runtime.us-gov-west-1.amazonaws.com"
